@@ -1,0 +1,24 @@
+/// A small random generator whose whole state is one number (SplitMix64, Steele, Lea and Flood 2014).
+///
+/// Everything in this package that is left to chance takes a generator as an argument. With this one a seed printed
+/// by a failing run reproduces it.
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) {
+        state = seed
+    }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// An independent stream, so that one consumer's draws never shift another's.
+    public mutating func fork() -> SeededGenerator {
+        SeededGenerator(seed: next())
+    }
+}

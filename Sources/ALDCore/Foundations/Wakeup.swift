@@ -1,0 +1,59 @@
+import Synchronization
+
+/// A doorbell for one waiting task: rung from anywhere and never missed.
+///
+/// A service's loop waits on it for "something changed" together with a deadline, instead of polling. A ring that
+/// comes while nobody waits is kept, and answers the next wait at once. A wait that was cancelled may leave a ring
+/// behind, so whoever waits looks at what it waits for after every wait.
+public final class Wakeup: Sendable {
+    private struct State {
+        var isRung = false
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// Rings: the waiting task, or the next one to wait, goes on.
+    public func signal() {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            defer { state.waiter = nil }
+            if state.waiter == nil { state.isRung = true }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    /// Waits until somebody rings or the task is cancelled. Only one task may wait at a time.
+    public func wait() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let goOn = state.withLock { state -> Bool in
+                    if state.isRung || Task.isCancelled {
+                        state.isRung = false
+                        return true
+                    }
+                    state.waiter = continuation
+                    return false
+                }
+                if goOn { continuation.resume() }
+            }
+        } onCancel: {
+            signal()
+        }
+    }
+
+    /// Waits until somebody rings, `deadline` passes or the task is cancelled, whichever comes first.
+    public func wait(until deadline: MonotonicInstant, time: some TimeSource) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask {
+                // A cancelled sleep is this group's own doing: the other child was first.
+                do { try await time.sleep(until: deadline) } catch {}
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}
