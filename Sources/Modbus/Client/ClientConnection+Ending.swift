@@ -1,0 +1,98 @@
+import DequeModule
+import NIOCore
+
+extension ClientConnection {
+    /// Why jobs end before all their answers came.
+    enum Abandonment: Sendable {
+        case deadline
+        case cancelled
+        case shuttingDown
+    }
+
+    /// Ends jobs whose caller does not wait any longer. Their answers, should they come, are recognised as late.
+    mutating func abandon(_ ids: Set<JobID>, because cause: Abandonment) {
+        let sent = session?.bury(ids.contains) ?? []
+        for exchange in sent {
+            fail(exchange.attempt, sentCode(exchange.request, cause))
+        }
+        for id in ids { finishAll(id, unsentCode(cause)) }
+    }
+
+    /// Ends every request that is not on the wire.
+    mutating func dropUnsent() {
+        let sent = Set((session?.exchanges ?? []).map(\.attempt.job))
+        for (id, job) in jobs {
+            let inFlight = sent.contains(id) ? session?.exchanges.filter { $0.attempt.job == id } ?? [] : []
+            for index in 0..<job.work.count where !inFlight.contains(where: { $0.attempt.index == index }) {
+                fail(Attempt(job: id, index: index), .shuttingDown)
+            }
+        }
+        writes = []
+        reads = []
+        ready = []
+        delayed = []
+    }
+
+    /// Ends every request of a job that has not ended yet.
+    mutating func finishAll(_ id: JobID, _ code: ModbusError.Code) {
+        guard let count = jobs[id]?.work.count else { return }
+        for index in 0..<count { fail(Attempt(job: id, index: index), code) }
+    }
+
+    mutating func fail(_ attempt: Attempt, _ code: ModbusError.Code) {
+        guard let job = jobs[attempt.job] else { return }
+        let request = job.work.request(at: attempt.index)
+        finish(
+            attempt,
+            .failure(
+                ModbusError(code, peer: peer, unit: job.unit, function: request.function, range: request.range)))
+    }
+
+    /// Records how one request ended, and hands the job over when it was the last.
+    mutating func finish(_ attempt: Attempt, _ result: Result<ModbusResponse, ModbusError>) {
+        let id = attempt.job
+        guard jobs[id]?.finish(attempt.index, result) == true else { return }
+        count(result)
+        guard let outcome = jobs[id]?.outcome, let job = jobs.removeValue(forKey: id) else { return }
+        forget(job)
+        actions.append(.complete(id, outcome))
+    }
+
+    private mutating func count(_ result: Result<ModbusResponse, ModbusError>) {
+        switch result {
+        case .success:
+            statistics.succeeded += 1
+        case .failure(let error):
+            statistics.failed += 1
+            if case .unknownOutcome = error.code { statistics.unknownOutcomes += 1 }
+        }
+    }
+
+    /// Takes a job that ended out of every place where it may still wait.
+    private mutating func forget(_ job: ClientJob) {
+        if activeWrite == job.id { activeWrite = nil }
+        if job.next < job.work.count {
+            if job.work.isWrite { writes.removeAll { $0 == job.id } } else { reads.removeAll { $0 == job.id } }
+        }
+        if !ready.isEmpty { ready.removeAll { $0.job == job.id } }
+        if !delayed.isEmpty { delayed.removeAll { $0.attempt.job == job.id } }
+    }
+
+    private func sentCode(_ request: ModbusRequest, _ cause: Abandonment) -> ModbusError.Code {
+        switch cause {
+        case .deadline: request.isWrite ? .unknownOutcome(.replyTimedOut) : .timedOut(.reply)
+        case .cancelled: request.isWrite ? .unknownOutcome(.cancelled) : .cancelled
+        case .shuttingDown: request.isWrite ? .unknownOutcome(.shuttingDown) : .shuttingDown
+        }
+    }
+
+    private func unsentCode(_ cause: Abandonment) -> ModbusError.Code {
+        switch cause {
+        case .cancelled: return .cancelled
+        case .shuttingDown: return .shuttingDown
+        case .deadline:
+            if link == .up { return .timedOut(.queue) }
+            return lastFailure.map { .connectionFailed(reason: $0) } ?? .timedOut(.connect)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import DequeModule
+import NIOCore
+
+extension ClientConnection {
+    /// The machine itself ends the connection.
+    mutating func giveUp(_ reason: String, now: NIODeadline) {
+        guard session != nil else { return }
+        actions.append(.disconnect)
+        lose(reason, now: now)
+    }
+
+    /// The connection is gone. Reads that were in flight are made once more, unless that was the second time; writes
+    /// that were in flight may have been executed and are never repeated.
+    mutating func lose(_ reason: String, now: NIODeadline) {
+        guard let lost = session else { return }
+        session = nil
+        statistics.connectionLosses += 1
+        var wait = TimeAmount.zero
+        if !lost.isProductive {
+            wait = backoff.failed(using: &random)
+            lastFailure = "connected, and lost without a valid reply: " + reason
+        }
+        goDown(.connectionFailed(reason: reason), until: now + wait)
+        var again: [Attempt] = []
+        for exchange in lost.exchanges {
+            if exchange.request.isWrite {
+                fail(exchange.attempt, .unknownOutcome(.connectionLost))
+            } else if drainDeadline != nil {
+                fail(exchange.attempt, .shuttingDown)
+            } else if exchange.attempt.losses > 0 {
+                fail(exchange.attempt, .connectionClosed(mayHaveExecuted: true))
+            } else {
+                var attempt = exchange.attempt
+                attempt.losses += 1
+                again.append(attempt)
+            }
+        }
+        statistics.retries += again.count
+        ready.prepend(contentsOf: again)
+    }
+
+    mutating func goDown(_ code: ModbusError.Code, until: NIODeadline) {
+        link = .down(notBefore: until)
+        actions.append(.stateChanged(.down(reason: ModbusError(code, peer: peer))))
+    }
+}

@@ -1,0 +1,49 @@
+import NIOCore
+
+extension ClientConnection {
+    /// Makes sure that a tick comes at `instant`. An earlier one that has become pointless is not taken back: its
+    /// sweep finds nothing and computes the next.
+    mutating func wakeNoLater(than instant: NIODeadline) {
+        wake = wake.map { min($0, instant) } ?? instant
+    }
+
+    /// Ends whatever has had its time.
+    mutating func expire(_ now: NIODeadline) {
+        if let drainDeadline, drainDeadline <= now {
+            abandon(Set(jobs.keys), because: .shuttingDown)
+            return
+        }
+        let expired = Set(jobs.values.lazy.filter { $0.deadline <= now }.map(\.id))
+        if !expired.isEmpty {
+            let wasInFlight = session?.exchanges.contains { expired.contains($0.attempt.job) } ?? false
+            statistics.timeouts += expired.reduce(0) { $0 + (jobs[$1]?.unfinished ?? 0) }
+            abandon(expired, because: .deadline)
+            if wasInFlight, session?.decoder.hasPartialFrame == true {
+                // Whatever comes next could be the rest of that frame or anything else.
+                statistics.poisonedStreams += 1
+                giveUp("the peer stopped in the middle of a frame", now: now)
+            }
+        }
+        if let since = session?.silentSince, since + limits.progressTimeout <= now {
+            statistics.progressTimeouts += 1
+            giveUp("the peer sent no answer for \(limits.progressTimeout.nanoseconds / 1_000_000) ms", now: now)
+        }
+        limitLateReplies(now)
+    }
+
+    /// A device that falls behind further and further only recovers on a fresh connection.
+    mutating func limitLateReplies(_ now: NIODeadline) {
+        guard let owed = session?.tombstones.count, owed > limits.lateReplyLimit else { return }
+        statistics.progressTimeouts += 1
+        giveUp("the peer owes \(owed) late answers", now: now)
+    }
+
+    mutating func recomputeWake() {
+        wake = drainDeadline
+        for job in jobs.values { wakeNoLater(than: job.deadline) }
+        for entry in delayed { wakeNoLater(than: entry.due) }
+        if let since = session?.silentSince { wakeNoLater(than: since + limits.progressTimeout) }
+        if case .down(let notBefore) = link, !jobs.isEmpty { wakeNoLater(than: notBefore) }
+        if link == .closed { wake = nil }
+    }
+}

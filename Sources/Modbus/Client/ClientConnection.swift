@@ -1,0 +1,195 @@
+import DequeModule
+import NIOCore
+
+/// Everything a client decides, as a value: no socket, no clock, no task, no chance but the seed it is given.
+///
+/// The driver reports events with their time and performs the returned actions in order. It calls ``tick(now:)`` at
+/// ``wake`` at the latest; earlier or more often does no harm.
+struct ClientConnection: Sendable {
+    /// What the driver has to do.
+    enum Action: Sendable {
+        /// Open a TCP connection; report ``connected(now:)`` or ``connectFailed(_:now:)``.
+        case dial
+        /// Write one frame, in one piece and at once.
+        case send(ByteBuffer)
+        /// Hand the outcome to the caller of this job. Comes exactly once for each job.
+        case complete(JobID, ClientOutcome)
+        /// Close the connection. Nothing it reports afterwards matters.
+        case disconnect
+        /// Tell whoever watches.
+        case stateChanged(ConnectionState)
+        /// Everything is over; the answer to ``shutDown(now:)``.
+        case finished
+    }
+
+    /// The connection's life.
+    enum Link: Hashable, Sendable {
+        /// No connection; the next attempt not before this instant. Can transition to: `dialing`, `closed`.
+        case down(notBefore: NIODeadline)
+        /// One attempt is under way. Can transition to: `up`, `down`, `closed`.
+        case dialing
+        /// Connected; `session` is there. Can transition to: `down`, `closed`.
+        case up
+        /// Shut down, for good.
+        case closed
+    }
+
+    let peer: String
+    let limits: ClientLimits
+    var random: SeededGenerator
+
+    var link = Link.down(notBefore: .uptimeNanoseconds(0))
+    /// There while the link is up, and only then.
+    var session: ClientSession?
+    var backoff: ReconnectBackoff
+    /// Why the last attempt or silent connection failed, until a valid reply comes.
+    var lastFailure: String?
+    /// Set by ``shutDown(now:)``: what was sent may be answered until then, nothing more is sent.
+    var drainDeadline: NIODeadline?
+
+    var jobs: [JobID: ClientJob] = [:]
+    /// Writes that were not sent yet, in order.
+    var writes: Deque<JobID> = []
+    /// Reads and plans with requests that were not sent yet, in order.
+    var reads: Deque<JobID> = []
+    /// The one write that was sent, or that waits for a busy device. The next one waits for it: were a refused
+    /// "open" repeated after a later "close", the valve would stay open.
+    var activeWrite: JobID?
+    /// Requests to be sent again as soon as there is room.
+    var ready: Deque<Attempt> = []
+    /// Requests to be sent again later, because the device was busy.
+    var delayed: [(due: NIODeadline, attempt: Attempt)] = []
+
+    var actions: [Action] = []
+    var statistics = ClientStatistics()
+    /// When ``tick(now:)`` has something to do; possibly too early, never too late.
+    var wake: NIODeadline?
+
+    init(peer: String, limits: ClientLimits, seed: UInt64) {
+        self.peer = peer
+        self.limits = limits
+        self.random = SeededGenerator(seed: seed)
+        self.backoff = ReconnectBackoff(first: limits.backoff, cap: limits.backoffCap)
+    }
+
+    /// A caller wants something done.
+    mutating func submit(
+        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, id: JobID, now: NIODeadline
+    ) -> [Action] {
+        let job = ClientJob(id: id, work: work, unit: unit, deadline: deadline)
+        jobs[id] = job
+        statistics.submitted += work.count
+        if let refusal = refusal(of: job, now: now) {
+            finishAll(id, refusal)
+        } else {
+            if work.isWrite { writes.append(id) } else { reads.append(id) }
+            wakeNoLater(than: deadline)
+            pump(now)
+        }
+        return takeActions()
+    }
+
+    private mutating func refusal(of job: ClientJob, now: NIODeadline) -> ModbusError.Code? {
+        if link == .closed || drainDeadline != nil { return .shuttingDown }
+        if job.deadline <= now {
+            statistics.timeouts += job.work.count
+            return .timedOut(.queue)
+        }
+        if (job.work.isWrite ? writes : reads).count >= limits.queueLimit {
+            statistics.queueFull += 1
+            return .queueFull(limit: limits.queueLimit)
+        }
+        return nil
+    }
+
+    /// The caller lost interest. Does nothing when the job has ended.
+    mutating func cancel(_ id: JobID, now: NIODeadline) -> [Action] {
+        if let job = jobs[id] {
+            statistics.cancellations += job.unfinished
+            abandon([id], because: .cancelled)
+            limitLateReplies(now)
+            pump(now)
+        }
+        return takeActions()
+    }
+
+    /// The attempt asked for by ``Action/dial`` succeeded.
+    mutating func connected(now: NIODeadline) -> [Action] {
+        switch link {
+        case .dialing:
+            link = .up
+            session = ClientSession(firstTransaction: random.next())
+            if statistics.connects > 0 { statistics.reconnects += 1 }
+            statistics.connects += 1
+            actions.append(.stateChanged(.up))
+            pump(now)
+        case .down, .up, .closed:
+            // Only a connection that came too late to be wanted.
+            actions.append(.disconnect)
+        }
+        return takeActions()
+    }
+
+    /// The attempt asked for by ``Action/dial`` failed.
+    mutating func connectFailed(_ reason: String, now: NIODeadline) -> [Action] {
+        guard link == .dialing else { return [] }
+        statistics.connectFailures += 1
+        lastFailure = reason
+        goDown(.connectionFailed(reason: reason), until: now + backoff.failed(using: &random))
+        pump(now)
+        return takeActions()
+    }
+
+    /// The peer ended the connection, or the operating system did.
+    mutating func disconnected(_ reason: String, now: NIODeadline) -> [Action] {
+        lose(reason, now: now)
+        pump(now)
+        return takeActions()
+    }
+
+    /// Bytes came.
+    mutating func received(_ bytes: ByteBuffer, now: NIODeadline) -> [Action] {
+        session?.decoder.append(bytes)
+        while let step = session?.decoder.next() {
+            switch step {
+            case .needMoreBytes:
+                pump(now)
+                return takeActions()
+            case .frame(let frame):
+                receive(frame, now: now)
+            case .poisoned(let fault):
+                statistics.poisonedStreams += 1
+                giveUp("the peer sent \(fault)", now: now)
+            }
+        }
+        pump(now)
+        return takeActions()
+    }
+
+    /// Time has passed.
+    mutating func tick(now: NIODeadline) -> [Action] {
+        guard let wake, wake <= now else { return [] }
+        expire(now)
+        pump(now)
+        recomputeWake()
+        return takeActions()
+    }
+
+    /// Nothing more is accepted or sent; what was sent may be answered until the drain timeout. Ends with
+    /// ``Action/finished``.
+    mutating func shutDown(now: NIODeadline) -> [Action] {
+        guard link != .closed, drainDeadline == nil else {
+            return link == .closed ? [.finished] : []
+        }
+        drainDeadline = now + limits.drainTimeout
+        wakeNoLater(than: now + limits.drainTimeout)
+        dropUnsent()
+        pump(now)
+        return takeActions()
+    }
+
+    private mutating func takeActions() -> [Action] {
+        defer { actions = [] }
+        return actions
+    }
+}

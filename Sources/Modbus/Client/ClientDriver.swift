@@ -1,0 +1,144 @@
+import DequeModule
+import Logging
+import NIOCore
+import NIOPosix
+
+/// Performs what ``ClientConnection`` decides. Lives on one event loop and is only touched there.
+final class ClientDriver {
+    private let configuration: ModbusClient.Configuration
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+    private let status: ClientStatus
+
+    private var machine: ClientConnection
+    private var channel: (any Channel)?
+    private var callers: [JobID: CheckedContinuation<ClientOutcome, Never>] = [:]
+    private var closers: [() -> Void] = []
+    /// Actions that came while one was being performed: a failing write reports the lost connection at once.
+    private var backlog: Deque<ClientConnection.Action> = []
+    private var isPerforming = false
+    private var sweep: Scheduled<Void>?
+    private var sweepAt = NIODeadline.distantFuture
+
+    init(configuration: ModbusClient.Configuration, eventLoop: any EventLoop, logger: Logger, status: ClientStatus) {
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.status = status
+        self.machine = ClientConnection(
+            peer: "\(configuration.host):\(configuration.port)", limits: ClientLimits(configuration),
+            seed: .random(in: .min ... .max))
+    }
+
+    func submit(
+        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, call: ClientCall,
+        continuation: CheckedContinuation<ClientOutcome, Never>
+    ) {
+        if call.isCancelled {
+            continuation.resume(returning: .single(.failure(ModbusError(.cancelled, peer: machine.peer, unit: unit))))
+            return
+        }
+        callers[call.id] = continuation
+        perform(machine.submit(work, unit: unit, deadline: deadline, id: call.id, now: .now()))
+    }
+
+    func cancel(_ call: ClientCall) {
+        perform(machine.cancel(call.id, now: .now()))
+    }
+
+    func close(_ done: @escaping () -> Void) {
+        closers.append(done)
+        perform(machine.shutDown(now: .now()))
+    }
+
+    /// `channel` received bytes. Those of a connection that was given up are ignored.
+    func received(_ bytes: ByteBuffer, on channel: any Channel) {
+        guard channel === self.channel else { return }
+        perform(machine.received(bytes, now: .now()))
+    }
+
+    /// `channel` ended.
+    func ended(_ channel: any Channel, reason: String) {
+        guard channel === self.channel else { return }
+        self.channel = nil
+        perform(machine.disconnected(reason, now: .now()))
+    }
+
+    // MARK: Performing actions
+
+    private func perform(_ actions: [ClientConnection.Action]) {
+        backlog.append(contentsOf: actions)
+        guard !isPerforming else { return }
+        isPerforming = true
+        while let action = backlog.popFirst() { perform(action) }
+        isPerforming = false
+        armSweep()
+    }
+
+    private func perform(_ action: ClientConnection.Action) {
+        switch action {
+        case .dial:
+            dial()
+        case .send(let frame):
+            channel?.writeAndFlush(frame, promise: nil)
+        case .complete(let id, let outcome):
+            // First the numbers, so that a caller who has its result also finds it counted.
+            status.publish(machine.statistics)
+            callers.removeValue(forKey: id)?.resume(returning: outcome)
+        case .disconnect:
+            let channel = self.channel
+            self.channel = nil
+            channel?.close(promise: nil)
+        case .stateChanged(let state):
+            log(state)
+            status.publish(machine.statistics)
+            status.publish(state)
+        case .finished:
+            status.markClosed()
+            sweep?.cancel()
+            for done in closers { done() }
+            closers = []
+        }
+    }
+
+    private func dial() {
+        ClientChannel.bootstrap(configuration, on: eventLoop, driver: self)
+            .connect(host: configuration.host, port: configuration.port)
+            .assumeIsolated()
+            .whenComplete { result in
+                switch result {
+                case .success(let channel): self.connected(channel)
+                case .failure(let error): self.perform(self.machine.connectFailed("\(error)", now: .now()))
+                }
+            }
+    }
+
+    private func connected(_ channel: any Channel) {
+        self.channel = channel
+        perform(machine.connected(now: .now()))
+        if !channel.isActive { ended(channel, reason: "the peer closed the connection at once") }
+    }
+
+    /// One timer for everything: it may fire too early, after which the machine names the next instant.
+    private func armSweep() {
+        guard let wake = machine.wake, wake < sweepAt else { return }
+        sweep?.cancel()
+        sweepAt = wake
+        sweep = eventLoop.assumeIsolated().scheduleTask(deadline: wake) {
+            self.sweepAt = .distantFuture
+            self.perform(self.machine.tick(now: .now()))
+        }
+    }
+
+    private func log(_ state: ConnectionState) {
+        let peer = Logger.MetadataValue.string(machine.peer)
+        switch state {
+        case .connecting:
+            logger.debug("connecting", metadata: [LogKeys.peer: peer])
+        case .up:
+            logger.info("connected", metadata: [LogKeys.peer: peer])
+        case .down(let reason):
+            logger.debug("not connected", metadata: [LogKeys.peer: peer, LogKeys.reason: "\(reason.message)"])
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import NIOCore
+
+/// Names one call for as long as it is pending.
+struct JobID: Hashable, Sendable {
+    let rawValue: UInt64
+}
+
+/// One call from its submission to its end.
+struct ClientJob: Sendable {
+    let id: JobID
+    let work: ClientWork
+    let unit: UnitID
+    let deadline: NIODeadline
+    /// The next request to issue for the first time.
+    var next = 0
+    /// Requests that have not ended.
+    private(set) var unfinished: Int
+    private var single: Result<ModbusResponse, ModbusError>?
+    private var reads: [Result<ReadData, ModbusError>?]
+
+    init(id: JobID, work: ClientWork, unit: UnitID, deadline: NIODeadline) {
+        self.id = id
+        self.work = work
+        self.unit = unit
+        self.deadline = deadline
+        self.unfinished = work.count
+        if case .plan(let plan) = work {
+            self.reads = Array(repeating: nil, count: plan.count)
+        } else {
+            self.reads = []
+        }
+    }
+
+    func isFinished(_ index: Int) -> Bool {
+        switch work {
+        case .single: single != nil
+        case .plan: reads[index] != nil
+        }
+    }
+
+    /// Records how request `index` ended; a second end is ignored.
+    ///
+    /// - Returns: whether this was its first end.
+    mutating func finish(_ index: Int, _ result: Result<ModbusResponse, ModbusError>) -> Bool {
+        guard !isFinished(index) else { return false }
+        unfinished -= 1
+        switch work {
+        case .single:
+            single = result
+        case .plan:
+            reads[index] = result.flatMap { response in
+                do throws(ModbusError) { return .success(try response.readData()) } catch { return .failure(error) }
+            }
+        }
+        return true
+    }
+
+    /// How the call ended; nil while a request has not.
+    var outcome: ClientOutcome? {
+        guard unfinished == 0 else { return nil }
+        switch work {
+        case .single: return single.map { .single($0) }
+        case .plan: return .plan(reads.compactMap { $0 })
+        }
+    }
+}
+
+/// One request on its way to the wire.
+struct Attempt: Hashable, Sendable {
+    let job: JobID
+    let index: Int
+    /// Connections that were lost while this request was unanswered on them.
+    var losses = 0
+}
+
+/// One request on the wire whose answer somebody waits for.
+struct Exchange: Sendable {
+    let transaction: UInt16
+    let unit: UnitID
+    let request: ModbusRequest
+    let attempt: Attempt
+}

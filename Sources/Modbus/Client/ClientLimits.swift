@@ -1,0 +1,24 @@
+import NIOCore
+
+/// The numbers of a ``ModbusClient/Configuration`` in the shape the state machine works with.
+struct ClientLimits: Sendable {
+    var window: Int
+    var queueLimit: Int
+    var lateReplyLimit: Int
+    var backoff: TimeAmount
+    var backoffCap: TimeAmount
+    var busyDelay: TimeAmount
+    var progressTimeout: TimeAmount
+    var drainTimeout: TimeAmount
+
+    init(_ configuration: ModbusClient.Configuration) {
+        window = configuration.window
+        queueLimit = configuration.queueLimit
+        lateReplyLimit = configuration.lateReplyLimit
+        backoff = TimeAmount(configuration.backoff)
+        backoffCap = TimeAmount(configuration.backoffCap)
+        busyDelay = TimeAmount(configuration.busyDelay)
+        progressTimeout = TimeAmount(configuration.progressTimeout)
+        drainTimeout = TimeAmount(configuration.drainTimeout)
+    }
+}

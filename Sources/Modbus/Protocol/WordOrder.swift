@@ -1,0 +1,39 @@
+/// In which order a device puts the four bytes of a 32-bit value into two registers. `a` is the most significant
+/// byte; the specification leaves this to the device.
+public enum WordOrder: Hashable, Sendable, CaseIterable {
+    /// High word first, high byte first: 123456.0 is `47F1 2000`.
+    case abcd
+    /// High word first, bytes swapped: `F147 0020`.
+    case badc
+    /// Low word first: `2000 47F1`.
+    case cdab
+    /// Low word first, bytes swapped: `0020 F147`.
+    case dcba
+
+    private var swapsBytes: Bool {
+        self == .badc || self == .dcba
+    }
+
+    private var swapsWords: Bool {
+        self == .cdab || self == .dcba
+    }
+
+    /// The 32-bit value of two consecutive registers.
+    ///
+    /// - Parameters:
+    ///   - first: the register at the lower address.
+    ///   - second: the register after it.
+    public func combine(_ first: UInt16, _ second: UInt16) -> UInt32 {
+        let (high, low) = swapsWords ? (second, first) : (first, second)
+        return swapsBytes
+            ? UInt32(high.byteSwapped) << 16 | UInt32(low.byteSwapped) : UInt32(high) << 16 | UInt32(low)
+    }
+
+    /// The two registers that hold `value`, lower address first.
+    public func split(_ value: UInt32) -> (UInt16, UInt16) {
+        let high = UInt16(truncatingIfNeeded: value >> 16)
+        let low = UInt16(truncatingIfNeeded: value)
+        let (first, second) = swapsWords ? (low, high) : (high, low)
+        return swapsBytes ? (first.byteSwapped, second.byteSwapped) : (first, second)
+    }
+}

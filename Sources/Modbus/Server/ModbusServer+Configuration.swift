@@ -1,0 +1,42 @@
+extension ModbusServer {
+    /// Where a server listens and what it allows.
+    public struct Configuration: Hashable, Sendable {
+        /// What happens to a connection beyond ``maximumConnections``.
+        public enum LimitPolicy: Hashable, Sendable {
+            /// The new connection is accepted and closed at once.
+            case refuseNewest
+            /// The connection that was opened first is closed.
+            case closeOldest
+        }
+
+        /// The address to listen on. Defaults to the loopback address 127.0.0.1.
+        public var host: String = "127.0.0.1"
+        /// The port to listen on, 0…65535; 0 lets the system choose one. Defaults to 0.
+        public var port: Int = 0
+        /// How many connections may be open, 1…65535. Defaults to 64.
+        public var maximumConnections: Int = 64
+        /// What happens at that limit. Defaults to refusing the newest.
+        public var limitPolicy: LimitPolicy = .refuseNewest
+        /// A connection without a request for this long is closed; nil keeps it for ever. Defaults to nil.
+        public var idleTimeout: Duration? = nil
+
+        public init(host: String = "127.0.0.1", port: Int = 0) {
+            self.host = host
+            self.port = port
+        }
+
+        /// Every problem of this configuration, in words; empty when it can be used.
+        public func validate() -> [String] {
+            var problems: [String] = []
+            if host.isEmpty { problems.append("host is empty; name the address to listen on") }
+            if !(0...65_535).contains(port) { problems.append("port is \(port); allowed are 0 to 65535") }
+            if !(1...65_535).contains(maximumConnections) {
+                problems.append("maximumConnections is \(maximumConnections); allowed are 1 to 65535")
+            }
+            if let idleTimeout, idleTimeout < .milliseconds(1) || idleTimeout > .seconds(86_400 * 365) {
+                problems.append("idleTimeout is \(idleTimeout); allowed are 1 ms to one year")
+            }
+            return problems
+        }
+    }
+}

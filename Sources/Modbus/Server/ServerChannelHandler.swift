@@ -1,0 +1,82 @@
+import NIOCore
+
+/// Drives a ``ServerSession`` with one connection's bytes.
+///
+/// Answers of one read go out in one write. While the peer does not take them, nothing more is read from it: what it
+/// can make this server hold is the answers to one read.
+final class ServerChannelHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let device: any ModbusDevice
+    private let registry: ServerRegistry
+    private var session = ServerSession()
+    private var out = ByteBuffer()
+    private var isReadPending = false
+
+    init(device: any ModbusDevice, registry: ServerRegistry) {
+        self.device = device
+        self.registry = registry
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let requests = session.requests
+        let exceptions = session.exceptions
+        let verdict = session.received(unwrapInboundIn(data), device: device, out: &out)
+        registry.count {
+            $0.requests += session.requests - requests
+            $0.exceptions += session.exceptions - exceptions
+        }
+        if case .close = verdict {
+            registry.count { $0.malformedHeaders += 1 }
+            writeAnswers(context)
+            context.close(promise: nil)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        writeAnswers(context)
+        context.fireChannelReadComplete()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            context.read()
+        } else {
+            isReadPending = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if isReadPending, context.channel.isWritable {
+            isReadPending = false
+            context.read()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent {
+            registry.count { $0.idleClosed += 1 }
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        registry.remove(context.channel)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    private func writeAnswers(_ context: ChannelHandlerContext) {
+        guard out.readableBytes > 0 else { return }
+        context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+        out.clear()
+    }
+}
