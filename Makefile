@@ -1,0 +1,50 @@
+# The commands of this repository. `make` alone prints them; `.ci/run` is what a pull request must pass.
+#
+# Environment variables (ALD_DATABASE_URL, ALD_PLC, ALD_SLOW, …) reach the programs as they are. Recipes that may
+# see a secret are silent: make prints neither them nor their arguments.
+
+SHELL := /bin/bash
+SWIFT ?= swift
+# What comes before the program itself goes to standard error: `make run ARGS=--json | jq` sees only JSON.
+# Release builds have a folder of their own, so that `make run` and `make test` never rebuild each other's work.
+RELEASE := .build-release
+LINTED := Package.swift Sources Tests Benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests build-release run doctor test lint format clean
+
+help: ## this table
+	@echo 'make TARGET [ARGS="…"]'
+	@sed -n -E 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '%-10s %s\n' "$$name" "$$text"; done
+
+setup: ## install what the machine lacks (make run and make test do it themselves)
+	@.ci/setup >&2
+
+setup-tests:
+	@.ci/setup --tests >&2
+
+build-release: setup
+	@$(SWIFT) build -c release --product ald --scratch-path $(RELEASE) >&2
+
+# `exec` makes ald the direct child: Ctrl-C and SIGTERM reach it at once, make waits for its summary and says
+# nothing more when it ends well. When ald fails, make shows its exit code and returns 2.
+run: build-release ## record the simulated machine until Ctrl-C; ARGS="--duration 30" for 30 s
+	@exec $(RELEASE)/release/ald run $(ARGS)
+
+doctor: build-release ## check database, ports, permissions and PLC, and say what to do
+	@exec $(RELEASE)/release/ald doctor $(ARGS)
+
+test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for one target
+	@$(SWIFT) build --build-tests
+	@exec $(SWIFT) test --skip-build $(ARGS)
+
+lint: ## check the format of every Swift file
+	@$(SWIFT) format lint --strict --parallel --recursive $(LINTED)
+
+format: ## correct the format of every Swift file
+	@$(SWIFT) format format --in-place --parallel --recursive $(LINTED)
+
+# .ald holds recorded data. No target deletes it.
+clean: ## delete build products; recorded data in .ald stays
+	rm -rf .build .build-*
