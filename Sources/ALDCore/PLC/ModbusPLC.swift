@@ -1,0 +1,115 @@
+public import Modbus
+import NIOCore
+
+/// A machine's controller reached over Modbus TCP.
+///
+/// Reads go through one plan that covers all parameters in as few requests as the map allows; writes are single
+/// requests that are never repeated once they may have been executed.
+public final class ModbusPLC: PLC {
+    public let registerMap: RegisterMap
+    /// The requests one scan sends.
+    public let plan: ReadPlan
+    private let client: ModbusClient
+    private let time: any TimeSource
+
+    /// - Parameter client: stays the caller's; whoever made it closes it.
+    /// - Throws: ``PLCError/refused(_:)`` when no plan can read the map within the limits of the protocol.
+    public init(
+        _ registerMap: RegisterMap, client: ModbusClient, planner: ReadPlanner = ReadPlanner(),
+        time: any TimeSource = SystemTime()
+    ) throws(PLCError) {
+        self.registerMap = registerMap
+        self.client = client
+        self.time = time
+        do {
+            plan = try planner.plan(registerMap.readSpans)
+        } catch {
+            throw .refused("\(error)")
+        }
+    }
+
+    /// The connection to the controller as it is now.
+    public var connectionState: ConnectionState { client.state }
+
+    public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        let started = time.wallClock
+        let result = await client.run(plan, deadline: nioDeadline(deadline))
+        // One unanswered request costs its own parameters; without any answer there is nothing to record.
+        guard result.results.contains(where: { if case .success = $0 { true } else { false } }) else {
+            throw Self.translate(result.firstError, writing: false)
+        }
+        return Scan(time: started, readings: registerMap.parameters.map { reading(of: $0, in: result) })
+    }
+
+    private func reading(of parameter: Parameter, in result: PlanResult) -> Reading {
+        let table = parameter.readLocation.table
+        let count = parameter.dataType.addressCount(in: table)
+        guard let range = AddressRange(start: parameter.readLocation.address, count: count),
+            case .success(let data) = result.values(table, range),
+            let number = parameter.dataType.decode(data.words[...], order: registerMap.wordOrder)
+        else { return .unread(parameter.id) }
+        return Reading(number, of: parameter)
+    }
+
+    public func readSetPoint(of id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
+        guard let parameter = registerMap[id] else { throw .unknownParameter("number \(id)") }
+        guard let location = parameter.writeLocation else { throw .notWritable(parameter) }
+        let count = parameter.dataType.addressCount(in: location.table)
+        guard let range = AddressRange(start: location.address, count: count) else {
+            throw .refused("\(parameter.qualifiedName) at \(location) reaches past the last address, 65535")
+        }
+        do throws(ModbusError) {
+            let data = try await client.read(location.table, range, deadline: nioDeadline(deadline))
+            guard let value = parameter.dataType.decode(data.words[...], order: registerMap.wordOrder) else {
+                throw ModbusError(.malformedResponse("\(data.count) values for a \(parameter.dataType.rawValue)"))
+            }
+            return value
+        } catch {
+            throw Self.translate(error, writing: false)
+        }
+    }
+
+    public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        let (parameter, location) = try registerMap.checkedForWriting(value, to: id)
+        guard let words = parameter.dataType.encode(value, order: registerMap.wordOrder) else {
+            throw .outOfRange(value, parameter)
+        }
+        let request: ModbusRequest =
+            switch (location.table.isBits, words.count) {
+            case (true, _): .writeCoil(address: location.address, value: words[0] != 0)
+            case (false, 1): .writeRegister(address: location.address, value: words[0])
+            case (false, _): .writeRegisters(start: location.address, values: words)
+            }
+        do throws(ModbusError) {
+            _ = try await client.send(request, deadline: nioDeadline(deadline))
+        } catch {
+            throw Self.translate(error, writing: true)
+        }
+    }
+
+    /// Deadlines are instants of our clock; NIO counts from another origin.
+    private func nioDeadline(_ deadline: MonotonicInstant) -> NIODeadline {
+        .now() + .nanoseconds((deadline - time.now).wholeNanoseconds)
+    }
+
+    private static func translate(_ error: ModbusError?, writing: Bool) -> PLCError {
+        guard let error else { return .unreachable("it was asked for nothing") }
+        if error.isAnswer { return .refused("\(error)") }
+        switch error.code {
+        case .unknownOutcome: return .unknownOutcome("\(error)")
+        case .connectionClosed(mayHaveExecuted: true) where writing: return .unknownOutcome("\(error)")
+        case .invalidRequest: return .refused("\(error)")
+        default: return .unreachable("\(error)")
+        }
+    }
+}
+
+extension ReadData {
+    /// The values as words, a bit as 0 or 1.
+    fileprivate var words: [UInt16] {
+        switch self {
+        case .registers(let registers): registers
+        case .bits(let bits): bits.map { $0 ? 1 : 0 }
+        }
+    }
+}

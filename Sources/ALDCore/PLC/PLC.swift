@@ -1,0 +1,65 @@
+/// A machine's controller, whatever is behind it: a device on the network or the simulation in this process.
+public protocol PLC: Sendable {
+    /// The parameters this controller knows.
+    var registerMap: RegisterMap { get }
+
+    /// Reads every parameter.
+    ///
+    /// A parameter that could not be read has a bad reading; the others keep their values. Only when nothing at all
+    /// could be read does the call fail.
+    ///
+    /// - Parameter deadline: the call has returned or thrown by then.
+    func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan
+
+    /// Reads one parameter's set point from where it is written; exact and without side effects.
+    func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double
+
+    /// Writes one parameter's set point.
+    ///
+    /// - Throws: ``PLCError/outOfRange(_:_:)``, ``PLCError/notWritable(_:)`` or ``PLCError/unknownParameter(_:)``
+    ///   before anything is sent; ``PLCError/unknownOutcome(_:)`` when the machine may or may not have acted. The
+    ///   latter must be read back, never repeated blindly.
+    func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError)
+}
+
+/// Why a PLC could not do what it was asked.
+public enum PLCError: Error, Sendable, CustomStringConvertible {
+    /// No parameter has this name or number in the register map.
+    case unknownParameter(String)
+    case notWritable(Parameter)
+    case outOfRange(Double, Parameter)
+    /// The controller could not be reached, or did not answer in time. Says what was tried and why it failed.
+    case unreachable(String)
+    /// The controller answered, and the answer was no.
+    case refused(String)
+    /// A write was sent and its confirmation never came: the machine may have acted.
+    case unknownOutcome(String)
+
+    public var description: String {
+        switch self {
+        case .unknownParameter(let name):
+            "unknown parameter \(name): it is not in the register map"
+        case .notWritable(let parameter):
+            "\(parameter.qualifiedName) is read-only: the register map gives it no write address"
+        case .outOfRange(let value, let parameter):
+            "\(value) \(parameter.unit) is outside \(parameter.qualifiedName)'s range "
+                + "\(parameter.range.lowerBound) … \(parameter.range.upperBound) \(parameter.unit)"
+        case .unreachable(let reason): "the PLC cannot be reached: \(reason)"
+        case .refused(let reason): "the PLC refused: \(reason)"
+        case .unknownOutcome(let reason):
+            "the PLC may or may not have executed the write: \(reason); read the set point back before doing anything"
+        }
+    }
+}
+
+extension RegisterMap {
+    /// The checks every write goes through before anything reaches a machine.
+    func checkedForWriting(
+        _ value: Double, to id: ParameterID
+    ) throws(PLCError) -> (parameter: Parameter, location: RegisterLocation) {
+        guard let parameter = self[id] else { throw .unknownParameter("number \(id)") }
+        guard let location = parameter.writeLocation else { throw .notWritable(parameter) }
+        guard value.isFinite, parameter.range.contains(value) else { throw .outOfRange(value, parameter) }
+        return (parameter, location)
+    }
+}

@@ -1,0 +1,69 @@
+public import Modbus
+import Synchronization
+
+/// The stand-in for a real controller: one device with the register map of a machine and values that move with time.
+///
+/// The same object answers in this process (``PLC``) and over Modbus TCP (`ModbusDevice`, served by a `ModbusServer`),
+/// so what a test proves against one holds for the other. Every call sees one consistent state: a multi-register value
+/// is never half old, half new.
+public final class SimulatedPLC: PLC, ModbusDevice {
+    public let registerMap: RegisterMap
+    private let memory: DeviceMemory
+    private let time: any TimeSource
+    private let model: Mutex<MachineModel>
+
+    /// - Parameter seed: the same seed and the same writes at the same times give the same values.
+    public init(_ registerMap: RegisterMap, seed: UInt64, time: any TimeSource = SystemTime()) {
+        self.registerMap = registerMap
+        self.time = time
+        memory = DeviceMemory(registerMap)
+        model = Mutex(MachineModel(parameters: registerMap.parameters, seed: seed, now: time.now))
+    }
+
+    /// One doorway to the state: the machine has run up to now before anybody looks at it.
+    private func withModel<Result: Sendable>(_ body: (inout MachineModel) -> Result) -> Result {
+        let now = time.now
+        return model.withLock { model in
+            model.advance(to: now)
+            return body(&model)
+        }
+    }
+
+    // MARK: PLC
+
+    public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        let parameters = registerMap.parameters
+        let readings = withModel { model in
+            parameters.indices.map { Reading(model.value(at: $0), of: parameters[$0]) }
+        }
+        return Scan(time: time.wallClock, readings: readings)
+    }
+
+    public func readSetPoint(of id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
+        guard let index = memory.index(of: id), let parameter = registerMap[id] else {
+            throw .unknownParameter("number \(id)")
+        }
+        guard let setPoint = withModel({ $0.setPoint(at: index) }) else { throw .notWritable(parameter) }
+        return setPoint
+    }
+
+    public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        let (parameter, _) = try registerMap.checkedForWriting(value, to: id)
+        guard let index = memory.index(of: id) else { throw .unknownParameter(parameter.qualifiedName) }
+        withModel { $0.write(value, at: index) }
+    }
+
+    // MARK: ModbusDevice
+
+    public func respond(to request: ModbusRequest, unit: UnitID) throws(ModbusException) -> ModbusResponse {
+        let image = memory
+        let answer = withModel { model -> Result<ModbusResponse, ModbusException> in
+            do throws(ModbusException) {
+                return .success(try image.respond(to: request, model: &model))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try answer.get()
+    }
+}
