@@ -1,0 +1,32 @@
+/// What a database error means for the batch that ran into it. One table for the whole writer.
+enum FaultClassifier {
+    /// The history has no partition for a row's day. It shares SQLSTATE 23514 with violated checks; only the missing
+    /// constraint name tells them apart.
+    static func isMissingPartition(_ error: PostgresError) -> Bool {
+        error.sqlState == .checkViolation && error.constraintName == nil
+    }
+
+    static func classify(_ error: PostgresError) -> SinkFault {
+        let message = "\(error)"
+        if error.effect == .unknown { return SinkFault(.inDoubt, message) }
+        switch error.code {
+        case .queryFailed:
+            return SinkFault(isPassing(error.sqlState) ? .transient : .rejected, message)
+        case .connectionFailed, .serverStarting, .tooManyConnections, .connectionLost, .timedOut, .cancelled,
+            .notPrimary, .poolExhausted, .poolShutDown:
+            return SinkFault(.transient, message)
+        case .authenticationFailed, .databaseMissing, .configurationInvalid, .encodingFailed, .decodingFailed, .misuse,
+            .localServerMissing, .localServerDirectoryInUse, .localServerDirectoryUnusable,
+            .localServerVersionMismatch, .localServerFailed:
+            return SinkFault(.rejected, message)
+        }
+    }
+
+    /// SQL errors that go away by themselves: conflicts between transactions, shortages, operator interventions.
+    private static func isPassing(_ state: SQLState?) -> Bool {
+        switch state?.class {
+        case "08", "40", "53", "55", "57", "58": true
+        default: state == .internalError
+        }
+    }
+}

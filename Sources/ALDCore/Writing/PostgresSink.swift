@@ -1,0 +1,132 @@
+public import Logging
+import Synchronization
+
+/// Lands batches in PostgreSQL: one statement per batch claims the ledger entry and inserts the rows.
+///
+/// Before the first batch, and again whenever the machine's registration is not known to be in place, the sink brings
+/// the schema up to date and registers the machine, so a collector may start before its database does.
+public final class PostgresSink: BatchSink {
+    private let pool: ConnectionPool
+    private let registration: MachineRegistration
+    private let time: any TimeSource
+    private let logger: Logger
+    private let isPrepared = Mutex(false)
+
+    /// How long a batch waits for a connection. Shorter than an attempt may take, so that a database that is away is
+    /// known to be away within this time.
+    private static let acquireTimeout: Duration = .seconds(2)
+    /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
+    private static let partitionDays: Int32 = 5
+
+    public init(
+        pool: ConnectionPool, registration: MachineRegistration, time: any TimeSource = SystemTime(), logger: Logger
+    ) {
+        self.pool = pool
+        self.registration = registration
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Migrates the schema, registers the machine and creates the next days' partitions. Safe to repeat.
+    ///
+    /// ``apply(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
+    /// accepts anything calls it first.
+    ///
+    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew`` or ``MachineRegistration/Conflict``.
+    public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let outcome = try await Migrator().migrate(connection, deadline: deadline)
+        try await registration.register(connection, deadline: deadline)
+        try await ensurePartitions(from: time.wallClock, connection, deadline: deadline)
+        isPrepared.withLock { $0 = true }
+        if !outcome.applied.isEmpty {
+            logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
+        }
+    }
+
+    public func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
+        do {
+            let acquireBy = min(deadline, time.now + Self.acquireTimeout)
+            try await pool.withConnection(holder: "writer", deadline: acquireBy) { connection in
+                if !self.isPrepared.withLock(\.self) { try await self.prepare(on: connection, deadline: deadline) }
+                do {
+                    try await self.send(batch, connection, deadline: deadline)
+                } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
+                    try await self.createPartitions(for: batch, connection, deadline: deadline)
+                    try await self.send(batch, connection, deadline: deadline)
+                }
+            }
+        } catch let error as PostgresError {
+            throw FaultClassifier.classify(error)
+        } catch let fault as SinkFault {
+            throw fault
+        } catch is CancellationError {
+            throw SinkFault(.inDoubt, "cancelled while a batch was under way")
+        } catch {
+            throw SinkFault(.rejected, "\(error)")
+        }
+    }
+
+    private func send(_ batch: Batch, _ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let head: [PostgresValue] = [
+            .int4(batch.machine), .int8(batch.id.origin), .int8(batch.id.number), .int4(Int32(batch.records.count)),
+            .bytea(batch.digest),
+        ]
+        let result =
+            switch batch.records {
+            case .history(let rows):
+                try await connection.query(
+                    "SELECT ald.apply_history_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                    head + [
+                        .int4Array(rows.map(\.parameter.rawValue)), .timestamptzArray(rows.map(\.time)),
+                        .float8Array(rows.map(\.value)), .int2Array(rows.map(\.quality.rawValue)),
+                    ], deadline: deadline)
+            case .gaps(let gaps):
+                try await connection.query(
+                    "SELECT ald.apply_gap_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    head + [
+                        .timestamptzArray(gaps.map(\.firstMissedAt)), .timestamptzArray(gaps.map(\.lastMissedAt)),
+                        .int4Array(gaps.map(\.instants)), .textArray(gaps.map(\.cause.rawValue)),
+                        .textArray(gaps.map(\.detail)),
+                    ], deadline: deadline)
+            }
+        switch try result.first?.decode(0, as: Int32.self) {
+        case 0, 1: return
+        case 2:
+            throw SinkFault(.rejected, "the ledger knows batch \(batch.id) with other contents; nothing was written")
+        case let status:
+            throw SinkFault(
+                .rejected, "batch \(batch.id): unexpected ledger status \(status.map { "\($0)" } ?? "none")")
+        }
+    }
+
+    /// The days a batch's rows fall on may be long past (a backlog) or ahead (a clock that was set).
+    private func createPartitions(
+        for batch: Batch, _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws {
+        guard case .history(let rows) = batch.records else { return }
+        for day in Set(rows.map(\.time.startOfDay)).sorted() {
+            logger.notice("creating a missing history partition", metadata: ["day": "\(day.microseconds)"])
+            _ = try await connection.query(
+                "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date, 1)", [.timestamptz(day)],
+                deadline: deadline)
+        }
+    }
+
+    private func ensurePartitions(
+        from today: Timestamp, _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws {
+        _ = try await connection.query(
+            "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date - 1, $2)",
+            [.timestamptz(today), .int4(Self.partitionDays)], deadline: deadline)
+    }
+}
+
+extension Timestamp {
+    private static let microsecondsPerDay: Int64 = 86_400_000_000
+
+    /// Midnight UTC at which this moment's day began.
+    fileprivate var startOfDay: Timestamp {
+        let day = microseconds >= 0 ? microseconds : microseconds - Self.microsecondsPerDay + 1
+        return Timestamp(microseconds: day / Self.microsecondsPerDay * Self.microsecondsPerDay)
+    }
+}

@@ -1,0 +1,103 @@
+import Testing
+
+@testable import ALDCore
+
+@Suite("Stored form of a batch") struct BatchCodingTests {
+    static let rows = [
+        HistoryRow(
+            parameter: ParameterID(rawValue: 1), time: Timestamp(microseconds: 0x0102_0304_0506_0708), value: 25.5,
+            quality: .good),
+        HistoryRow(
+            parameter: ParameterID(rawValue: -2), time: Timestamp(microseconds: -1), value: nil, quality: .bad),
+    ]
+
+    @Test("history rows have these bytes, for ever")
+    func goldenHistory() {
+        let (format, bytes) = BatchCoding.encode(.history(Self.rows))
+        #expect(format.rawValue == 1)
+        #expect(
+            bytes == [
+                0, 0, 0, 1,  // parameter
+                1, 2, 3, 4, 5, 6, 7, 8,  // time
+                0, 192,  // quality
+                0x40, 0x39, 0x80, 0, 0, 0, 0, 0,  // 25.5
+                0xFF, 0xFF, 0xFF, 0xFE,  // parameter
+                0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,  // time
+                0, 0,  // quality
+                0x7F, 0xF8, 0, 0, 0, 0, 0, 0,  // no value
+            ])
+    }
+
+    @Test("gaps have these bytes, for ever")
+    func goldenGaps() {
+        let gap = CollectionGap(
+            firstMissedAt: Timestamp(microseconds: 1), lastMissedAt: Timestamp(microseconds: 2), instants: 3,
+            cause: .plc, detail: "é")
+        let (format, bytes) = BatchCoding.encode(.gaps([gap]))
+        #expect(format.rawValue == 2)
+        #expect(
+            bytes == [
+                0, 0, 0, 0, 0, 0, 0, 1,  // first
+                0, 0, 0, 0, 0, 0, 0, 2,  // last
+                0, 0, 0, 3,  // instants
+                0, 0, 0, 3, 0x70, 0x6C, 0x63,  // cause
+                0, 0, 0, 2, 0xC3, 0xA9,  // detail
+            ])
+    }
+
+    @Test("what was stored is what comes back, whatever the numbers")
+    func roundTrip() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<500 {
+            let rows = (0..<Int.random(in: 0...20, using: &random)).map { _ -> HistoryRow in
+                let value = Double(bitPattern: random.next())
+                return HistoryRow(
+                    parameter: ParameterID(rawValue: Int32(truncatingIfNeeded: random.next())),
+                    time: Timestamp(microseconds: Int64(bitPattern: random.next())),
+                    value: value.isNaN ? nil : value, quality: value.isNaN ? .bad : .uncertain)
+            }
+            let (format, bytes) = BatchCoding.encode(.history(rows))
+            let decoded = try BatchCoding.decode(bytes, format: format.rawValue, count: rows.count)
+            #expect(decoded == .history(rows), "seed \(seed)")
+        }
+    }
+
+    @Test("cut, lengthened or foreign bytes are corruption, not fewer rows")
+    func corruption() {
+        let (format, bytes) = BatchCoding.encode(.history(Self.rows))
+        for length in 0..<bytes.count {
+            #expect(throws: BatchCoding.Corrupted.self) {
+                try BatchCoding.decode(Array(bytes[..<length]), format: format.rawValue, count: 2)
+            }
+        }
+        #expect(throws: BatchCoding.Corrupted.self) {
+            try BatchCoding.decode(bytes + [0], format: format.rawValue, count: 2)
+        }
+        #expect(throws: BatchCoding.Corrupted.self) { try BatchCoding.decode(bytes, format: 99, count: 2) }
+        #expect(throws: BatchCoding.Corrupted.self) {
+            // A cause of two billion bytes must not be believed.
+            try BatchCoding.decode(
+                Array(repeating: 0, count: 20) + [0x7F, 0xFF, 0xFF, 0xFF, 0x70], format: 2, count: 1)
+        }
+    }
+
+    @Test("the digest depends on machine, kind and every byte")
+    func digest() {
+        let digests = Set([
+            BatchCoding.digest(machine: 1, format: 1, bytes: [1]),
+            BatchCoding.digest(machine: 2, format: 1, bytes: [1]),
+            BatchCoding.digest(machine: 1, format: 2, bytes: [1]),
+            BatchCoding.digest(machine: 1, format: 1, bytes: [2]),
+        ])
+        #expect(digests.count == 4 && digests.allSatisfy { $0.count == 32 })
+    }
+
+    @Test("text that PostgreSQL cannot store is made storable before it is accepted")
+    func zeroCharacter() {
+        let gap = CollectionGap(
+            firstMissedAt: Timestamp(microseconds: 1), lastMissedAt: Timestamp(microseconds: 1), instants: 1,
+            cause: .late, detail: "a\0b")
+        #expect(gap.detail == "a\u{2400}b")
+    }
+}

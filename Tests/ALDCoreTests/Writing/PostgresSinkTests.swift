@@ -1,0 +1,217 @@
+import ALDTestKit
+import Testing
+
+@testable import ALDCore
+
+/// The ledger and the schema on a real server: what the writer's promise rests on.
+@Suite("Landing in PostgreSQL", .serialized) struct PostgresSinkTests {
+    static let machine: Int32 = 3
+    static let day = Timestamp(microseconds: 1_789_000_000_000_000)
+
+    static func registration(_ name: String = "ALD-3", parameter: String = "temperature") -> MachineRegistration {
+        MachineRegistration(
+            machine: machine, name: name,
+            entries: [
+                .init(
+                    id: 1, component: "Heater", name: parameter, unit: "°C", dataType: "float", minimum: 0,
+                    maximum: 10, readLocation: "input registers 0", writeLocation: nil)
+            ])
+    }
+
+    static func batch(_ number: Int64, at time: Timestamp = day, value: Double? = 1.5) -> Batch {
+        let row = HistoryRow(
+            parameter: ParameterID(rawValue: 1), time: time, value: value, quality: value == nil ? .bad : .good)
+        return sealed(.history([row, row]), number: number)
+    }
+
+    static func sealed(_ records: Records, number: Int64, origin: Int64 = 42) -> Batch {
+        let (format, bytes) = BatchCoding.encode(records)
+        return Batch(
+            id: BatchID(origin: origin, number: number), machine: machine, records: records,
+            digest: BatchCoding.digest(machine: machine, format: format.rawValue, bytes: bytes))
+    }
+
+    /// Runs `body` with a sink on a database of its own.
+    static func withSink(
+        _ body: (PostgresSink, PostgresConfiguration, _ deadline: MonotonicInstant) async throws -> Void
+    ) async throws {
+        try await TestDatabase.withDatabase { lease in
+            let time = SystemTime()
+            let pool = try ConnectionPool(
+                configuration: lease.configuration, pool: PoolConfiguration(), time: time, logger: TestDatabase.quiet)
+            let sink = PostgresSink(pool: pool, registration: registration(), time: time, logger: TestDatabase.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                try await body(sink, lease.configuration, time.now + .seconds(30))
+                group.cancelAll()
+            }
+        }
+    }
+
+    static func rows(_ configuration: PostgresConfiguration) async throws -> Int {
+        try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", configuration)
+    }
+
+    @Test("a batch lands on an empty database, on a day that has no partition, and only once")
+    func exactlyOnce() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            #expect(try await Self.rows(database) == 2)
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            #expect(try await Self.rows(database) == 2)
+            try await sink.apply(Self.batch(2), deadline: deadline)
+            #expect(try await Self.rows(database) == 4)
+            #expect(try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database) == 2)
+        }
+    }
+
+    @Test("the same batch sent by many at the same time lands once")
+    func concurrentDuplicates() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<40 {
+                    group.addTask { try await sink.apply(Self.batch(Int64(2 + index % 4)), deadline: deadline) }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await Self.rows(database) == 10)
+        }
+    }
+
+    @Test("another batch under a known name is refused and changes nothing")
+    func collision() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            do throws(SinkFault) {
+                try await sink.apply(Self.batch(1, value: 7), deadline: deadline)
+                Issue.record("accepted")
+            } catch {
+                #expect(error.faultClass == .rejected && error.message.contains("with other contents"))
+            }
+            #expect(try await Self.rows(database) == 2)
+        }
+    }
+
+    @Test("a row the database refuses takes its whole batch with it, ledger entry included")
+    func poison() async throws {
+        try await Self.withSink { sink, database, deadline in
+            let contradiction = HistoryRow(
+                parameter: ParameterID(rawValue: 1), time: Self.day, value: nil, quality: .good)
+            do throws(SinkFault) {
+                try await sink.apply(Self.sealed(.history([contradiction]), number: 1), deadline: deadline)
+                Issue.record("accepted")
+            } catch {
+                #expect(error.faultClass == .rejected && error.message.contains("value_present_unless_bad"))
+            }
+            #expect(try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database) == 0)
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            #expect(try await Self.rows(database) == 2)
+        }
+    }
+
+    @Test("gaps land with cause and extent, once")
+    func gaps() async throws {
+        try await Self.withSink { sink, database, deadline in
+            let gap = CollectionGap(
+                firstMissedAt: Self.day, lastMissedAt: Self.day.advanced(by: .seconds(3)), instants: 4, cause: .plc,
+                detail: "no answer")
+            for _ in 0..<2 { try await sink.apply(Self.sealed(.gaps([gap]), number: 9), deadline: deadline) }
+            #expect(
+                try await TestDatabase.number(
+                    """
+                    SELECT count(*) FROM ald.collection_gaps WHERE machine_id = 3 AND instants = 4 AND cause = 'plc'
+                    AND detail = 'no answer' AND last_missed_at - first_missed_at = interval '3 s'
+                    """, database) == 1)
+        }
+    }
+
+    @Test("rows keep their value, quality and time to the microsecond")
+    func fidelity() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(
+                Self.batch(1, at: Timestamp(microseconds: Self.day.microseconds + 1)), deadline: deadline)
+            try await sink.apply(Self.batch(2, value: nil), deadline: deadline)
+            try await TestDatabase.withConnection(database) { connection, deadline in
+                let rows = try await connection.query(
+                    "SELECT sampled_at, value, quality FROM ald.parameter_value_history ORDER BY sampled_at",
+                    deadline: deadline)
+                #expect(try rows[0].decode(0, as: Timestamp.self) == Self.day)
+                #expect(try rows[0].decode(1, as: Double?.self) == nil)
+                #expect(try rows[0].decode(2, as: Int16.self) == 0)
+                #expect(try rows[3].decode(0, as: Timestamp.self).microseconds == Self.day.microseconds + 1)
+                #expect(try rows[3].decode(1, as: Double?.self) == 1.5)
+            }
+        }
+    }
+
+    @Test("several terminals migrate and register at the same time without harm")
+    func concurrentMigration() async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await withThrowingTaskGroup(of: [Int32].self) { group in
+                for _ in 0..<6 {
+                    group.addTask {
+                        try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
+                            let outcome = try await Migrator().migrate(connection, deadline: deadline)
+                            try await Self.registration().register(connection, deadline: deadline)
+                            return outcome.applied
+                        }
+                    }
+                }
+                let applied = try await group.reduce(into: []) { $0 += $1 }
+                #expect(applied.sorted() == [1, 2])
+            }
+            #expect(
+                try await TestDatabase.number("SELECT count(*) FROM ald.component_parameters", lease.configuration) == 1
+            )
+        }
+    }
+
+    @Test("a migration that fails leaves the schema as it was")
+    func failedMigration() async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
+                let broken = Migrator(
+                    migrations: Migration.all + [
+                        Migration(version: 3, name: "broken", script: "CREATE TABLE ald.half (a int); SELECT 1/0")
+                    ])
+                await #expect(throws: PostgresError.self) { try await broken.migrate(connection, deadline: deadline) }
+                let exists = try await connection.query(
+                    "SELECT to_regclass('ald.half') IS NULL AND to_regclass('ald.machines') IS NULL", deadline: deadline
+                )
+                #expect(try exists.first?.decode(0, as: Bool.self) == true)
+                #expect(try await Migrator().migrate(connection, deadline: deadline).applied == [1, 2])
+            }
+        }
+    }
+
+    @Test("a schema from the future is left alone")
+    func futureSchema() async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
+                _ = try await Migrator().migrate(connection, deadline: deadline)
+                _ = try await connection.execute(
+                    script: "INSERT INTO ald.schema_migrations VALUES (99, 'later')", deadline: deadline)
+                await #expect(throws: Migrator.SchemaTooNew.self) {
+                    try await Migrator().migrate(connection, deadline: deadline)
+                }
+            }
+        }
+    }
+
+    @Test("a number never changes its meaning: neither a machine's nor a parameter's")
+    func registrationConflicts() async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
+                _ = try await Migrator().migrate(connection, deadline: deadline)
+                try await Self.registration().register(connection, deadline: deadline)
+                try await Self.registration().register(connection, deadline: deadline)
+                for other in [Self.registration("ALD-4"), Self.registration(parameter: "flow")] {
+                    await #expect(throws: MachineRegistration.Conflict.self) {
+                        try await other.register(connection, deadline: deadline)
+                    }
+                }
+            }
+        }
+    }
+}
