@@ -1,0 +1,166 @@
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// Terminal 1: reads every parameter of the PLC once per period and hands the rows to the batch writer.
+///
+/// Instants lie on a fixed grid (``CollectionSchedule``). Each has three outcomes, and all three are counted: recorded,
+/// missed because the controller could not be read in time, missed because the collector itself was late. A missed
+/// instant leaves a gap record.
+public final class DataCollectionService: Service {
+    public struct Configuration: Sendable {
+        /// From one instant to the next. Defaults to 1 s.
+        public var period: Duration = .seconds(1)
+        /// How long the controller may take to answer, counted from the instant. Defaults to 80 % of the period.
+        public var readTimeout: Duration?
+        /// Stop by itself after this long; `nil` never does. Defaults to `nil`.
+        public var duration: Duration?
+
+        public init() {}
+
+        var effectiveReadTimeout: Duration { readTimeout ?? period * 0.8 }
+
+        func validate() throws(ConfigurationProblems) {
+            var problems: [String] = []
+            if period < .milliseconds(1) || period > .seconds(3600) {
+                problems.append("period is \(period); allowed are 1 ms to 1 h")
+            }
+            if effectiveReadTimeout <= .zero || effectiveReadTimeout > period {
+                problems.append("readTimeout is \(effectiveReadTimeout); it must be between zero and the period")
+            }
+            if let duration, duration < period {
+                problems.append("duration is \(duration); it must not be shorter than the period, \(period)")
+            }
+            if let problems = ConfigurationProblems(problems) { throw problems }
+        }
+    }
+
+    private let plc: any PLC
+    private let writer: BatchWriter
+    private let machine: Int32
+    private let configuration: Configuration
+    private let time: any TimeSource
+    private let logger: Logger
+    private let state = Mutex(CollectionStatistics())
+    private let isStopping = Mutex(false)
+    private let wakeup = Wakeup()
+
+    /// - Parameter machine: the number under which this machine is registered in the database.
+    /// - Throws: every setting that is out of its range.
+    public init(
+        plc: any PLC, writer: BatchWriter, machine: Int32, configuration: Configuration = Configuration(),
+        time: any TimeSource = SystemTime(), logger: Logger
+    ) throws(ConfigurationProblems) {
+        try configuration.validate()
+        self.plc = plc
+        self.writer = writer
+        self.machine = machine
+        self.configuration = configuration
+        self.time = time
+        self.logger = logger
+    }
+
+    public var statistics: CollectionStatistics { state.withLock(\.self) }
+
+    /// Collects until shutdown, cancellation or the end of ``Configuration/duration``. A cycle under way is finished.
+    public func run() async throws {
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await collect()
+        } onCancelOrGracefulShutdown: {
+            self.isStopping.withLock { $0 = true }
+            self.wakeup.signal()
+        }
+    }
+
+    private func collect() async {
+        let origin = time.now
+        var schedule = CollectionSchedule(origin: origin, period: configuration.period)
+        let end = configuration.duration.map { origin + $0 }
+        var previous: (instant: Int64, start: MonotonicInstant)?
+        while !isStopping.withLock(\.self) {
+            let now = time.now
+            if let end, now >= end { break }
+            switch schedule.next(now: now) {
+            case .wait(let until):
+                await wakeup.wait(until: min(until, end ?? until), time: time)
+            case .collect(let instant, _, let missed):
+                if let previous, previous.instant == instant - 1 { noteInterval(now - previous.start) }
+                previous = (instant, now)
+                await cycle(deadline: schedule.time(of: instant) + configuration.effectiveReadTimeout)
+                if !missed.isEmpty { await noteLate(missed, schedule: schedule) }
+            }
+        }
+        // Instants that were due before the end and never had their turn belong into the account as well.
+        let outstanding = schedule.outstanding(now: min(time.now, (end ?? time.now) - .nanoseconds(1)))
+        if !outstanding.isEmpty { await noteLate(outstanding, schedule: schedule) }
+    }
+
+    private func cycle(deadline: MonotonicInstant) async {
+        let started = time.now
+        let startedAt = time.wallClock
+        do throws(PLCError) {
+            let scan = try await plc.scan(deadline: deadline)
+            await accept(scan, started: started)
+        } catch {
+            state.withLock { $0.missedPLC += 1 }
+            await noteFailure("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
+        }
+    }
+
+    private func accept(_ scan: Scan, started: MonotonicInstant) async {
+        do throws(SpoolError) {
+            try await writer.append(Records(scan), machine: machine)
+            let took = time.now - started
+            let recovered = state.withLock { statistics -> Bool in
+                statistics.cycles += 1
+                statistics.rows += scan.readings.count
+                statistics.badRows += scan.readings.count { $0.quality == .bad }
+                statistics.cycleTime.record(took)
+                defer { statistics.lastFailure = nil }
+                return statistics.lastFailure != nil
+            }
+            if recovered { logger.info("recording again") }
+        } catch {
+            state.withLock { $0.missedSpool += 1 }
+            await noteFailure("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
+        }
+    }
+
+    private func noteInterval(_ interval: Duration) {
+        let deviation = interval - configuration.period
+        state.withLock { $0.jitter.record(deviation < .zero ? .zero - deviation : deviation) }
+    }
+
+    private func noteLate(_ missed: Range<Int64>, schedule: CollectionSchedule) async {
+        state.withLock { $0.missedLate += missed.count }
+        // Civil time of a past instant: as long ago on the real-time clock as on the monotonic one.
+        let (now, wallClock) = (time.now, time.wallClock)
+        let first = wallClock.advanced(by: schedule.time(of: missed.lowerBound) - now)
+        let last = wallClock.advanced(by: schedule.time(of: missed.upperBound - 1) - now)
+        await noteFailure(
+            "\(missed.count) collection instants went by before the collector was ready", cause: .late, from: first,
+            to: last, instants: Int32(clamping: missed.count))
+    }
+
+    private func noteFailure(
+        _ detail: String, cause: CollectionGap.Cause, from first: Timestamp, to last: Timestamp, instants: Int32
+    ) async {
+        let isNews = state.withLock { statistics -> Bool in
+            defer { if cause != .late { statistics.lastFailure = detail } }
+            return statistics.lastFailure != detail
+        }
+        // The same failure every second is one message; the gap records keep the count.
+        if isNews {
+            logger.warning("nothing recorded", metadata: ["cause": "\(cause.rawValue)", "detail": "\(detail)"])
+        }
+        let gap = CollectionGap(
+            firstMissedAt: first, lastMissedAt: last, instants: instants, cause: cause, detail: detail)
+        do throws(SpoolError) {
+            try await writer.append(.gaps([gap]), machine: machine)
+            state.withLock { $0.gapRecords += 1 }
+        } catch {
+            // The disk that could not take the readings cannot take the gap either; the counters still have it.
+            if isNews { logger.error("the gap could not be stored either", metadata: ["error": "\(error)"]) }
+        }
+    }
+}

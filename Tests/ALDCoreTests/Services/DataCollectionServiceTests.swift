@@ -1,0 +1,172 @@
+import ALDTestKit
+import Synchronization
+import Testing
+
+@testable import ALDCore
+
+/// A controller that the test can break and slow down.
+private final class ScriptedPLC: PLC {
+    enum Behaviour { case answers, isUnreachable, takes(Duration), answersHalf }
+
+    let registerMap: RegisterMap
+    let behaviour = Mutex(Behaviour.answers)
+    private let time: ManualTime
+
+    init(time: ManualTime) throws {
+        self.time = time
+        registerMap = try RegisterMap(file: Repository.machine51).restricted(to: ["MFC 1.flow", "Valve 1.valve_state"])
+    }
+
+    func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        let started = time.wallClock
+        switch behaviour.withLock(\.self) {
+        case .answers: break
+        case .isUnreachable: throw .unreachable("scripted")
+        case .takes(let duration): time.advance(by: duration)
+        case .answersHalf:
+            return Scan(
+                time: started,
+                readings: [
+                    Reading(1, of: registerMap.parameters[0]), .unread(registerMap.parameters[1].id),
+                ])
+        }
+        return Scan(time: started, readings: registerMap.parameters.map { Reading($0.initialValue, of: $0) })
+    }
+
+    func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double { 0 }
+    func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {}
+}
+
+private final class CollectingSink: BatchSink {
+    let batches = Mutex([Batch]())
+
+    func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
+        batches.withLock { $0.append(batch) }
+    }
+
+    var times: [Timestamp] {
+        batches.withLock { $0 }.flatMap { batch -> [Timestamp] in
+            if case .history(let rows) = batch.records { rows.map(\.time) } else { [] }
+        }
+    }
+
+    var gaps: [CollectionGap] {
+        batches.withLock { $0 }.flatMap { batch -> [CollectionGap] in
+            if case .gaps(let gaps) = batch.records { gaps } else { [] }
+        }
+    }
+}
+
+@Suite("Terminal 1") struct DataCollectionServiceTests {
+    private let time = ManualTime()
+    private let sink = CollectingSink()
+    private let plc: ScriptedPLC
+    private let start: Timestamp
+
+    init() throws {
+        plc = try ScriptedPLC(time: time)
+        start = time.wallClock
+    }
+
+    /// Runs a collection with a period of one second until `duration` has passed on the manual clock.
+    private func collect(
+        for duration: Duration, _ body: (DataCollectionService) async throws -> Void
+    ) async throws -> CollectionStatistics {
+        try await withTemporaryDirectory { directory in
+            var random = SeededGenerator(seed: 1)
+            let spool = try Spool(directory: directory, random: &random)
+            let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: TestDatabase.quiet)
+            var configuration = DataCollectionService.Configuration()
+            configuration.duration = duration
+            let service = try DataCollectionService(
+                plc: plc, writer: writer, machine: 1, configuration: configuration, time: time,
+                logger: TestDatabase.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.run() }
+                async let collecting: Void = service.run()
+                try await body(service)
+                try await collecting
+                try await eventually("everything landed") { writer.statistics.spooled == 0 }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            try spool.close()
+            return service.statistics
+        }
+    }
+
+    /// Lets the service fall asleep, then moves to the next second.
+    private func nextSecond() async {
+        await time.waitForSleepers(1)
+        time.advance(by: .seconds(1))
+    }
+
+    @Test("ten seconds give ten cycles, stamped at their instants")
+    func regular() async throws {
+        let statistics = try await collect(for: .seconds(10)) { _ in
+            for _ in 0..<10 { await nextSecond() }
+        }
+        #expect(statistics.cycles == 10 && statistics.rows == 20 && statistics.missed == 0 && statistics.due == 10)
+        #expect(statistics.jitter.count == 9 && statistics.jitter.max == .zero)
+        let instants = (0..<10).map { start.advanced(by: .seconds($0)) }
+        #expect(sink.times == instants.flatMap { [$0, $0] })
+    }
+
+    @Test("a controller that is gone leaves one gap record per instant, and recording goes on when it is back")
+    func controllerGone() async throws {
+        let statistics = try await collect(for: .seconds(6)) { service in
+            await nextSecond()
+            try await eventually("two cycles") { service.statistics.cycles == 2 }
+            plc.behaviour.withLock { $0 = .isUnreachable }
+            await nextSecond()
+            await nextSecond()
+            try await eventually("two gaps") { service.statistics.gapRecords == 2 }
+            #expect(service.statistics.lastFailure?.contains("scripted") == true)
+            plc.behaviour.withLock { $0 = .answers }
+            for _ in 0..<3 { await nextSecond() }
+        }
+        #expect(statistics.cycles == 4 && statistics.missedPLC == 2 && statistics.due == 6)
+        #expect(statistics.lastFailure == nil)
+        #expect(sink.gaps.map(\.cause) == [.plc, .plc])
+        #expect(sink.gaps.map(\.firstMissedAt) == [start.advanced(by: .seconds(2)), start.advanced(by: .seconds(3))])
+    }
+
+    @Test("a slow cycle costs the instants it covers, which are one gap, and shifts nothing")
+    func slowCycle() async throws {
+        plc.behaviour.withLock { $0 = .takes(.seconds(3.5)) }
+        let statistics = try await collect(for: .seconds(6)) { service in
+            try await eventually("the slow cycle") { service.statistics.cycles == 1 }
+            plc.behaviour.withLock { $0 = .answers }
+            await time.waitForSleepers(1)
+            time.advance(by: .milliseconds(500))
+            for _ in 0..<2 { await nextSecond() }
+        }
+        #expect(statistics.cycles == 3 && statistics.missedLate == 3 && statistics.due == 6)
+        #expect(sink.times.last == start.advanced(by: .seconds(5)))
+        let gap = try #require(sink.gaps.first)
+        #expect(sink.gaps.count == 1 && gap.cause == .late && gap.instants == 3)
+        #expect(gap.firstMissedAt == start.advanced(by: .seconds(1)))
+        #expect(gap.lastMissedAt == start.advanced(by: .seconds(3)))
+    }
+
+    @Test("what can be read is recorded, what cannot has a row without value")
+    func partial() async throws {
+        plc.behaviour.withLock { $0 = .answersHalf }
+        let statistics = try await collect(for: .seconds(1)) { _ in await nextSecond() }
+        #expect(statistics.cycles == 1 && statistics.rows == 2 && statistics.badRows == 1)
+    }
+
+    @Test("settings that cannot work are all named")
+    func configuration() {
+        var configuration = DataCollectionService.Configuration()
+        configuration.period = .zero
+        configuration.readTimeout = .seconds(2)
+        configuration.duration = .seconds(-1)
+        do throws(ConfigurationProblems) {
+            try configuration.validate()
+            Issue.record("accepted")
+        } catch {
+            #expect(error.problems.count == 3, "\(error)")
+        }
+    }
+}
