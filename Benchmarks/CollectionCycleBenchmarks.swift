@@ -1,0 +1,31 @@
+import ALDCore
+import ALDTestKit
+import Modbus
+import XCTest
+
+/// How long one collection cycle takes, from the first byte sent to the controller to the fsync of its rows.
+final class CollectionCycleBenchmarks: XCTestCase {
+    /// The requirement for 100 parameters (cycle p95 below 100 ms at 1 Hz and at 10 Hz) must hold for 51.
+    func test_cycleOf51ParametersOverLoopback_p95IsBelowTheRequirement() async throws {
+        let map = try RegisterMap(file: Repository.machine51)
+        let server = ModbusServer(device: SimulatedPLC(map, seed: 1), logger: TestDatabase.quiet)
+        let port = try await server.start()
+        try await TestDatabase.withDatabase { lease in
+            try await withTemporaryDirectory { directory in
+                try await RecordingRig.record(
+                    map, fromPort: port, into: lease.configuration, directory: directory, period: .milliseconds(20)
+                ) { rig in
+                    try await eventually("300 cycles", within: .seconds(60)) { rig.collection.statistics.cycles >= 300 }
+                    let statistics = rig.collection.statistics
+                    let report = [("cycle", statistics.cycleTime), ("jitter", statistics.jitter)].map {
+                        name, histogram in
+                        "\(name) p50 \(histogram.percentile(50)) p95 \(histogram.percentile(95)) max \(histogram.max)"
+                    }
+                    print("51 parameters, 4 requests, loopback: " + report.joined(separator: "; "))
+                    XCTAssertLessThan(statistics.cycleTime.percentile(95), .milliseconds(100))
+                }
+            }
+        }
+        await server.stop()
+    }
+}

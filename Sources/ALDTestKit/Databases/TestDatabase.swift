@@ -1,0 +1,85 @@
+public import ALDCore
+import Foundation
+public import Logging
+
+/// A database that belongs to one test alone.
+///
+/// A private server in a temporary directory; with `ALD_DATABASE_URL` set, a database of its own on that server. Both
+/// are gone afterwards, whatever happened.
+public enum TestDatabase {
+    public struct Lease: Sendable {
+        /// How to connect.
+        public var configuration: PostgresConfiguration
+        /// The server's directory; `nil` when `ALD_DATABASE_URL` names the server.
+        public var directory: String?
+    }
+
+    /// A logger that keeps quiet, for code under test whose messages nobody reads.
+    public static let quiet = Logger(label: "ald.test") { _ in SwiftLogNoOpLogHandler() }
+
+    public static func withDatabase<Result>(
+        _ body: (Lease) async throws -> Result
+    ) async throws -> Result {
+        if let url = ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] {
+            return try await withDatabase(on: url, body)
+        }
+        return try await withTemporaryDirectory { directory in
+            let server = LocalPostgres(directory: directory + "/pg", logger: quiet)
+            let result: Swift.Result<Result, any Error>
+            do {
+                let configuration = try await server.start()
+                result = .success(try await body(Lease(configuration: configuration, directory: directory + "/pg")))
+            } catch {
+                result = .failure(error)
+            }
+            try await server.stop()
+            return try result.get()
+        }
+    }
+
+    private static func withDatabase<Result>(
+        on url: String, _ body: (Lease) async throws -> Result
+    ) async throws -> Result {
+        let given = try PostgresConfiguration(connectionString: url)
+        let name = "ald_test_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        try await withConnection(given) { _ = try await $0.execute(script: "CREATE DATABASE \(name)", deadline: $1) }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(Lease(configuration: given.withDatabase(name), directory: nil)))
+        } catch {
+            result = .failure(error)
+        }
+        try await withConnection(given) {
+            _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
+        }
+        return try result.get()
+    }
+
+    /// Opens one connection for `body`, which gets half a minute.
+    public static func withConnection<Result>(
+        _ configuration: PostgresConfiguration,
+        _ body: (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result
+    ) async throws -> Result {
+        let time = SystemTime()
+        let deadline = time.now + .seconds(30)
+        let connection = try await PostgresConnection.connect(
+            configuration, deadline: deadline, time: time, logger: quiet)
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(connection, deadline))
+        } catch {
+            result = .failure(error)
+        }
+        await connection.close()
+        return try result.get()
+    }
+
+    /// The one number a statement returns.
+    public static func number(_ statement: String, _ configuration: PostgresConfiguration) async throws -> Int {
+        try await withConnection(configuration) { connection, deadline in
+            let result = try await connection.query(statement, deadline: deadline)
+            guard let row = result.first else { throw NeverHappened(description: "no row: \(statement)") }
+            return Int(try row.decode(0, as: Int64.self))
+        }
+    }
+}

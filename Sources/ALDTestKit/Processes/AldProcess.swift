@@ -1,0 +1,70 @@
+import Foundation
+
+/// Runs the `ald` executable as a user would, in a data directory of its own.
+public struct AldProcess: Sendable {
+    /// Its `--data-directory`.
+    public let dataDirectory: String
+    /// Its `--machine`.
+    public let machine: String
+    /// Changes to the environment; a `nil` value removes a variable.
+    public var environment: [String: String?] = [:]
+
+    public init(dataDirectory: String, machine: String) {
+        self.dataDirectory = dataDirectory
+        self.machine = machine
+        // Settings of whoever runs the tests must not leak into what is tested. What remains says where PostgreSQL is
+        // and lets the gate recognise the processes it has started.
+        let kept: Set<String> = ["ALD_POSTGRES_BIN", "ALD_GATE_ID"]
+        for key in ProcessInfo.processInfo.environment.keys where key.hasPrefix("ALD_") && !kept.contains(key) {
+            environment[key] = .some(nil)
+        }
+    }
+
+    /// Starts `ald run --json` with these arguments, lets `body` disturb it, and waits for its end.
+    public func run(
+        _ arguments: [String] = [], _ body: (RunningChild) async throws -> Void = { _ in }
+    ) async throws -> ChildResult {
+        try await ChildProcess.run(
+            try Executables.ald(),
+            ["run", "--json", "--data-directory", dataDirectory, "--machine", machine] + arguments,
+            environment: environment, body)
+    }
+
+    /// The account with which a run ended.
+    ///
+    /// - Throws: ``NeverHappened`` with everything the process wrote when there is none.
+    public static func summary(of result: ChildResult) throws -> RunSummary {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        for line in result.output.reversed() where line.contains("\"event\":\"summary\"") {
+            return try decoder.decode(RunSummary.self, from: Data(line.utf8))
+        }
+        throw NeverHappened(description: "no summary, exit \(result.exitCode ?? -1):\n\(result.transcript)")
+    }
+}
+
+/// What `ald run --json` writes last.
+public struct RunSummary: Decodable, Sendable {
+    public struct Distribution: Decodable, Sendable {
+        public var count: Int
+        /// In seconds, as the others.
+        public var p50: Double
+        public var p99: Double
+        public var max: Double
+    }
+
+    public var cycles: Int
+    public var rows: Int
+    public var missedLate: Int
+    public var missedPlc: Int
+    public var missedSpool: Int
+    public var gapRecords: Int
+    public var intervalJitterSeconds: Distribution
+    public var cycleTimeSeconds: Distribution
+    public var carriedOver: Int
+    public var accepted: Int
+    public var landed: Int
+    public var spooled: Int
+    public var isBalanced: Bool
+    public var rowsInDatabase: Int?
+}

@@ -1,0 +1,71 @@
+public import ALDCore
+import Logging
+import Modbus
+
+/// Terminal 1 with everything below it, in this process: pool, sink, spool, writer, Modbus client, collection.
+///
+/// Tests put it between a controller and a database of their choice and disturb either.
+public struct RecordingRig: Sendable {
+    public let collection: DataCollectionService
+    public let writer: BatchWriter
+    public let plc: ModbusPLC
+    public let database: PostgresConfiguration
+
+    /// Records from the controller on 127.0.0.1:`port` into `database` while `body` runs, then shuts down in order:
+    /// collection, writer, pool.
+    ///
+    /// - Parameter directory: holds the spool, also after a failure.
+    public static func record(
+        _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
+        period: Duration = .milliseconds(100), _ body: (RecordingRig) async throws -> Void
+    ) async throws {
+        let (time, logger) = (SystemTime(), TestDatabase.quiet)
+        let spool = try Spool(directory: directory)
+        let pool = try ConnectionPool(
+            configuration: database, pool: PoolConfiguration(), time: time, logger: logger)
+        let sink = PostgresSink(
+            pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map), time: time,
+            logger: logger)
+        var patience = BatchWriter.Configuration()
+        patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
+        let writer = try BatchWriter(spool: spool, sink: sink, configuration: patience, time: time, logger: logger)
+        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+        reach.backoffCap = .seconds(1)
+        let client = try ModbusClient(configuration: reach, logger: logger)
+        let plc = try ModbusPLC(map, client: client, time: time)
+        var pace = DataCollectionService.Configuration()
+        pace.period = period
+        let collection = try DataCollectionService(
+            plc: plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
+        let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
+        let result: Result<Void, any Error>
+        do {
+            try await rig.run(pool, body)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await client.close()
+        try spool.close()
+        try result.get()
+    }
+
+    private func run(_ pool: ConnectionPool, _ body: (RecordingRig) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { pooling in
+            pooling.addTask { try await pool.run() }
+            try await withThrowingTaskGroup(of: Void.self) { writing in
+                writing.addTask { try await writer.run() }
+                try await withThrowingTaskGroup(of: Void.self) { collecting in
+                    collecting.addTask { try await collection.run() }
+                    try await body(self)
+                    collecting.cancelAll()
+                    try await collecting.waitForAll()
+                }
+                try await eventually("everything accepted has landed") { writer.statistics.spooled == 0 }
+                writing.cancelAll()
+                try await writing.waitForAll()
+            }
+            pooling.cancelAll()
+        }
+    }
+}

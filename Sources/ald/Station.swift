@@ -1,0 +1,234 @@
+import ALDCore
+import Foundation
+import Logging
+import Modbus
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+
+/// One machine, recorded: private PostgreSQL and simulated controller where none is named, pool, writer, Terminal 1.
+///
+/// Everything is started in order and stopped in the opposite order: collection, writer (which flushes), pool,
+/// controller, database.
+final class Station: Service {
+    /// What a running station consists of.
+    private struct Parts {
+        var plc: ModbusPLC
+        var plcPlace: String
+        var databasePlace: String
+        var pool: ConnectionPool
+        var writer: BatchWriter
+        var collection: DataCollectionService
+        var startedAt: Timestamp
+        var started: MonotonicInstant
+    }
+
+    let settings: Settings
+    let registerMap: RegisterMap
+    /// Start although the database cannot be reached; rows wait in the spool.
+    let startsOffline: Bool
+    private let companion: @Sendable (Station) -> any Service
+    private let time: any TimeSource
+    private let logger: Logger
+    private let parts = Mutex<Parts?>(nil)
+    private let counted = Mutex<Int?>(nil)
+
+    /// - Parameter companion: a service that watches the station and ends before it.
+    init(
+        settings: Settings, startsOffline: Bool, time: any TimeSource = SystemTime(), logger: Logger,
+        companion: @escaping @Sendable (Station) -> any Service
+    ) throws {
+        let map = try RegisterMap(file: settings.machineFile, wordOrder: settings.wordOrder)
+        registerMap = settings.parameters.isEmpty ? map : try map.restricted(to: settings.parameters)
+        self.settings = settings
+        self.startsOffline = startsOffline
+        self.companion = companion
+        self.time = time
+        self.logger = logger
+    }
+
+    func run() async throws {
+        let directory = try DataDirectory(settings.dataDirectory)
+        defer { directory.release() }
+        let spool = try Spool(directory: directory.spool)
+        do {
+            if let url = settings.databaseURL {
+                let database = try PostgresConfiguration(connectionString: url)
+                try await withController { try await self.record(into: database, place: "\(database)", spool, $0) }
+            } else {
+                try await withLocalPostgres(directory.postgres) { database, place in
+                    try await self.withController { try await self.record(into: database, place: place, spool, $0) }
+                }
+            }
+        } catch {
+            try spool.close()
+            throw error
+        }
+        try spool.close()
+    }
+
+    // MARK: Database
+
+    private func withLocalPostgres(
+        _ directory: String, _ body: (PostgresConfiguration, String) async throws -> Void
+    ) async throws {
+        let server = LocalPostgres(
+            directory: directory, binaryDirectory: settings.postgresBin, time: time, logger: logger)
+        let result: Result<Void, any Error>
+        do {
+            // A shutdown request during initdb ends it here instead of waiting for it.
+            let database = try await cancelWhenGracefulShutdown { try await server.start() }
+            try await body(database, "private database in \(settings.dataDirectory)")
+            result = .success(())
+        } catch {
+            // Whoever presses Ctrl-C while the server starts wants the end, and no error message.
+            result = Task.isShuttingDownGracefully && status == nil ? .success(()) : .failure(error)
+        }
+        // Whatever happened: no server of ours is left running.
+        try await server.stop()
+        try result.get()
+    }
+
+    /// Schema and machine are checked before anything is accepted, so that a wrong password or a database that
+    /// belongs to another machine is told at once and not found in the spool a week later.
+    private func prepare(_ sink: PostgresSink, _ database: PostgresConfiguration) async throws {
+        let deadline = time.now + .seconds(10)
+        do {
+            let connection = try await PostgresConnection.connect(
+                database, deadline: deadline, time: time, logger: logger)
+            do {
+                try await sink.prepare(on: connection, deadline: deadline)
+            } catch {
+                await connection.close()
+                throw error
+            }
+            await connection.close()
+        } catch let error as PostgresError where startsOffline && !error.isConfigurationFault {
+            logger.warning("starting without the database", metadata: ["reason": "\(error)"])
+        } catch let error as PostgresError where !error.isConfigurationFault {
+            throw Failure(
+                .unavailable,
+                "\(error)\nTo record into the spool until the database is back, start with --offline.")
+        }
+    }
+
+    // MARK: Controller
+
+    private struct Reached: Sendable {
+        var client: ModbusClient
+        var place: String
+    }
+
+    private func withController(_ body: (Reached) async throws -> Void) async throws {
+        guard let controller = settings.controller else {
+            let device = SimulatedPLC(registerMap, seed: settings.simulatorSeed, time: time)
+            let server = ModbusServer(
+                configuration: .init(port: settings.simulatorPort), device: device, logger: logger)
+            let port = try await server.start()
+            let result: Result<Void, any Error>
+            do {
+                try await withClient(host: "127.0.0.1", port: port, place: "simulated machine, 127.0.0.1:\(port)", body)
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            await server.stop()
+            return try result.get()
+        }
+        try await withClient(
+            host: controller.host, port: controller.port, place: "\(controller.host):\(controller.port)", body)
+    }
+
+    private func withClient(
+        host: String, port: Int, place: String, _ body: (Reached) async throws -> Void
+    ) async throws {
+        var configuration = ModbusClient.Configuration(host: host, port: port, unit: UnitID(rawValue: settings.unit))
+        // A controller that is back is found within a second or two, well inside the five that are promised.
+        configuration.backoffCap = .seconds(1)
+        configuration.progressTimeout = .seconds(2)
+        let client = try ModbusClient(configuration: configuration, logger: logger)
+        let result: Result<Void, any Error>
+        do {
+            try await body(Reached(client: client, place: place))
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await client.close()
+        try result.get()
+    }
+
+    // MARK: Recording
+
+    private func record(
+        into database: PostgresConfiguration, place: String, _ spool: Spool, _ controller: Reached
+    ) async throws {
+        var poolConfiguration = PoolConfiguration()
+        poolConfiguration.maximumConnections = 4
+        let pool = try ConnectionPool(configuration: database, pool: poolConfiguration, time: time, logger: logger)
+        let sink = PostgresSink(
+            pool: pool,
+            registration: MachineRegistration(
+                machine: settings.machineID, name: settings.machineName, registerMap: registerMap),
+            time: time, logger: logger)
+        try await prepare(sink, database)
+        let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: logger)
+        let plc = try ModbusPLC(registerMap, client: controller.client, time: time)
+        var collecting = DataCollectionService.Configuration()
+        collecting.period = settings.period
+        collecting.duration = settings.duration
+        let collection = try DataCollectionService(
+            plc: plc, writer: writer, machine: settings.machineID, configuration: collecting, time: time,
+            logger: logger)
+        parts.withLock { parts in
+            parts = Parts(
+                plc: plc, plcPlace: controller.place, databasePlace: place, pool: pool, writer: writer,
+                collection: collection, startedAt: time.wallClock, started: time.now)
+        }
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: pool), .init(service: writer),
+                    // Its end, after --duration, is the end of the station.
+                    .init(service: collection, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: companion(self), successTerminationBehavior: .ignore),
+                ], logger: logger))
+        try await group.run()
+        await countRows(database)
+    }
+
+    /// Asks the database itself what it has of this run: the summary does not rest on our own counters alone.
+    private func countRows(_ database: PostgresConfiguration) async {
+        guard let since = parts.withLock({ $0?.startedAt }) else { return }
+        let deadline = time.now + .milliseconds(1500)
+        do {
+            let connection = try await PostgresConnection.connect(
+                database, deadline: deadline, time: time, logger: logger)
+            let result = try await connection.query(
+                "SELECT count(*) FROM ald.parameter_value_history WHERE machine_id = $1 AND sampled_at >= $2",
+                [.int4(settings.machineID), .timestamptz(since)], deadline: deadline)
+            let count = try result.first?.decode(0, as: Int64.self)
+            counted.withLock { $0 = count.map(Int.init) }
+            await connection.close()
+        } catch {
+            // The summary then says that nobody counted; it is no reason to fail a run that has recorded everything.
+            logger.info("rows not counted", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    // MARK: Status
+
+    /// What the station is doing; `nil` before it records.
+    var status: StationStatus? {
+        guard let parts = parts.withLock(\.self) else { return nil }
+        let writer = parts.writer.statistics
+        let pool = parts.pool.statistics
+        return StationStatus(
+            machine: settings.machineName, parameters: registerMap.parameters.count, period: settings.period,
+            running: time.now - parts.started, collection: parts.collection.statistics, writer: writer,
+            plc: PLCStatus(place: parts.plcPlace, state: parts.plc.connectionState),
+            database: DatabaseStatus(
+                place: parts.databasePlace, connections: pool.leased + pool.idle, fault: writer.lastFault),
+            rowsCounted: counted.withLock(\.self))
+    }
+}

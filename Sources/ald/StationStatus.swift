@@ -1,0 +1,46 @@
+import ALDCore
+import Modbus
+
+/// Everything the displays and the summary show, taken at one moment.
+struct StationStatus: Sendable {
+    var machine: String
+    var parameters: Int
+    var period: Duration
+    /// Since recording began.
+    var running: Duration
+    var collection: CollectionStatistics
+    var writer: BatchWriter.Statistics
+    var plc: PLCStatus
+    var database: DatabaseStatus
+    /// Rows of this run that the database itself counted at the end; `nil` while running, and when it did not answer.
+    var rowsCounted: Int?
+
+    /// Nothing accepted is lost or doubled: the law of the whole product, checked at the end of every run.
+    var isBalanced: Bool { writer.accepted + writer.carriedOver == writer.landed + writer.spooled }
+}
+
+struct PLCStatus: Sendable {
+    var place: String
+    var isUp: Bool
+    /// "up", "connecting", or why it is down.
+    var text: String
+
+    init(place: String, state: ConnectionState) {
+        self.place = place
+        switch state {
+        case .up: (isUp, text) = (true, "up")
+        case .connecting: (isUp, text) = (false, "connecting")
+        case .down(let reason) where reason.code == .notConnected: (isUp, text) = (false, "not connected yet")
+        case .down(let reason): (isUp, text) = (false, "down: \(reason)")
+        }
+    }
+}
+
+struct DatabaseStatus: Sendable {
+    var place: String
+    var connections: Int
+    var fault: String?
+
+    var isUp: Bool { fault == nil }
+    var text: String { fault.map { "down: \($0)" } ?? "up" }
+}

@@ -1,0 +1,134 @@
+import ALDCore
+import Foundation
+
+/// One status as text: the live table, the line for logs, and the summary.
+enum StatusReport {
+    /// The table that is redrawn in place on a terminal.
+    static func table(_ status: StationStatus, width: Int) -> [String] {
+        let (collection, writer) = (status.collection, status.writer)
+        let rows: [(String, String)] = [
+            (
+                "Cycles",
+                "\(grouped(collection.cycles)) recorded, \(grouped(collection.missed)) missed\(causes(collection))"
+            ),
+            ("Interval jitter", percentiles(collection.jitter)),
+            ("Cycle time", percentiles(collection.cycleTime)),
+            (
+                "Records",
+                "\(grouped(writer.accepted)) accepted, \(grouped(writer.landed)) landed, "
+                    + "\(grouped(writer.spooled)) in the spool"
+            ),
+            ("PLC", "\(status.plc.text) (\(status.plc.place))"),
+            ("Database", "\(status.database.text) (\(status.database.place))"),
+        ]
+        let head =
+            "\(status.machine): \(status.parameters) parameters every \(seconds(status.period)), "
+            + "for \(DurationText.clock(status.running)) (Ctrl-C stops)"
+        let lines = [head, ""] + rows.map { "  \(padded($0.0, to: 16)) \($0.1)" }
+        return lines.map { String($0.prefix(max(width - 1, 20))) }
+    }
+
+    /// The first line for output that is not a terminal.
+    static func opening(_ status: StationStatus) -> String {
+        "Recording \(status.machine): \(status.parameters) parameters every \(seconds(status.period)) "
+            + "from \(status.plc.place) into \(status.database.place)."
+    }
+
+    /// One line for output that is not a terminal.
+    static func line(_ status: StationStatus) -> String {
+        let (collection, writer) = (status.collection, status.writer)
+        return "\(DurationText.clock(status.running))  cycles \(collection.cycles)  missed \(collection.missed)  "
+            + "jitter p99 \(milliseconds(collection.jitter.percentile(99)))  "
+            + "cycle p99 \(milliseconds(collection.cycleTime.percentile(99)))  "
+            + "accepted \(writer.accepted)  landed \(writer.landed)  spooled \(writer.spooled)  "
+            + "plc \(status.plc.text)  database \(status.database.text)"
+    }
+
+    /// What a run comes to.
+    static func summary(_ status: StationStatus) -> [String] {
+        let (collection, writer) = (status.collection, status.writer)
+        var rows: [(String, String)] = [
+            (
+                "Cycles",
+                "\(grouped(collection.cycles)) × \(status.parameters) parameters = \(grouped(collection.rows)) rows"
+            ),
+            ("Missed", "\(grouped(collection.missed)) instants\(causes(collection))"),
+            ("Interval jitter", percentiles(collection.jitter)),
+            ("Cycle time", percentiles(collection.cycleTime)),
+        ]
+        if collection.badRows > 0 { rows.append(("Without value", "\(grouped(collection.badRows)) rows")) }
+        if writer.carriedOver > 0 {
+            rows.append(("Carried over", "\(grouped(writer.carriedOver)) records of earlier runs"))
+        }
+        rows += [
+            ("Accepted", records(writer.accepted, gaps: collection.gapRecords)),
+            ("Landed", "\(grouped(writer.landed)) records"),
+            ("In the spool", "\(grouped(writer.spooled)) records"),
+            (
+                "Account",
+                status.isBalanced
+                    ? "\(equation(writer)), nothing lost, nothing doubled" : "DOES NOT BALANCE: \(equation(writer))"
+            ),
+        ]
+        if let counted = status.rowsCounted {
+            rows.append(("Database", "has \(grouped(counted)) rows of this run"))
+        }
+        return ["Recorded \(status.machine) for \(DurationText.clock(status.running)).", ""]
+            + rows.map { "  \(padded($0.0, to: 16)) \($0.1)" }
+    }
+
+    private static func records(_ accepted: Int, gaps: Int) -> String {
+        gaps == 0
+            ? "\(grouped(accepted)) records"
+            : "\(grouped(accepted)) records, \(grouped(gaps)) of them gap records"
+    }
+
+    private static func equation(_ writer: BatchWriter.Statistics) -> String {
+        let left =
+            writer.carriedOver > 0
+            ? "\(grouped(writer.accepted)) accepted + \(grouped(writer.carriedOver)) carried over"
+            : "\(grouped(writer.accepted)) accepted"
+        return "\(left) = \(grouped(writer.landed)) landed + \(grouped(writer.spooled)) spooled"
+    }
+
+    private static func causes(_ collection: CollectionStatistics) -> String {
+        let causes = [
+            (collection.missedPLC, "PLC"), (collection.missedLate, "too late"), (collection.missedSpool, "disk"),
+        ].filter { $0.0 > 0 }.map { "\(grouped($0.0)) \($0.1)" }
+        return causes.isEmpty ? "" : " (\(causes.joined(separator: ", ")))"
+    }
+
+    private static func percentiles(_ histogram: DurationHistogram) -> String {
+        guard histogram.count > 0 else { return "not measured yet" }
+        let columns = [
+            ("p50", histogram.percentile(50)), ("p99", histogram.percentile(99)), ("max", histogram.max),
+        ].map { "\($0.0) \(padded(milliseconds($0.1), to: 10))" }
+        return columns.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
+    }
+
+    // MARK: Numbers
+
+    static func milliseconds(_ duration: Duration) -> String {
+        let value = duration.inMilliseconds
+        return String(format: value < 10 ? "%.2f ms" : value < 100 ? "%.1f ms" : "%.0f ms", value)
+    }
+
+    private static func seconds(_ duration: Duration) -> String {
+        duration.inSeconds < 1 ? milliseconds(duration) : String(format: "%g s", duration.inSeconds)
+    }
+
+    private static func padded(_ text: String, to width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    /// 1234567 as 1,234,567.
+    private static func grouped(_ number: Int) -> String {
+        let digits = Array(String(number))
+        var text = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0, digit != "-" { text.append(",") }
+            text.append(digit)
+        }
+        return text
+    }
+}

@@ -1,0 +1,40 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import Testing
+
+@Suite("README") struct ReadmeTests {
+    @Test("the example is the code that these tests compile")
+    func sameCode() throws {
+        let readme = try String(contentsOfFile: Repository.root + "/README.md", encoding: .utf8)
+        let compiled = try String(
+            contentsOfFile: Repository.root + "/Tests/ALDCoreTests/ReadmeExample.swift", encoding: .utf8)
+        let block = try #require(
+            readme.split(separator: "```swift\n", maxSplits: 1).last?.split(separator: "```").first)
+        #expect(String(block) == compiled)
+    }
+
+    @Test(
+        "the example records a machine",
+        .enabled(
+            if: ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] == nil,
+            "needs a private server; unset ALD_DATABASE_URL"))
+    func itWorks() async throws {
+        // The example names the register map as a reader would, from the repository's root.
+        #expect(FileManager.default.changeCurrentDirectoryPath(Repository.root))
+        try await TestDatabase.withDatabase { lease in
+            let directory = try #require(lease.directory)
+            let url = try #require(LocalPostgres.connectionString(ofServerIn: directory))
+            try await withTemporaryDirectory { directory in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await record(into: url, keepingRowsIn: directory) }
+                    try await eventually("a cycle is in the database") {
+                        try await TestDatabase.number(
+                            "SELECT count(*) FROM ald.parameter_value_history", lease.configuration) >= 51
+                    }
+                    group.cancelAll()
+                }
+            }
+        }
+    }
+}

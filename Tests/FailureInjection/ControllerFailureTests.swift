@@ -1,0 +1,62 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import Modbus
+import XCTest
+
+/// The controller fails in the ways controllers fail; recording notices, counts and goes on.
+final class ControllerFailureTests: XCTestCase {
+    private func withRig(
+        port: Int, _ map: RegisterMap, _ body: (RecordingRig) async throws -> Void
+    ) async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await withTemporaryDirectory { directory in
+                try await RecordingRig.record(
+                    map, fromPort: port, into: lease.configuration, directory: directory, body)
+            }
+        }
+    }
+
+    func test_controllerGoneAndBack_recordingResumesWithinFiveSecondsAndTheGapIsCounted() async throws {
+        let map = try RegisterMap(file: Repository.machine51)
+        let device = SimulatedPLC(map, seed: 1)
+        let server = ModbusServer(device: device, logger: TestDatabase.quiet)
+        let port = try await server.start()
+        try await withRig(port: port, map) { rig in
+            try await eventually("recording") { rig.collection.statistics.cycles >= 5 }
+            await server.stop()
+            try await eventually("the failure is noticed") { rig.collection.statistics.missedPLC >= 10 }
+
+            let again = ModbusServer(
+                configuration: .init(port: port), device: device, logger: TestDatabase.quiet)
+            try await again.start()
+            let (back, before) = (ContinuousClock.now, rig.collection.statistics.cycles)
+            try await eventually("recording again") { rig.collection.statistics.cycles > before + 5 }
+            XCTAssertLessThan(ContinuousClock.now - back, .seconds(5))
+            await again.stop()
+            try await eventually("everything landed") { rig.writer.statistics.spooled == 0 }
+
+            let missed = rig.collection.statistics.missedPLC
+            XCTAssertEqual(rig.collection.statistics.badRows, 0)
+            let recorded = try await TestDatabase.number(
+                "SELECT sum(instants) FROM ald.collection_gaps WHERE cause = 'plc'", rig.database)
+            XCTAssertGreaterThanOrEqual(recorded, missed)
+        }
+    }
+
+    func test_controllerThatAcceptsAndNeverAnswers_everyInstantIsAGapInTime() async throws {
+        let map = try RegisterMap(file: Repository.machine51)
+        let silent = try SilentListener()
+        defer { silent.close() }
+        try await withRig(port: silent.port, map) { rig in
+            try await eventually("ten instants") { rig.collection.statistics.missedPLC >= 10 }
+            let statistics = rig.collection.statistics
+            XCTAssertEqual(statistics.cycles, 0)
+            // A read that never ends must not cost the instants after it.
+            XCTAssertLessThanOrEqual(statistics.missedLate, statistics.missedPLC / 5)
+            try await eventually("gaps landed") {
+                try await TestDatabase.number("SELECT count(*) FROM ald.collection_gaps", rig.database) >= 10
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import XCTest
+
+/// Real processes, real signals: however a run ends, nothing accepted is lost or doubled and nothing is left running.
+final class OrderlyEndTests: XCTestCase {
+    private func withStation(_ body: (AldProcess) async throws -> Void) async throws {
+        try await withTemporaryDirectory { directory in
+            try await body(AldProcess(dataDirectory: directory + "/data", machine: Repository.machine51))
+        }
+    }
+
+    /// How many rows lie in the station's database, and how many (parameter, time) pairs occur more than once.
+    private func contents(of station: AldProcess) async throws -> (rows: Int, doubled: Int) {
+        let server = LocalPostgres(directory: station.dataDirectory + "/postgres", logger: TestDatabase.quiet)
+        let configuration = try await server.start()
+        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", configuration)
+        let distinct = try await TestDatabase.number(
+            "SELECT count(DISTINCT (machine_id, parameter_id, sampled_at)) FROM ald.parameter_value_history",
+            configuration)
+        try await server.stop()
+        return (rows, rows - distinct)
+    }
+
+    private func isRecording(_ station: AldProcess) -> Bool {
+        LocalPostgres.connectionString(ofServerIn: station.dataDirectory + "/postgres") != nil
+    }
+
+    func test_run_endsByItselfAfterItsDurationWithEveryRowInTheDatabase() async throws {
+        try await withStation { station in
+            let result = try await station.run(["--duration", "3", "--period", "100ms"])
+            XCTAssertEqual(result.exitCode, 0, result.transcript)
+            let summary = try AldProcess.summary(of: result)
+            XCTAssertEqual(summary.cycles + summary.missedLate, 30)
+            XCTAssertEqual(summary.rows, 51 * summary.cycles)
+            XCTAssertTrue(summary.isBalanced)
+            XCTAssertEqual(summary.spooled, 0)
+            XCTAssertEqual(summary.rowsInDatabase, summary.rows)
+            let contents = try await contents(of: station)
+            XCTAssertEqual(contents.rows, summary.rows)
+            XCTAssertEqual(contents.doubled, 0)
+        }
+    }
+
+    func test_SIGTERM_endsInOrderWithinFiveSeconds() async throws { try await endsInOrder(on: SIGTERM) }
+
+    func test_SIGINT_endsInOrderWithinFiveSeconds() async throws { try await endsInOrder(on: SIGINT) }
+
+    private func endsInOrder(on signal: Int32) async throws {
+        try await withStation { station in
+            let clock = ContinuousClock()
+            var signalled = clock.now
+            let result = try await station.run(["--period", "50ms"]) { child in
+                // The first progress line comes when recording has begun.
+                try await eventually("recording") { !child.output.isEmpty }
+                signalled = clock.now
+                child.send(signal)
+            }
+            XCTAssertLessThan(clock.now - signalled, .seconds(5))
+            XCTAssertEqual(result.exitCode, 0, result.transcript)
+            let summary = try AldProcess.summary(of: result)
+            XCTAssertTrue(summary.isBalanced)
+            XCTAssertEqual(summary.spooled, 0)
+            XCTAssertFalse(isRecording(station), "the database server was left running")
+        }
+    }
+
+    func test_SIGKILL_theNextRunGoesOnWithTheSameDataAndNothingIsLostOrDoubled() async throws {
+        try await withStation { station in
+            let killed = try await station.run(["--period", "20ms"]) { child in
+                try await eventually("rows are recorded") { try await rowsWhileRunning(station) > 500 }
+                child.send(SIGKILL)
+            }
+            XCTAssertEqual(killed.signal, SIGKILL)
+            XCTAssertTrue(isRecording(station), "a server outlives a killed owner; if not, this test tests nothing")
+            let result = try await station.run(["--duration", "2", "--period", "100ms"])
+            XCTAssertEqual(result.exitCode, 0, result.transcript)
+            let summary = try AldProcess.summary(of: result)
+            XCTAssertTrue(summary.isBalanced)
+            XCTAssertEqual(summary.spooled, 0)
+            XCTAssertEqual(summary.rowsInDatabase, summary.rows)
+            let contents = try await contents(of: station)
+            XCTAssertEqual(contents.doubled, 0)
+            XCTAssertEqual(contents.rows % 51, 0, "half a cycle was recorded")
+            XCTAssertGreaterThan(contents.rows, 500 + summary.rows)
+        }
+    }
+
+    private func rowsWhileRunning(_ station: AldProcess) async throws -> Int {
+        guard let running = LocalPostgres.connectionString(ofServerIn: station.dataDirectory + "/postgres") else {
+            return 0
+        }
+        return try await TestDatabase.number(
+            "SELECT count(*) FROM ald.parameter_value_history", PostgresConfiguration(connectionString: running))
+    }
+
+    func test_startedAgain_itGoesOnWithTheSameData() async throws {
+        try await withStation { station in
+            var rows = 0
+            for _ in 0..<2 {
+                let result = try await station.run(["--duration", "1", "--period", "100ms"])
+                rows += try AldProcess.summary(of: result).rows
+            }
+            let contents = try await contents(of: station)
+            XCTAssertEqual(contents.rows, rows)
+        }
+    }
+
+    func test_aSecondInstance_isToldWhoOwnsTheDataDirectory() async throws {
+        try await withStation { station in
+            _ = try await station.run { first in
+                try await eventually("recording") { !first.output.isEmpty }
+                let second = try await station.run()
+                XCTAssertEqual(second.exitCode, 75)
+                XCTAssertEqual(
+                    second.errors.last,
+                    "ald: data directory \(station.dataDirectory): is in use by process \(first.processIdentifier); "
+                        + "stop it, or choose another directory with --data-directory")
+                first.send(SIGTERM)
+            }
+        }
+    }
+}
