@@ -1,0 +1,117 @@
+import CLibPQ
+public import Logging
+
+extension PostgresConnection {
+    /// Opens a session: looks up the host names on a thread of their own, then tries the addresses one after the
+    /// other, each with an equal share of the time that is left.
+    ///
+    /// - Parameters:
+    ///   - deadline: an instant of `time`; the call has ended by then, whatever the network does.
+    ///   - logger: receives the server's notices.
+    /// - Throws: ``PostgresError/Code/connectionFailed``, `authenticationFailed`, `databaseMissing`,
+    ///   `serverStarting`, `tooManyConnections`, `notPrimary`, `configurationInvalid`, `timedOut` or `cancelled`.
+    public static func connect(
+        _ configuration: PostgresConfiguration, deadline: MonotonicInstant, time: any TimeSource = SystemTime(),
+        logger: Logger
+    ) async throws(PostgresError) -> PostgresConnection {
+        let connection = PostgresConnection(reactor: try .shared(), time: time, logger: logger)
+        try await connection.open(configuration, deadline: deadline)
+        return connection
+    }
+
+    private func open(
+        _ configuration: PostgresConfiguration, deadline: MonotonicInstant
+    ) async throws(PostgresError) {
+        let options = try ConnectionOptions.effective(configuration.options)
+        var limit = systemInstant(of: deadline)
+        if let seconds = options["connect_timeout"].flatMap({ Int($0) }), seconds > 0 {
+            limit = min(limit, systemClock.now + .seconds(seconds))
+        }
+        var (candidates, failures) = try await candidates(HostList(options), until: limit)
+        candidates = ConnectCandidate.rounds(candidates)
+        for (index, candidate) in candidates.enumerated() {
+            let now = systemClock.now
+            let share = (limit - now) / (candidates.count - index)
+            do {
+                return try await attempt(candidate, until: now + share)
+            } catch let error where error.code == .cancelled {
+                throw error
+            } catch {
+                failures.append(error)
+            }
+        }
+        throw Self.summary(of: failures)
+    }
+
+    /// The addresses to try, and what was wrong with the names that have none.
+    private func candidates(
+        _ hosts: HostList, until limit: MonotonicInstant
+    ) async throws(PostgresError) -> ([ConnectCandidate], [PostgresError]) {
+        var candidates: [ConnectCandidate] = []
+        var failures: [PostgresError] = []
+        for entry in hosts.entries {
+            guard entry.needsLookup else {
+                candidates += hosts.candidates(for: entry, resolved: [])
+                continue
+            }
+            let answer = try await reactor.offload(name: "ald-resolve", until: limit, heedingCancellation: true) {
+                NameResolution.addresses(of: entry.host)
+            }
+            switch answer {
+            case .success(let addresses): candidates += hosts.candidates(for: entry, resolved: addresses)
+            case .failure(let error): failures.append(error)
+            case nil:
+                throw Self.interrupted(
+                    "looking up the host name \"\(entry.host)\" took too long", place: entry.host)
+            }
+        }
+        return (candidates, failures)
+    }
+
+    private func attempt(_ candidate: ConnectCandidate, until limit: MonotonicInstant) async throws(PostgresError) {
+        let redaction = Redaction(candidate.options)
+        let notices = NoticeSink(logger: logger, redaction: redaction, place: candidate.place)
+        let handle = try LibPQHandle(starting: candidate.options, notices: notices)
+        // libpq asks for "writable" before the first poll. Its socket may change from one poll to the next.
+        var state = handle.isAlive ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED
+        while state != PGRES_POLLING_OK {
+            guard state != PGRES_POLLING_FAILED else {
+                throw PostgresError(connectFailure: handle.errorText, place: candidate.place, redaction: redaction)
+            }
+            let outcome = await waitForSocket(
+                handle.socket, state == PGRES_POLLING_READING ? .readable : .writable, until: limit,
+                heedingCancellation: true)
+            guard outcome == .ready else {
+                throw Self.interrupted("the server did not complete the connect in time", place: candidate.place)
+            }
+            state = PQconnectPoll(handle.pointer)
+        }
+        PQsetnonblocking(handle.pointer, 1)
+        place = candidate.place
+        self.handle = handle
+    }
+
+    /// A wait that did not end well: by our task, or else by the clock.
+    private static func interrupted(_ message: String, place: String) -> PostgresError {
+        if Task.isCancelled { return PostgresError(.cancelled, "connecting was cancelled", place: place) }
+        return PostgresError(
+            .timedOut, message, place: place,
+            remedy: "Check that the address is right and that no firewall drops packets to it.")
+    }
+
+    /// One failure stands for itself. Of several the most telling one leads and the others are its context.
+    private static func summary(of failures: [PostgresError]) -> PostgresError {
+        let ranking: [PostgresError.Code] = [
+            .configurationInvalid, .authenticationFailed, .databaseMissing, .notPrimary, .tooManyConnections,
+            .serverStarting, .timedOut, .connectionFailed,
+        ]
+        let rank: (PostgresError) -> Int = { ranking.firstIndex(of: $0.code) ?? ranking.count }
+        guard var leader = failures.min(by: { rank($0) < rank($1) }) else {
+            return PostgresError(.connectionFailed, "the host name has no address")
+        }
+        if failures.count > 1 {
+            leader.context = failures.map { "\($0.place ?? "?"): \($0.message)" }.joined(separator: " | ")
+        }
+        return leader
+    }
+}

@@ -1,0 +1,46 @@
+import CLibPQ
+
+extension PostgresError {
+    static let outOfMemory = PostgresError(.connectionFailed, "libpq could not allocate memory")
+
+    /// The error of a result that libpq marked as failed.
+    ///
+    /// - Parameter isAlive: whether the session survived it. If not, the link is what failed, whatever the text says.
+    init(result: OpaquePointer, isAlive: Bool, place: String, redaction: Redaction) {
+        func field(_ code: Character) -> String? {
+            guard let ascii = code.asciiValue, let text = PQresultErrorField(result, Int32(ascii)) else { return nil }
+            return redaction.redact(String(cString: text))
+        }
+        let state = field("C").flatMap(SQLState.init(rawValue:))
+        let whole = PQresultErrorMessage(result).map { String(cString: $0) } ?? ""
+        let message = field("M") ?? redaction.redact(whole).trimmed
+        let severity = field("V")
+        let isFatal = severity == "FATAL" || severity == "PANIC"
+        self.init(
+            Self.code(of: state, isAlive: isAlive && !isFatal && state != nil), message,
+            effect: isFatal || state == nil || state?.class == "08" || state?.rawValue == "40003"
+                ? .unknown : .notApplied,
+            place: place)
+        sqlState = state
+        self.severity = severity
+        detail = field("D")
+        hint = field("H")
+        context = field("W")
+        schemaName = field("s")
+        tableName = field("t")
+        columnName = field("c")
+        constraintName = field("n")
+    }
+
+    private static func code(of state: SQLState?, isAlive: Bool) -> Code {
+        guard isAlive else { return .connectionLost }
+        return state == .readOnlyTransaction ? .notPrimary : .queryFailed
+    }
+
+    /// The error of a session that ended without the server having said why.
+    static func linkLost(_ text: String, place: String, effect: Effect) -> PostgresError {
+        PostgresError(
+            .connectionLost, text.isEmpty ? "the connection was closed" : text, effect: effect, place: place,
+            remedy: "Connect again; look into the server's log if it happens often.")
+    }
+}

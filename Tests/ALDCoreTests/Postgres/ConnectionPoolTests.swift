@@ -1,0 +1,235 @@
+import Foundation
+import Logging
+import ServiceLifecycle
+import Testing
+
+@testable import ALDCore
+
+/// The pool and a real server.
+@Suite(.serialized, .place)
+struct ConnectionPoolTests {
+    /// Starts a server of its own, runs a pool on it, and stops both whatever happens.
+    private func withPool(
+        _ change: (inout PoolConfiguration) -> Void = { _ in },
+        _ body: @Sendable (ConnectionPool, LocalPostgres) async throws -> Void
+    ) async throws {
+        let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
+        let configuration = try await server.start()
+        var settings = PoolConfiguration()
+        settings.initialBackoff = .milliseconds(20)
+        settings.maximumBackoff = .milliseconds(200)
+        change(&settings)
+        do {
+            let pool = try ConnectionPool(configuration: configuration, pool: settings, logger: TestPlace.logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                try await body(pool, server)
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            #expect(pool.statistics.total == 0)
+        } catch {
+            try await server.stop()
+            throw error
+        }
+        try await server.stop()
+    }
+
+    private func ask(_ pool: ConnectionPool, _ holder: String = "test") async throws -> Int {
+        try await pool.withConnection(holder: holder, deadline: .soon(.seconds(20))) { connection in
+            let result = try await connection.query("SELECT 1 AS one", deadline: .soon(.seconds(10)))
+            return try result.first?.decode("one", as: Int.self) ?? 0
+        }
+    }
+
+    @Test func fiftyCallersShareFourConnections() async throws {
+        try await withPool {
+            $0.maximumConnections = 4
+        } _: { pool, _ in
+            let sum = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<50 {
+                    group.addTask {
+                        var sum = 0
+                        for _ in 0..<20 { sum += try await ask(pool) }
+                        return sum
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(sum == 1000)
+            let statistics = pool.statistics
+            #expect(statistics.leases == 1000)
+            #expect(statistics.total <= 4)
+            #expect(statistics.leased == 0)
+            #expect(statistics.broken == 0)
+        }
+    }
+
+    @Test func anExhaustedPoolSaysWhoHoldsItsConnections() async throws {
+        try await withPool {
+            $0.maximumConnections = 1
+        } _: { pool, _ in
+            try await pool.withConnection(holder: "slow reader", deadline: .soon(.seconds(10))) { _ in
+                let start = SystemTime().now
+                let error = try await failure {
+                    try await pool.withConnection(holder: "writer", deadline: .soon(.milliseconds(100))) { _ in }
+                }
+                #expect(error.code == .poolExhausted)
+                #expect(error.message.contains("slow reader"))
+                #expect(SystemTime().now - start >= .milliseconds(100))
+            }
+            #expect(pool.statistics.timeouts == 1)
+        }
+    }
+
+    @Test func aWaitingCallerCanBeCancelled() async throws {
+        try await withPool {
+            $0.maximumConnections = 1
+        } _: { pool, _ in
+            try await pool.withConnection(holder: "first", deadline: .soon(.seconds(10))) { _ in
+                let error = try await withThrowingTaskGroup(of: PostgresError.self) { group in
+                    group.addTask {
+                        try await failure {
+                            try await pool.withConnection(holder: "second", deadline: .soon(.seconds(60))) { _ in }
+                        }
+                    }
+                    while pool.statistics.waiting == 0 { await Task.yield() }
+                    group.cancelAll()
+                    return try #require(try await group.next())
+                }
+                #expect(error.code == .cancelled)
+            }
+            #expect(try await ask(pool) == 1)
+        }
+    }
+
+    @Test func aConnectionWithAnOpenTransactionIsNotLentAgain() async throws {
+        try await withPool {
+            $0.maximumConnections = 1
+        } _: { pool, _ in
+            try await pool.withConnection(holder: "sloppy", deadline: .soon(.seconds(10))) { connection in
+                try await connection.execute(script: "BEGIN", deadline: .soon(.seconds(5)))
+            }
+            try await pool.withConnection(holder: "next", deadline: .soon(.seconds(10))) { connection in
+                #expect(await connection.transactionStatus == .idle)
+            }
+            #expect(pool.statistics.broken == 1)
+        }
+    }
+
+    /// The server dies the hard way, with callers at work. Nobody touches the pool, and it serves again.
+    @Test func thePoolIsWholeAgainAfterTheServerCameBack() async throws {
+        try await withPool {
+            $0.maximumConnections = 3
+        } _: { pool, server in
+            for _ in 0..<3 { #expect(try await ask(pool) == 1) }
+            let directory = try TestPlace.directory("pool")
+            let account = try LocalPostgresAccount.current()
+            let binaries = try await LocalPostgresBinaries.find(
+                given: nil, clusterVersion: nil, account: account, in: LocalPostgresBinaries.usualDirectories())
+            let stopped = try await account.run(
+                binaries.path("pg_ctl"), ["stop", "-m", "immediate", "-w", "-D", directory + "/data"])
+            try #require(stopped.isSuccess, "\(stopped.output)")
+            let error = try await failure {
+                try await pool.withConnection(holder: "during", deadline: .soon(.milliseconds(300))) { _ in }
+            }
+            #expect(error.code == .connectionFailed || error.code == .serverStarting, "\(error)")
+            #expect(error.cause != nil)
+            let started = try await account.run(
+                binaries.path("pg_ctl"),
+                ["start", "-w", "-D", directory + "/data", "-l", directory + "/log/start.log"])
+            try #require(started.isSuccess, "\(started.output)")
+            #expect(try await ask(pool) == 1)
+            #expect(pool.statistics.total >= 1)
+        }
+    }
+
+    @Test func aDatabaseThatDoesNotExistFailsCallersLongBeforeTheirDeadline() async throws {
+        try await withPool { _, server in
+            let string = try #require(await server.connectionString)
+            let wrong = try PostgresConfiguration(connectionString: string).withDatabase("nowhere")
+            let pool = try ConnectionPool(configuration: wrong, logger: TestPlace.logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                let start = SystemTime().now
+                let error = try await failure {
+                    try await pool.withConnection(holder: "x", deadline: .soon(.seconds(60))) { _ in }
+                }
+                #expect(error.code == .databaseMissing)
+                #expect(error.cause?.sqlState == .databaseMissing)
+                #expect(SystemTime().now - start < .seconds(30))
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test func withoutRunDeadlinesAreStillKept() async throws {
+        let configuration = try PostgresConfiguration(connectionString: "host=127.0.0.1 user=x dbname=y")
+        let pool = try ConnectionPool(configuration: configuration, logger: TestPlace.logger)
+        let error = try await failure {
+            try await pool.withConnection(holder: "early", deadline: .soon(.milliseconds(50))) { _ in }
+        }
+        #expect(error.code == .timedOut)
+    }
+
+    @Test func gracefulShutdownWaitsForTheHolderAndRefusesNewOnes() async throws {
+        let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
+        let configuration = try await server.start()
+        do {
+            let pool = try ConnectionPool(configuration: configuration, logger: TestPlace.logger)
+            let services = ServiceGroup(services: [pool], logger: TestPlace.logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await services.run() }
+                try await pool.withConnection(holder: "last", deadline: .soon(.seconds(10))) { connection in
+                    await services.triggerGracefulShutdown()
+                    var refusal = PostgresError(.misuse, "not yet")
+                    while refusal.code != .poolShutDown {
+                        refusal = try await failure {
+                            try await pool.withConnection(holder: "late", deadline: .soon(.milliseconds(1))) { _ in
+                                throw PostgresError(.misuse, "served")
+                            }
+                        }
+                    }
+                    let result = try await connection.query("SELECT 1", deadline: .soon(.seconds(5)))
+                    #expect(result.count == 1)
+                }
+                try await group.waitForAll()
+            }
+            #expect(pool.statistics.total == 0)
+        } catch {
+            try await server.stop()
+            throw error
+        }
+        try await server.stop()
+    }
+
+    @Test func cancellingTheRunClosesWhatIsLent() async throws {
+        try await withPool { pool, _ in
+            // A second pool, because the first one must outlive the test's body.
+            let second = try ConnectionPool(configuration: pool.configuration, logger: TestPlace.logger)
+            try await withThrowingTaskGroup(of: PostgresError?.self) { group in
+                group.addTask {
+                    try await withThrowingTaskGroup(of: Void.self) { inner in
+                        inner.addTask { try await second.run() }
+                        while second.statistics.leased == 0 { await Task.yield() }
+                        inner.cancelAll()
+                        try await inner.waitForAll()
+                    }
+                    return nil
+                }
+                group.addTask {
+                    try await failure {
+                        try await second.withConnection(holder: "busy", deadline: .soon(.seconds(10))) { connection in
+                            _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.seconds(60)))
+                        }
+                    }
+                }
+                for try await error in group {
+                    if let error { #expect([.connectionLost, .poolShutDown].contains(error.code), "\(error)") }
+                }
+            }
+            #expect(second.statistics.total == 0)
+        }
+    }
+}

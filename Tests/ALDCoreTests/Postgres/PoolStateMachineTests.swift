@@ -1,0 +1,159 @@
+import Testing
+
+@testable import ALDCore
+
+/// Failure stories of the pool, one decision at a time.
+struct PoolStateMachineTests {
+    typealias Machine = PoolStateMachine
+
+    private func at(_ milliseconds: Int64) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: milliseconds * 1_000_000)
+    }
+
+    private func machine(_ change: (inout PoolConfiguration) -> Void = { _ in }) -> Machine {
+        var configuration = PoolConfiguration()
+        configuration.maximumConnections = 2
+        change(&configuration)
+        return Machine(configuration: configuration)
+    }
+
+    private func request(_ number: Int, deadline: Int64 = 1000, since: Int64 = 0) -> Machine.Request {
+        Machine.Request(
+            id: .init(number: number), holder: "holder \(number)", deadline: at(deadline), since: at(since))
+    }
+
+    private let one = Machine.ConnectionID(number: 1)
+    private let refused = PostgresError(.connectionFailed, "refused")
+
+    @Test func aCallerGetsANewConnectionAndThenItsSuccessorGetsTheSame() {
+        var pool = machine()
+        #expect(text(pool.acquire(request(1), now: at(0))) == "connect 1, wake 1000")
+        #expect(text(pool.connected(one, chance: 0, now: at(5))) == "lease 1 to 1")
+        #expect(text(pool.release(one, isClean: true, now: at(10))) == "", "the wake-up at 1000 is due first")
+        #expect(text(pool.acquire(request(2), now: at(20))) == "lease 1 to 2")
+        #expect(pool.statistics.leases == 2)
+    }
+
+    @Test func aFullPoolFailsTheCallerAtItsDeadlineAndNamesTheHolder() {
+        var pool = machine { $0.maximumConnections = 1 }
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.connected(one, chance: 0, now: at(0))
+        _ = pool.acquire(request(2, deadline: 50), now: at(10))
+        #expect(pool.advance(now: at(49)).isEmpty)
+        let actions = pool.advance(now: at(50))
+        guard case .fail(_, let error)? = actions.first else {
+            Issue.record("expected a failure, got \(text(actions))")
+            return
+        }
+        #expect(error.code == .poolExhausted)
+        #expect(error.message.contains("1 of 1 are leased"))
+        #expect(error.message.contains("\"holder 1\""))
+        #expect(pool.statistics.timeouts == 1)
+    }
+
+    @Test func aRefusedConnectIsTheCauseOfTheTimeout() {
+        var pool = machine()
+        _ = pool.acquire(request(1, deadline: 150), now: at(0))
+        #expect(text(pool.connectFailed(one, refused, chance: 0, now: at(10))) == "wake 110")
+        #expect(text(pool.advance(now: at(110))) == "connect 2, wake 150")
+        let actions = pool.advance(now: at(150))
+        guard case .fail(_, let error)? = actions.first else {
+            Issue.record("expected a failure, got \(text(actions))")
+            return
+        }
+        #expect(error.code == .connectionFailed)
+        #expect(error.cause?.message == "refused")
+    }
+
+    @Test func aWrongPasswordFailsEverybodyAtOnceAndIsNotHammered() {
+        var pool = machine()
+        let denied = PostgresError(.authenticationFailed, "denied")
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.acquire(request(2), now: at(0))
+        #expect(text(pool.connectFailed(one, denied, chance: 0, now: at(10))).hasPrefix("fail 1, fail 2"))
+        #expect(text(pool.acquire(request(3, deadline: 5000), now: at(20))) == "fail 3")
+        _ = pool.connectFailed(.init(number: 2), denied, chance: 0, now: at(30))
+        #expect(text(pool.acquire(request(4, deadline: 5000), now: at(500))).hasPrefix("connect 3"))
+    }
+
+    @Test func theBackoffGrowsToItsMaximumAndASuccessEndsIt() {
+        var backoff = ConnectBackoff(initial: .milliseconds(100), maximum: .seconds(1))
+        var now = at(0)
+        var pauses: [Int64] = []
+        for _ in 0..<5 {
+            backoff.failed(refused, chance: 0.999_999_999, now: now)
+            let until = backoff.pausedUntil ?? now
+            pauses.append((until - now).wholeNanoseconds / 1_000_000)
+            now = until
+        }
+        #expect(pauses.prefix(2) == [299, 899] && pauses.suffix(3) == [1000, 1000, 1000])
+        backoff.reset()
+        #expect(!backoff.isPausing(now: at(0)))
+    }
+
+    @Test func aDeadConnectionSendsItsCallerBackToItsPlace() {
+        var pool = machine { $0.maximumConnections = 1 }
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.connected(one, chance: 0, now: at(0))
+        _ = pool.acquire(request(2), now: at(1))
+        #expect(text(pool.foundDead(one, for: request(1), now: at(2))) == "close 1")
+        #expect(text(pool.closed(one, now: at(3))) == "connect 2")
+        #expect(text(pool.connected(.init(number: 2), chance: 0, now: at(4))) == "lease 2 to 1")
+    }
+
+    @Test func idleConnectionsAboveTheMinimumAgeAndOldOnesAreReplaced() {
+        var pool = machine {
+            $0.minimumConnections = 1
+            $0.idleTimeout = .seconds(10)
+            $0.maximumLifetime = .seconds(60)
+        }
+        #expect(text(pool.start(now: at(0))) == "connect 1")
+        _ = pool.connected(one, chance: 0, now: at(0))
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.acquire(request(2), now: at(0))
+        _ = pool.connected(.init(number: 2), chance: 1, now: at(0))
+        _ = pool.release(one, isClean: true, now: at(10))
+        _ = pool.release(.init(number: 2), isClean: true, now: at(20))
+        #expect(text(pool.advance(now: at(10_010))).hasPrefix("close 1"))
+        _ = pool.closed(one, now: at(10_011))
+        #expect(text(pool.advance(now: at(53_999))) == "")
+        #expect(text(pool.advance(now: at(54_000))).hasPrefix("close 2, connect 3"), "10 % less by chance")
+    }
+
+    @Test func shutdownFailsWaitersClosesIdleAndWaitsForLeases() {
+        var pool = machine()
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.connected(one, chance: 0, now: at(0))
+        _ = pool.acquire(request(2), now: at(0))
+        #expect(text(pool.shutDown(reclaimsLeased: false, now: at(1))) == "fail 2")
+        #expect(text(pool.acquire(request(3), now: at(2))) == "fail 3")
+        #expect(text(pool.connectFailed(.init(number: 2), refused, chance: 0, now: at(3))) == "")
+        #expect(text(pool.release(one, isClean: true, now: at(4))) == "close 1")
+        #expect(text(pool.closed(one, now: at(5))) == "finish")
+    }
+
+    @Test func everyProblemOfAConfigurationIsReported() {
+        var configuration = PoolConfiguration()
+        configuration.maximumConnections = 0
+        configuration.lifetimeJitter = 2
+        configuration.maximumBackoff = .zero
+        let error = #expect(throws: PostgresError.self) { try configuration.validate() }
+        #expect(error?.code == .configurationInvalid)
+        for name in ["maximumConnections", "lifetimeJitter", "maximumBackoff"] {
+            #expect(error?.message.contains(name) == true)
+        }
+    }
+
+    private func text(_ actions: [Machine.Action]) -> String {
+        actions.map { action in
+            switch action {
+            case .connect(let id): "connect \(id.number)"
+            case .lease(let id, let request): "lease \(id.number) to \(request.number)"
+            case .fail(let request, _): "fail \(request.number)"
+            case .close(let id): "close \(id.number)"
+            case .wakeUp(let instant): "wake \(instant.nanoseconds / 1_000_000)"
+            case .finish: "finish"
+            }
+        }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+@testable import ALDCore
+
+/// Connects that fail, each for one reason, against real servers and sockets.
+struct PostgresConnectFailureTests {
+    private func connectFailure(_ string: String, within limit: Duration = .seconds(10)) async throws -> PostgresError {
+        try await failure {
+            _ = try await PostgresConnection.connect(
+                PostgresConfiguration(connectionString: string), deadline: .soon(limit), logger: TestPlace.logger)
+        }
+    }
+
+    @Test func aRefusedPort() async throws {
+        let listener = try SilentListener()
+        let port = listener.port
+        listener.close()
+        let error = try await connectFailure("host=127.0.0.1 port=\(port) user=x dbname=y password=pass-\(port)")
+        #expect(error.code == .connectionFailed)
+        #expect(error.effect == .notSent)
+        #expect(error.place == "127.0.0.1:\(port)/y")
+        #expect(!"\(error)".contains("pass-"))
+    }
+
+    @Test func aSilentPeerDoesNotOutliveTheDeadline() async throws {
+        let listener = try SilentListener()
+        defer { listener.close() }
+        let start = SystemTime().now
+        let error = try await connectFailure(
+            "host=127.0.0.1 port=\(listener.port) user=x dbname=y", within: .milliseconds(200))
+        #expect(error.code == .timedOut)
+        // Generous: what matters is that it is the deadline and not a system's time-out of minutes.
+        #expect(SystemTime().now - start < .seconds(10))
+        #expect(SystemTime().now - start >= .milliseconds(200))
+    }
+
+    @Test func cancellingAConnectEndsIt() async throws {
+        let listener = try SilentListener()
+        defer { listener.close() }
+        let port = listener.port
+        let start = SystemTime().now
+        let error = try await withThrowingTaskGroup(of: PostgresError.self) { group in
+            group.addTask {
+                try await connectFailure("host=127.0.0.1 port=\(port) user=x dbname=y", within: .seconds(60))
+            }
+            listener.waitForConnection()
+            group.cancelAll()
+            return try #require(try await group.next())
+        }
+        #expect(error.code == .cancelled)
+        #expect(SystemTime().now - start < .seconds(30), "it waited for its deadline")
+    }
+
+    @Test func anUnknownHostName() async throws {
+        let error = try await connectFailure("host=does-not-exist.invalid user=x dbname=y", within: .seconds(20))
+        #expect([.connectionFailed, .timedOut].contains(error.code))
+        #expect("\(error)".contains("does-not-exist.invalid"))
+    }
+
+    @Test func anImpossibleSettingIsAConfigurationFault() async throws {
+        let error = try await connectFailure("host=127.0.0.1 user=x sslmode=sometimes")
+        #expect(error.code == .configurationInvalid)
+        #expect(error.isConfigurationFault)
+    }
+}
+
+/// A TCP socket that completes connections in the kernel and never says a word.
+final class SilentListener: Sendable {
+    private let descriptor: Int32
+    let port: UInt16
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let file = descriptor
+        let status = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(file, generic, length) == 0 && listen(file, 16) == 0 && getsockname(file, generic, &length) == 0
+            }
+        }
+        try #require(status)
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    /// Returns when a peer has connected.
+    func waitForConnection() {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&waiting, 1, 20_000)
+    }
+
+    func close() {
+        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        _ = systemClose(descriptor)
+    }
+}
+
+/// `close` under a name that the method above does not hide.
+private func systemClose(_ descriptor: Int32) -> Int32 { close(descriptor) }
