@@ -28,13 +28,20 @@ public struct Backoff: Sendable {
         self.configuration = configuration
     }
 
-    /// The wait after one more failure: drawn between `base` and three times the previous wait, at most `cap`.
-    public mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
-        let base = configuration.base.wholeNanoseconds
-        let upper = min(configuration.cap.wholeNanoseconds, (previous ?? configuration.base).wholeNanoseconds * 3)
-        let wait = Duration.nanoseconds(Int64.random(in: base...max(base, upper), using: &random))
+    /// The wait after one more failure: between `base` and three times the previous wait, at most `cap`.
+    ///
+    /// - Parameter chance: drawn from 0..<1; where in between.
+    public mutating func next(chance: Double) -> Duration {
+        let base = configuration.base.inSeconds
+        let upper = max(base, (previous ?? configuration.base).inSeconds * 3)
+        let wait = min(configuration.cap, .seconds(base + (upper - base) * chance))
         previous = wait
         return wait
+    }
+
+    /// The wait after one more failure, by the chance that `random` gives it.
+    public mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
+        next(chance: Double.random(in: 0..<1, using: &random))
     }
 
     /// Something succeeded: the next wait starts at `base` again.

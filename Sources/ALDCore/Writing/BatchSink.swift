@@ -18,12 +18,15 @@ public struct SinkFault: Error, Sendable, CustomStringConvertible {
     }
 
     public var faultClass: Class
-    /// What the database said, without secrets.
+    /// What happened, where and what to do, without secrets. For the log.
     public var message: String
+    /// The cause alone, in a few words. For a status line.
+    public var cause: String
 
-    public init(_ faultClass: Class, _ message: String) {
+    public init(_ faultClass: Class, _ message: String, cause: String? = nil) {
         self.faultClass = faultClass
         self.message = message
+        self.cause = cause ?? message
     }
 
     public var description: String { message }

@@ -154,8 +154,8 @@ public final class BatchWriter: Service {
     private func noteFault(_ fault: SinkFault, batch: Batch?) {
         let isNews = statisticsState.withLock { statistics -> Bool in
             statistics.failedAttempts += 1
-            defer { statistics.lastFault = fault.message }
-            return statistics.lastFault != fault.message
+            defer { statistics.lastFault = fault.cause }
+            return statistics.lastFault != fault.cause
         }
         // The same fault is reported once, not once per attempt: an outage must not fill the log.
         if isNews {

@@ -7,18 +7,23 @@ enum FaultClassifier {
     }
 
     static func classify(_ error: PostgresError) -> SinkFault {
-        let message = "\(error)"
-        if error.effect == .unknown { return SinkFault(.inDoubt, message) }
+        var root = error
+        while let cause = root.cause { root = cause }
+        return SinkFault(faultClass(of: error), "\(error)", cause: root.message)
+    }
+
+    private static func faultClass(of error: PostgresError) -> SinkFault.Class {
+        if error.effect == .unknown { return .inDoubt }
         switch error.code {
         case .queryFailed:
-            return SinkFault(isPassing(error.sqlState) ? .transient : .rejected, message)
+            return isPassing(error.sqlState) ? .transient : .rejected
         case .connectionFailed, .serverStarting, .tooManyConnections, .connectionLost, .timedOut, .cancelled,
             .notPrimary, .poolExhausted, .poolShutDown:
-            return SinkFault(.transient, message)
+            return .transient
         case .authenticationFailed, .databaseMissing, .configurationInvalid, .encodingFailed, .decodingFailed, .misuse,
             .localServerMissing, .localServerDirectoryInUse, .localServerDirectoryUnusable,
             .localServerVersionMismatch, .localServerFailed:
-            return SinkFault(.rejected, message)
+            return .rejected
         }
     }
 

@@ -23,12 +23,22 @@ public enum TestDatabase {
         if let url = ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] {
             return try await withDatabase(on: url, body)
         }
-        return try await withTemporaryDirectory { directory in
-            let server = LocalPostgres(directory: directory + "/pg", logger: quiet)
+        return try await withPrivateServer { _, lease in try await body(lease) }
+    }
+
+    /// A server that belongs to one test alone, which may stop, kill and reconfigure it.
+    public static func withPrivateServer<Result>(
+        _ body: (LocalPostgres, Lease) async throws -> Result
+    ) async throws -> Result {
+        try await withTemporaryDirectory { directory in
+            let server = LocalPostgres(
+                directory: directory + "/pg",
+                binaryDirectory: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"], logger: quiet)
             let result: Swift.Result<Result, any Error>
             do {
                 let configuration = try await server.start()
-                result = .success(try await body(Lease(configuration: configuration, directory: directory + "/pg")))
+                let lease = Lease(configuration: configuration, directory: directory + "/pg")
+                result = .success(try await body(server, lease))
             } catch {
                 result = .failure(error)
             }

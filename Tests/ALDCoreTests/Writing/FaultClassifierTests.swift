@@ -17,7 +17,9 @@ import Testing
         #expect(FaultClassifier.classify(answered(state)).faultClass == .transient)
     }
 
-    @Test("what somebody has to repair is not hammered", arguments: ["22003", "23502", "23514", "42501", "42P01", "AL004"])
+    @Test(
+        "what somebody has to repair is not hammered",
+        arguments: ["22003", "23502", "23514", "42501", "42P01", "AL004"])
     func lasting(state: String) {
         #expect(FaultClassifier.classify(answered(state, constraint: "some_check")).faultClass == .rejected)
     }

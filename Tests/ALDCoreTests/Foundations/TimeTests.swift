@@ -1,0 +1,75 @@
+import ALDTestKit
+import Testing
+
+@testable import ALDCore
+
+@Suite("Instants, time stamps and the doorbell") struct TimeTests {
+    @Test("arithmetic on instants is exact and stops at the ends instead of trapping")
+    func instants() {
+        let instant = MonotonicInstant(nanoseconds: 5)
+        #expect(instant + .nanoseconds(3) - instant == .nanoseconds(3))
+        #expect(instant - .seconds(1) < instant)
+        #expect(MonotonicInstant(nanoseconds: .max) + .seconds(1) == MonotonicInstant(nanoseconds: .max))
+        #expect(MonotonicInstant(nanoseconds: .min) - .seconds(1) == MonotonicInstant(nanoseconds: .min))
+        let span = MonotonicInstant(nanoseconds: .min).duration(to: MonotonicInstant(nanoseconds: .max))
+        #expect(span == .nanoseconds(Int64.max))
+    }
+
+    @Test("durations convert to what displays need, and absurd ones are clamped")
+    func durations() {
+        #expect(Duration.milliseconds(-1500).wholeNanoseconds == -1_500_000_000)
+        #expect(Duration.seconds(Int64.max).wholeNanoseconds == .max)
+        #expect(Duration.seconds(Int64.min).wholeNanoseconds == .min)
+        #expect(Duration.microseconds(1500).inMilliseconds == 1.5)
+    }
+
+    @Test("the system's clock moves forward and sleeps at least as long as it was told")
+    func systemTime() async throws {
+        let time = SystemTime()
+        let start = time.now
+        try await time.sleep(until: start + .milliseconds(20))
+        #expect(time.now - start >= .milliseconds(20))
+        #expect(time.wallClock > Timestamp(microseconds: 1_700_000_000_000_000))
+    }
+
+    @Test("a ring that comes while nobody waits answers the next wait")
+    func keptRing() async {
+        let wakeup = Wakeup()
+        wakeup.signal()
+        wakeup.signal()
+        await wakeup.wait()
+    }
+
+    @Test("a wait ends with the ring, with its deadline, or with the task")
+    func ends() async {
+        let (wakeup, time) = (Wakeup(), ManualTime())
+        async let rung: Void = wakeup.wait(until: time.now + .seconds(60), time: time)
+        await time.waitForSleepers(1)
+        wakeup.signal()
+        await rung
+        #expect(time.sleeperCount == 0)
+
+        async let late: Void = wakeup.wait(until: time.now + .seconds(60), time: time)
+        await time.waitForSleepers(1)
+        time.advance(by: .seconds(60))
+        await late
+
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await wakeup.wait() }
+            group.cancelAll()
+        }
+    }
+
+    @Test("the same seed draws the same numbers, a fork does not disturb its origin")
+    func seeds() {
+        var (first, second) = (SeededGenerator(seed: 9), SeededGenerator(seed: 9))
+        #expect((0..<5).map { _ in first.next() } == (0..<5).map { _ in second.next() })
+        var fork = first.fork()
+        _ = second.next()
+        _ = fork.next()
+        #expect(first.next() == second.next())
+        // The published first output of SplitMix64 for seed 0.
+        var zero = SeededGenerator(seed: 0)
+        #expect(zero.next() == 0xE220_A839_7B1D_CDAF)
+    }
+}
