@@ -25,29 +25,35 @@ struct CommonOptions: ParsableArguments {
     }
 }
 
+/// The part of the help that every command with settings shares. Lines end before column 79, where the help would
+/// break them and its tables with them.
 enum SettingsHelp {
     static let text = """
         SETTINGS
-          Every setting can be given in three ways; the first one found counts: option, environment variable, file.
+        Each can be given as an option, as an environment variable or in a file;
+        the first one found, in this order, counts.
 
-            option              environment            file               meaning (default)
-            --data-directory    ALD_DATA_DIRECTORY     dataDirectory      spool and private database (.ald)
-            --machine           ALD_MACHINE            machine            register map (Fixtures/Machine/machine-51.csv)
-            --plc               ALD_PLC                plc                controller, host:port (simulated)
-            --period            ALD_PERIOD             period             between two collections (1s)
-            --duration          ALD_DURATION           duration           end by itself after (never)
-            --parameters        ALD_PARAMETERS         parameters         record only these, comma-separated (all)
-            --simulator-port    ALD_SIMULATOR_PORT     simulatorPort      TCP port of the simulated machine (any free)
-                                ALD_DATABASE_URL       databaseUrl        PostgreSQL (private server)
-                                ALD_POSTGRES_BIN       postgresBin        programs of the private server (usual places)
-                                ALD_PLC_UNIT           plcUnit            Modbus unit of the controller (1)
-                                ALD_WORD_ORDER         wordOrder          abcd, badc, cdab or dcba (cdab)
-                                ALD_MACHINE_ID         machineId          key of this machine's rows (1)
-                                ALD_MACHINE_NAME       machineName        name of this machine (ALD-1)
-                                ALD_SIMULATOR_SEED     simulatorSeed      seed of the simulated values (1)
-                                ALD_LOG_LEVEL          logLevel           trace … critical (notice)
-            --config            ALD_CONFIG                                the file, JSON: {"plc": "10.0.0.5:502"}
+          option            variable            meaning (default)
+          --data-directory  ALD_DATA_DIRECTORY  spool, private database (.ald)
+          --machine         ALD_MACHINE         register map, a CSV file
+                                                (Fixtures/Machine/machine-51.csv)
+          --plc             ALD_PLC             controller host:port (simulated)
+          --period          ALD_PERIOD          between two collections (1s)
+          --duration        ALD_DURATION        end by itself after (never)
+          --parameters      ALD_PARAMETERS      record only these (all)
+          --simulator-port  ALD_SIMULATOR_PORT  simulated machine's port (any)
+                            ALD_DATABASE_URL    PostgreSQL (private server)
+                            ALD_POSTGRES_BIN    private server's programs (found)
+                            ALD_PLC_UNIT        controller's Modbus unit (1)
+                            ALD_WORD_ORDER      abcd, badc, cdab, dcba (cdab)
+                            ALD_MACHINE_ID      number in all rows (1)
+                            ALD_MACHINE_NAME    name in the database (ALD-1)
+                            ALD_SIMULATOR_SEED  seed of simulated values (1)
+                            ALD_LOG_LEVEL       trace … critical (notice)
+          --config          ALD_CONFIG          settings file, JSON (none)
 
-          The database URL holds a password, so it has no option: arguments are visible to every user of a machine.
+        In a file a setting is called like its variable, without ALD_ and in camel
+        case: {"plc": "10.0.0.5:502", "plcUnit": 3}. The database URL may hold a
+        password and has no option: everybody on a machine can see arguments.
         """
 }

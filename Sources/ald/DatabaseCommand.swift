@@ -15,14 +15,16 @@ struct PSQLCommand: AsyncParsableCommand {
         commandName: "psql",
         abstract: "Open psql on the private database, also while it is being recorded into.",
         discussion: """
-            Uses the running server of the data directory, or starts it and stops it afterwards. Everything after --
-            goes to psql, whose exit status becomes this command's.
+            Uses the running server of the data directory, or starts it and stops it
+            afterwards. Everything after -- goes to psql, whose exit status becomes
+            this command's.
 
             EXAMPLES
               ald database psql
               ald database psql -- -c "select count(*) from ald.parameter_value_history"
 
-            A database named by ALD_DATABASE_URL is yours: call psql with your own connection string.
+            A database named by ALD_DATABASE_URL is yours: call psql with your own
+            connection string.
             """)
 
     @OptionGroup var common: CommonOptions

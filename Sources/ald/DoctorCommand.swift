@@ -9,8 +9,9 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor",
         abstract: "Check everything a run needs, and say what to do about what is missing.",
         discussion: """
-            Looks at the settings, the data directory, the register map, the database (or the server binaries for the
-            private one) and the controller (or the port for the simulated one). Changes nothing.
+            Looks at settings, data directory, register map, database (or the programs
+            of the private one) and controller (or the port of the simulated one).
+            Changes nothing.
 
             EXAMPLES
               ald doctor

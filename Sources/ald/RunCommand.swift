@@ -9,16 +9,17 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run",
         abstract: "Record a machine until Ctrl-C.",
         discussion: """
-            Reads every parameter of the controller once per period and records it in PostgreSQL. Without a controller
-            it serves a simulated machine over Modbus TCP and records that; without a database it keeps a private
-            PostgreSQL in the data directory. Rows are kept on disk until the database has confirmed them, so a
-            database that is away for a while costs nothing.
+            Reads every parameter of the controller once per period and records it in
+            PostgreSQL. Without a controller it serves a simulated machine over Modbus
+            TCP and records that; without a database it keeps a private PostgreSQL in
+            the data directory. Rows are on disk before they count as recorded, and
+            stay there until the database has confirmed them.
 
             EXAMPLES
-              ald run --duration 30                            thirty seconds of the simulated machine
-              ald run --period 100ms --parameters "MFC 1.flow" one value, ten times a second
-              ALD_DATABASE_URL=postgresql://ald@db/ald ald run --plc 10.0.0.5 --offline
-              ald run --json | jq .cycles                      progress and summary as JSON lines
+              ald run --duration 30
+              ald run --period 100ms --parameters "MFC 1.flow"
+              ALD_DATABASE_URL=postgresql://ald@db/ald ald run --plc 10.0.0.5
+              ald run --json | jq .cycles
 
             \(SettingsHelp.text)
             """)

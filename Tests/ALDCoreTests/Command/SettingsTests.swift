@@ -95,6 +95,14 @@ import Testing
         #expect(await complaint(file: "/nowhere/plant.json") == "/nowhere/plant.json: there is no such settings file")
     }
 
+    @Test("the help names every setting and fits a terminal of 80 columns")
+    func help() {
+        for key in SettingKey.allCases {
+            #expect(SettingsHelp.text.contains(SettingsReader.variable(key)), "\(key) is not in the help")
+        }
+        #expect(SettingsHelp.text.split(separator: "\n").allSatisfy { $0.count < 79 })
+    }
+
     @Test("a misspelt variable is pointed out")
     func misspelt() async throws {
         let reader = try await SettingsReader(

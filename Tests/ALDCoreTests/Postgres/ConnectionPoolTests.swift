@@ -13,13 +13,11 @@ struct ConnectionPoolTests {
         _ change: (inout PoolConfiguration) -> Void = { _ in },
         _ body: @Sendable (ConnectionPool, LocalPostgres) async throws -> Void
     ) async throws {
-        let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
-        let configuration = try await server.start()
         var settings = PoolConfiguration()
         settings.initialBackoff = .milliseconds(20)
         settings.maximumBackoff = .milliseconds(200)
         change(&settings)
-        do {
+        try await withServer { server, configuration in
             let pool = try ConnectionPool(configuration: configuration, pool: settings, logger: TestPlace.logger)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
@@ -28,6 +26,15 @@ struct ConnectionPoolTests {
                 try await group.waitForAll()
             }
             #expect(pool.statistics.total == 0)
+        }
+    }
+
+    /// The cluster in the suite's directory: created by the first test, started and stopped by each.
+    private func withServer(_ body: (LocalPostgres, PostgresConfiguration) async throws -> Void) async throws {
+        let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
+        let configuration = try await server.start()
+        do {
+            try await body(server, configuration)
         } catch {
             try await server.stop()
             throw error
@@ -174,9 +181,7 @@ struct ConnectionPoolTests {
     }
 
     @Test func gracefulShutdownWaitsForTheHolderAndRefusesNewOnes() async throws {
-        let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
-        let configuration = try await server.start()
-        do {
+        try await withServer { _, configuration in
             let pool = try ConnectionPool(configuration: configuration, logger: TestPlace.logger)
             let services = ServiceGroup(services: [pool], logger: TestPlace.logger)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -197,11 +202,7 @@ struct ConnectionPoolTests {
                 try await group.waitForAll()
             }
             #expect(pool.statistics.total == 0)
-        } catch {
-            try await server.stop()
-            throw error
         }
-        try await server.stop()
     }
 
     @Test func cancellingTheRunClosesWhatIsLent() async throws {

@@ -30,7 +30,7 @@ struct PoolModel {
 
     typealias Machine = PoolStateMachine
 
-    private var random: SplitMix
+    private var random: SeededGenerator
     private var machine: Machine
     private let maximum: Int
     private var now = MonotonicInstant(nanoseconds: 0)
@@ -45,7 +45,7 @@ struct PoolModel {
     private var isShutDown = false
 
     init(seed: UInt64) {
-        random = SplitMix(state: seed)
+        random = SeededGenerator(seed: seed)
         var configuration = PoolConfiguration()
         configuration.maximumConnections = Int.random(in: 1...4, using: &random)
         configuration.minimumConnections = Int.random(in: 0...configuration.maximumConnections, using: &random)
@@ -247,18 +247,5 @@ struct PoolModel {
 
     private func demand(_ condition: Bool, _ message: @autoclosure () -> String) throws {
         if !condition { throw Broken(description: message()) }
-    }
-}
-
-/// A small generator whose whole state is its seed.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }
