@@ -85,7 +85,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "ModbusTests", dependencies: ["Modbus", nioCore, nioEmbedded, nioPosix], swiftSettings: settings),
+            name: "ModbusTests", dependencies: ["Modbus", "ALDTestKit", nioCore, nioEmbedded, nioPosix],
+            swiftSettings: settings),
         .testTarget(
             name: "ALDCoreTests",
             dependencies: [

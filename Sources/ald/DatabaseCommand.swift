@@ -48,15 +48,11 @@ struct PSQLCommand: AsyncParsableCommand {
             }
             let server = LocalPostgres(directory: cluster, binaryDirectory: settings.postgresBin, logger: logger)
             _ = try await server.start()
-            let result: Result<Void, any Error>
-            do {
-                guard let started = await server.connectionString else { return }
-                result = .success(try await psql(started))
-            } catch {
-                result = .failure(error)
+            try await withCleanup {
+                if let started = await server.connectionString { try await psql(started) }
+            } cleanup: {
+                try await server.stop()
             }
-            try await server.stop()
-            try result.get()
         }
     }
 

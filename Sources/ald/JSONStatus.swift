@@ -57,7 +57,7 @@ struct JSONStatus: Encodable {
         carried_over = status.writer.carriedOver
         accepted = status.writer.accepted
         landed = status.writer.landed
-        spooled = status.writer.spooled
+        spooled = status.spooled
         is_balanced = status.isBalanced
         rows_in_database = status.rowsCounted
         plc_up = status.plc.isUp

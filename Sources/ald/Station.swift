@@ -32,6 +32,7 @@ final class Station: Service {
     private let logger: Logger
     private let parts = Mutex<Parts?>(nil)
     private let counted = Mutex<Int?>(nil)
+    private let recounted = Mutex<Spool.Contents?>(nil)
 
     /// - Parameter companion: a service that watches the station and ends before it.
     init(
@@ -51,7 +52,7 @@ final class Station: Service {
         let directory = try DataDirectory(settings.dataDirectory)
         defer { directory.release() }
         let spool = try Spool(directory: directory.spool)
-        do {
+        try await withCleanup {
             if let url = settings.databaseURL {
                 let database = try PostgresConfiguration(connectionString: url)
                 try await withController { try await self.record(into: database, place: "\(database)", spool, $0) }
@@ -60,33 +61,29 @@ final class Station: Service {
                     try await self.withController { try await self.record(into: database, place: place, spool, $0) }
                 }
             }
-        } catch {
+        } cleanup: {
             try spool.close()
-            throw error
         }
-        try spool.close()
     }
 
     // MARK: Database
 
     private func withLocalPostgres(
-        _ directory: String, _ body: (PostgresConfiguration, String) async throws -> Void
+        _ directory: String, _ body: @Sendable (PostgresConfiguration, String) async throws -> Void
     ) async throws {
         let server = LocalPostgres(
             directory: directory, binaryDirectory: settings.postgresBin, time: time, logger: logger)
-        let result: Result<Void, any Error>
-        do {
-            // A shutdown request during initdb ends it here instead of waiting for it.
-            let database = try await cancelWhenGracefulShutdown { try await server.start() }
-            try await body(database, "private database in \(settings.dataDirectory)")
-            result = .success(())
-        } catch {
-            // Whoever presses Ctrl-C while the server starts wants the end, and no error message.
-            result = Task.isShuttingDownGracefully && status == nil ? .success(()) : .failure(error)
+        try await withCleanup {
+            do {
+                // A shutdown request during initdb ends it here instead of waiting for it.
+                let database = try await cancelWhenGracefulShutdown { try await server.start() }
+                try await body(database, "private database in \(settings.dataDirectory)")
+            } catch  where Task.isShuttingDownGracefully && status == nil {
+                // Whoever presses Ctrl-C while the server starts wants the end, and no error message.
+            }
+        } cleanup: {
+            try await server.stop()
         }
-        // Whatever happened: no server of ours is left running.
-        try await server.stop()
-        try result.get()
     }
 
     /// Schema and machine are checked before anything is accepted, so that a wrong password or a database that
@@ -96,13 +93,11 @@ final class Station: Service {
         do {
             let connection = try await PostgresConnection.connect(
                 database, deadline: deadline, time: time, logger: logger)
-            do {
+            try await withCleanup {
                 try await sink.prepare(on: connection, deadline: deadline)
-            } catch {
+            } cleanup: {
                 await connection.close()
-                throw error
             }
-            await connection.close()
         } catch let error as PostgresError where startsOffline && !error.isConfigurationFault {
             logger.warning("starting without the database", metadata: ["reason": "\(error)"])
         } catch let error as PostgresError where !error.isConfigurationFault {
@@ -119,43 +114,35 @@ final class Station: Service {
         var place: String
     }
 
-    private func withController(_ body: (Reached) async throws -> Void) async throws {
+    private func withController(_ body: @Sendable (Reached) async throws -> Void) async throws {
         guard let controller = settings.controller else {
             let device = SimulatedPLC(registerMap, seed: settings.simulatorSeed, time: time)
             let server = ModbusServer(
                 configuration: .init(port: settings.simulatorPort), device: device, logger: logger)
             let port = try await server.start()
-            let result: Result<Void, any Error>
-            do {
+            return try await withCleanup {
                 try await withClient(host: "127.0.0.1", port: port, place: "simulated machine, 127.0.0.1:\(port)", body)
-                result = .success(())
-            } catch {
-                result = .failure(error)
+            } cleanup: {
+                await server.stop()
             }
-            await server.stop()
-            return try result.get()
         }
         try await withClient(
             host: controller.host, port: controller.port, place: "\(controller.host):\(controller.port)", body)
     }
 
     private func withClient(
-        host: String, port: Int, place: String, _ body: (Reached) async throws -> Void
+        host: String, port: Int, place: String, _ body: @Sendable (Reached) async throws -> Void
     ) async throws {
         var configuration = ModbusClient.Configuration(host: host, port: port, unit: UnitID(rawValue: settings.unit))
         // A controller that is back is found within a second or two, well inside the five that are promised.
         configuration.backoffCap = .seconds(1)
         configuration.progressTimeout = .seconds(2)
         let client = try ModbusClient(configuration: configuration, logger: logger)
-        let result: Result<Void, any Error>
-        do {
+        try await withCleanup {
             try await body(Reached(client: client, place: place))
-            result = .success(())
-        } catch {
-            result = .failure(error)
+        } cleanup: {
+            await client.close()
         }
-        await client.close()
-        try result.get()
     }
 
     // MARK: Recording
@@ -194,6 +181,8 @@ final class Station: Service {
                     .init(service: companion(self), successTerminationBehavior: .ignore),
                 ], logger: logger))
         try await group.run()
+        let stored = try await spool.recount()
+        recounted.withLock { $0 = stored }
         await countRows(database)
     }
 
@@ -229,6 +218,6 @@ final class Station: Service {
             plc: PLCStatus(place: parts.plcPlace, state: parts.plc.connectionState),
             database: DatabaseStatus(
                 place: parts.databasePlace, connections: pool.leased + pool.idle, fault: writer.lastFault),
-            rowsCounted: counted.withLock(\.self))
+            rowsCounted: counted.withLock(\.self), spoolRecounted: recounted.withLock { $0?.records })
     }
 }

@@ -14,9 +14,14 @@ struct StationStatus: Sendable {
     var database: DatabaseStatus
     /// Rows of this run that the database itself counted at the end; `nil` while running, and when it did not answer.
     var rowsCounted: Int?
+    /// Records found on disk when the spool was counted at the end; `nil` while running.
+    var spoolRecounted: Int?
 
     /// Nothing accepted is lost or doubled: the law of the whole product, checked at the end of every run.
-    var isBalanced: Bool { writer.accepted + writer.carriedOver == writer.landed + writer.spooled }
+    var isBalanced: Bool { writer.accepted + writer.carriedOver == writer.landed + spooled }
+
+    /// Records that have not landed: counted on disk where that was done, otherwise as the writer knows it.
+    var spooled: Int { spoolRecounted ?? writer.spooled }
 }
 
 struct PLCStatus: Sendable {

@@ -16,7 +16,7 @@ enum StatusReport {
             (
                 "Records",
                 "\(grouped(writer.accepted)) accepted, \(grouped(writer.landed)) landed, "
-                    + "\(grouped(writer.spooled)) in the spool"
+                    + "\(grouped(status.spooled)) in the spool"
             ),
             ("PLC", "\(status.plc.text) (\(status.plc.place))"),
             ("Database", "\(status.database.text) (\(status.database.place))"),
@@ -40,7 +40,7 @@ enum StatusReport {
         return "\(DurationText.clock(status.running))  cycles \(collection.cycles)  missed \(collection.missed)  "
             + "jitter p99 \(milliseconds(collection.jitter.percentile(99)))  "
             + "cycle p99 \(milliseconds(collection.cycleTime.percentile(99)))  "
-            + "accepted \(writer.accepted)  landed \(writer.landed)  spooled \(writer.spooled)  "
+            + "accepted \(writer.accepted)  landed \(writer.landed)  spooled \(status.spooled)  "
             + "plc \(status.plc.text)  database \(status.database.text)"
     }
 
@@ -63,11 +63,11 @@ enum StatusReport {
         rows += [
             ("Accepted", records(writer.accepted, gaps: collection.gapRecords)),
             ("Landed", "\(grouped(writer.landed)) records"),
-            ("In the spool", "\(grouped(writer.spooled)) records"),
+            ("In the spool", "\(grouped(status.spooled)) records"),
             (
                 "Account",
                 status.isBalanced
-                    ? "\(equation(writer)), nothing lost, nothing doubled" : "DOES NOT BALANCE: \(equation(writer))"
+                    ? "\(equation(status)), nothing lost, nothing doubled" : "DOES NOT BALANCE: \(equation(status))"
             ),
         ]
         if let counted = status.rowsCounted {
@@ -83,12 +83,13 @@ enum StatusReport {
             : "\(grouped(accepted)) records, \(grouped(gaps)) of them gap records"
     }
 
-    private static func equation(_ writer: BatchWriter.Statistics) -> String {
+    private static func equation(_ status: StationStatus) -> String {
+        let writer = status.writer
         let left =
             writer.carriedOver > 0
             ? "\(grouped(writer.accepted)) accepted + \(grouped(writer.carriedOver)) carried over"
             : "\(grouped(writer.accepted)) accepted"
-        return "\(left) = \(grouped(writer.landed)) landed + \(grouped(writer.spooled)) spooled"
+        return "\(left) = \(grouped(writer.landed)) landed + \(grouped(status.spooled)) spooled"
     }
 
     private static func causes(_ collection: CollectionStatistics) -> String {

@@ -7,6 +7,8 @@ extension TidyRules {
         "Sources/ALDCore/Foundations/TimeSource.swift": ["TimeSource", "async", "await"],
         // The doorbell that drivers wait on: it suspends a task, but decides nothing.
         "Sources/ALDCore/Foundations/Wakeup.swift": ["Task", "TimeSource", "async", "await", "withTaskGroup"],
+        // Waits for a body and for what cleans up after it; decides nothing.
+        "Sources/ALDCore/Foundations/Cleanup.swift": ["async", "await"],
         // The one place in ALDCore where the machine's clocks are read.
         "Sources/ALDCore/Foundations/SystemTime.swift": [
             "ContinuousClock", "SystemTime", "Task", "TimeSource", "async", "await", "clock_gettime",

@@ -7,7 +7,7 @@ import XCTest
 /// The controller fails in the ways controllers fail; recording notices, counts and goes on.
 final class ControllerFailureTests: XCTestCase {
     private func withRig(
-        port: Int, _ map: RegisterMap, _ body: (RecordingRig) async throws -> Void
+        port: Int, _ map: RegisterMap, _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws {
         try await TestDatabase.withDatabase { lease in
             try await withTemporaryDirectory { directory in

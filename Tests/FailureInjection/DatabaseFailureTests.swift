@@ -21,7 +21,7 @@ final class DatabaseFailureTests: XCTestCase {
                 map, fromPort: port, into: database, directory: directory + "/spool", period: .milliseconds(20)
             ) { rig in
                 try await eventually("landing") { rig.writer.statistics.landed > 1000 }
-                let pid = try XCTUnwrap(serverProcess(directory + "/pg/data"))
+                let pid = try XCTUnwrap(Self.serverProcess(directory + "/pg/data"))
                 // SIGQUIT is what an immediate shutdown sends: no checkpoint, sessions cut off in mid-statement.
                 kill(pid, SIGQUIT)
                 try await eventually("the server is gone") { ChildProcess.isFinished(pid) }
@@ -52,7 +52,7 @@ final class DatabaseFailureTests: XCTestCase {
         await server.stop()
     }
 
-    private func serverProcess(_ data: String) throws -> Int32? {
+    private static func serverProcess(_ data: String) throws -> Int32? {
         try String(contentsOfFile: data + "/postmaster.pid", encoding: .utf8).split(separator: "\n").first
             .flatMap { Int32($0) }
     }

@@ -81,13 +81,10 @@ final class ConcurrentScanTests: XCTestCase {
     ) async throws {
         let client = try ModbusClient(
             configuration: .init(host: "127.0.0.1", port: port), logger: TestDatabase.quiet)
-        let result: Result<Void, any Error>
-        do {
-            result = .success(try await body(try ModbusPLC(map, client: client)))
-        } catch {
-            result = .failure(error)
+        try await withCleanup {
+            try await body(try ModbusPLC(map, client: client))
+        } cleanup: {
+            await client.close()
         }
-        await client.close()
-        try result.get()
     }
 }

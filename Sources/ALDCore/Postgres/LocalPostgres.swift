@@ -118,7 +118,17 @@ public actor LocalPostgres {
     ///   directory then stays locked and `stop` can be called again.
     public func stop() async throws(PostgresError) {
         guard let running else { return }
-        try await running.cluster.stop()
+        let cluster = running.cluster
+        // In a task of its own, because whoever is cancelled has to stop its server all the same: programs started
+        // from a cancelled task are killed at once.
+        let outcome = await Task { () -> Result<Void, PostgresError> in
+            do throws(PostgresError) {
+                return .success(try await cluster.stop())
+            } catch {
+                return .failure(error)
+            }
+        }.value
+        try outcome.get()
         self.running = nil
         running.lock.release()
     }

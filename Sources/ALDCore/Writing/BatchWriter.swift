@@ -31,8 +31,8 @@ public final class BatchWriter: Service {
         }
     }
 
-    /// Counted since this writer was created, in records. `accepted + carriedOver = landed + spooled` holds whenever
-    /// no attempt is under way.
+    /// Counted since the spool was opened, in records. `accepted + carriedOver = landed + spooled` holds at every
+    /// moment.
     public struct Statistics: Hashable, Sendable {
         /// Found in the spool at the start, left by an earlier run.
         public var carriedOver = 0
@@ -45,9 +45,7 @@ public final class BatchWriter: Service {
         /// Why the last attempt failed; `nil` after one that succeeded.
         public var lastFault: String?
 
-        public init(carriedOver: Int = 0) {
-            self.carriedOver = carriedOver
-        }
+        public init() {}
     }
 
     private let spool: Spool
@@ -55,7 +53,7 @@ public final class BatchWriter: Service {
     private let configuration: Configuration
     private let time: any TimeSource
     private let logger: Logger
-    private let statisticsState: Mutex<Statistics>
+    private let attempts = Mutex((failed: 0, lastFault: String?.none))
     private let shutdownDeadline = Mutex<MonotonicInstant?>(nil)
     private let wakeup = Wakeup()
 
@@ -70,19 +68,22 @@ public final class BatchWriter: Service {
         self.configuration = configuration
         self.time = time
         self.logger = logger
-        statisticsState = Mutex(Statistics(carriedOver: spool.contents.records))
     }
 
     public var statistics: Statistics {
-        var statistics = statisticsState.withLock(\.self)
-        statistics.spooled = spool.contents.records
+        let account = spool.account
+        var statistics = Statistics()
+        statistics.carriedOver = account.carriedOver
+        statistics.accepted = account.accepted
+        statistics.landed = account.acknowledged
+        statistics.spooled = account.waiting.records
+        (statistics.failedAttempts, statistics.lastFault) = attempts.withLock(\.self)
         return statistics
     }
 
     /// Accepts `records` of one machine. When this returns they are durable and will land exactly once.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) {
         _ = try await spool.append(records, machine: machine)
-        statisticsState.withLock { $0.accepted += records.count }
         wakeup.signal()
     }
 
@@ -131,8 +132,8 @@ public final class BatchWriter: Service {
                 noteFault(error, batch: stored.batch)
                 return error
             }
-            try await spool.acknowledge(stored)
             noteLanded(stored.batch)
+            try await spool.acknowledge(stored)
             return nil
         } catch {
             // The spool itself cannot be read: nothing may be skipped, so this waits for somebody to look at it.
@@ -143,19 +144,18 @@ public final class BatchWriter: Service {
     }
 
     private func noteLanded(_ batch: Batch) {
-        let recovered = statisticsState.withLock { statistics -> Bool in
-            statistics.landed += batch.records.count
-            defer { statistics.lastFault = nil }
-            return statistics.lastFault != nil
+        let recovered = attempts.withLock { attempts -> Bool in
+            defer { attempts.lastFault = nil }
+            return attempts.lastFault != nil
         }
         if recovered { logger.info("batches land again", metadata: ["batch": "\(batch.id)"]) }
     }
 
     private func noteFault(_ fault: SinkFault, batch: Batch?) {
-        let isNews = statisticsState.withLock { statistics -> Bool in
-            statistics.failedAttempts += 1
-            defer { statistics.lastFault = fault.cause }
-            return statistics.lastFault != fault.cause
+        let isNews = attempts.withLock { attempts -> Bool in
+            attempts.failed += 1
+            defer { attempts.lastFault = fault.cause }
+            return attempts.lastFault != fault.cause
         }
         // The same fault is reported once, not once per attempt: an outage must not fill the log.
         if isNews {

@@ -14,6 +14,17 @@ public final class Spool: Sendable {
         public var records = 0
     }
 
+    /// Where the records have gone since the spool was opened, counted under one lock: at every moment
+    /// `carriedOver + accepted = acknowledged + waiting.records`.
+    public struct Account: Hashable, Sendable {
+        /// Found when the spool was opened, left by an earlier process.
+        public var carriedOver = 0
+        public var accepted = 0
+        /// Confirmed by the database.
+        public var acknowledged = 0
+        public var waiting = Contents()
+    }
+
     /// A batch and its place in the queue.
     struct Stored: Sendable {
         var position: Int64
@@ -32,7 +43,7 @@ public final class Spool: Sendable {
         var nextNumber: Int64 = 1
         var pending: [Pending] = []
         var outcomes: [Int: Result<BatchID, SpoolError>] = [:]
-        var contents = Contents()
+        var account: Account
     }
 
     private let database: DatabaseQueue
@@ -58,14 +69,21 @@ public final class Spool: Sendable {
                 try db.execute(sql: Self.schema)
                 return try Self.countContents(db)
             }
-            state = Mutex(State(contents: contents))
+            state = Mutex(State(account: Account(carriedOver: contents.records, waiting: contents)))
         } catch {
             throw SpoolError(error, file: file, while: "opening")
         }
     }
 
     /// What waits for the database now.
-    public var contents: Contents { state.withLock { $0.contents } }
+    public var contents: Contents { account.waiting }
+
+    public var account: Account { state.withLock(\.account) }
+
+    /// Counts what is stored, instead of what was counted on the way: the account can be checked against it.
+    public func recount() async throws(SpoolError) -> Contents {
+        try await perform("counting") { try Self.countContents($0) }
+    }
 
     /// Makes `records` durable as one sealed batch.
     ///
@@ -133,8 +151,10 @@ public final class Spool: Sendable {
                 state.outcomes[pending.ticket] = failure.map { .failure($0) } ?? .success(id)
             }
             if failure == nil {
-                state.contents.batches += group.count
-                state.contents.records += group.reduce(0) { $0 + $1.records.count }
+                let records = group.reduce(0) { $0 + $1.records.count }
+                state.account.accepted += records
+                state.account.waiting.batches += group.count
+                state.account.waiting.records += records
             }
         }
     }
@@ -153,8 +173,9 @@ public final class Spool: Sendable {
         try await perform("removing batch \(stored.batch.id)") { db in
             try db.execute(sql: "DELETE FROM batch WHERE position = ?", arguments: [stored.position])
             self.state.withLock { state in
-                state.contents.batches -= 1
-                state.contents.records -= stored.batch.records.count
+                state.account.acknowledged += stored.batch.records.count
+                state.account.waiting.batches -= 1
+                state.account.waiting.records -= stored.batch.records.count
             }
         }
     }

@@ -34,16 +34,12 @@ public enum TestDatabase {
             let server = LocalPostgres(
                 directory: directory + "/pg",
                 binaryDirectory: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"], logger: quiet)
-            let result: Swift.Result<Result, any Error>
-            do {
+            return try await withCleanup {
                 let configuration = try await server.start()
-                let lease = Lease(configuration: configuration, directory: directory + "/pg")
-                result = .success(try await body(server, lease))
-            } catch {
-                result = .failure(error)
+                return try await body(server, Lease(configuration: configuration, directory: directory + "/pg"))
+            } cleanup: {
+                try await server.stop()
             }
-            try await server.stop()
-            return try result.get()
         }
     }
 
@@ -53,16 +49,13 @@ public enum TestDatabase {
         let given = try PostgresConfiguration(connectionString: url)
         let name = "ald_test_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
         try await withConnection(given) { _ = try await $0.execute(script: "CREATE DATABASE \(name)", deadline: $1) }
-        let result: Swift.Result<Result, any Error>
-        do {
-            result = .success(try await body(Lease(configuration: given.withDatabase(name), directory: nil)))
-        } catch {
-            result = .failure(error)
+        return try await withCleanup {
+            try await body(Lease(configuration: given.withDatabase(name), directory: nil))
+        } cleanup: {
+            try await withConnection(given) {
+                _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
+            }
         }
-        try await withConnection(given) {
-            _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
-        }
-        return try result.get()
     }
 
     /// Opens one connection for `body`, which gets half a minute.
@@ -74,14 +67,11 @@ public enum TestDatabase {
         let deadline = time.now + .seconds(30)
         let connection = try await PostgresConnection.connect(
             configuration, deadline: deadline, time: time, logger: quiet)
-        let result: Swift.Result<Result, any Error>
-        do {
-            result = .success(try await body(connection, deadline))
-        } catch {
-            result = .failure(error)
+        return try await withCleanup {
+            try await body(connection, deadline)
+        } cleanup: {
+            await connection.close()
         }
-        await connection.close()
-        return try result.get()
     }
 
     /// The one number a statement returns.

@@ -17,7 +17,7 @@ public struct RecordingRig: Sendable {
     /// - Parameter directory: holds the spool, also after a failure.
     public static func record(
         _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
-        period: Duration = .milliseconds(100), _ body: (RecordingRig) async throws -> Void
+        period: Duration = .milliseconds(100), _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws {
         let (time, logger) = (SystemTime(), TestDatabase.quiet)
         let spool = try Spool(directory: directory)
@@ -38,19 +38,15 @@ public struct RecordingRig: Sendable {
         let collection = try DataCollectionService(
             plc: plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
         let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
-        let result: Result<Void, any Error>
-        do {
+        try await withCleanup {
             try await rig.run(pool, body)
-            result = .success(())
-        } catch {
-            result = .failure(error)
+        } cleanup: {
+            await client.close()
+            try spool.close()
         }
-        await client.close()
-        try spool.close()
-        try result.get()
     }
 
-    private func run(_ pool: ConnectionPool, _ body: (RecordingRig) async throws -> Void) async throws {
+    private func run(_ pool: ConnectionPool, _ body: @Sendable (RecordingRig) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
             try await withThrowingTaskGroup(of: Void.self) { writing in

@@ -1,3 +1,4 @@
+import ALDCore
 import Foundation
 
 /// Runs `body` with a directory of its own, which is removed afterwards whatever happened.
@@ -9,12 +10,9 @@ public func withTemporaryDirectory<Result>(
     let path = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent(name).path
     try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
-    let result: Swift.Result<Result, any Error>
-    do {
-        result = .success(try await body(path))
-    } catch {
-        result = .failure(error)
+    return try await withCleanup {
+        try await body(path)
+    } cleanup: {
+        try FileManager.default.removeItem(atPath: path)
     }
-    try FileManager.default.removeItem(atPath: path)
-    return try result.get()
 }

@@ -33,13 +33,11 @@ struct ConnectionPoolTests {
     private func withServer(_ body: (LocalPostgres, PostgresConfiguration) async throws -> Void) async throws {
         let server = LocalPostgres(directory: try TestPlace.directory("pool"), logger: TestPlace.logger)
         let configuration = try await server.start()
-        do {
+        try await withCleanup {
             try await body(server, configuration)
-        } catch {
+        } cleanup: {
             try await server.stop()
-            throw error
         }
-        try await server.stop()
     }
 
     private func ask(_ pool: ConnectionPool, _ holder: String = "test") async throws -> Int {

@@ -17,16 +17,14 @@ struct LocalPostgresTests {
     ) async throws {
         let server = LocalPostgres(directory: directory, logger: TestPlace.logger)
         let configuration = try await server.start()
-        do {
+        try await withCleanup {
             let connection = try await PostgresConnection.connect(
                 configuration, deadline: .soon(.seconds(10)), logger: TestPlace.logger)
             try await body(connection, server)
             await connection.close()
-        } catch {
+        } cleanup: {
             try await server.stop()
-            throw error
         }
-        try await server.stop()
     }
 
     @Test func dataSurvivesStopAndStart() async throws {

@@ -1,16 +1,14 @@
-import Foundation
+import ALDTestKit
 import Testing
 
 @testable import ALDCore
 
-/// Random schedules against a reference model that throws on the first broken promise. The seed is printed; set
-/// `ALD_POOL_SEED` to replay one.
+/// Random schedules against a reference model that throws on the first broken promise.
 struct PoolScheduleTests {
-    @Test func twentyThousandRandomSchedulesKeepEveryPromise() throws {
-        let given = ProcessInfo.processInfo.environment["ALD_POOL_SEED"].flatMap { UInt64($0) }
-        let first = given ?? .random(in: 0..<1_000_000_000)
-        print("pool schedules: seeds from \(first)")
+    @Test func twentyThousandRandomSchedulesKeepEveryPromise() async throws {
+        let first = TestSeed.draw()
         for seed in first..<(first + 20_000) {
+            await TestSeed.letOthersRun(round: Int(seed - first))
             do {
                 var world = PoolModel(seed: seed)
                 try world.run()

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Testing
 
 @testable import ALDCore
@@ -43,10 +44,11 @@ import Testing
     }
 
     @Test("however slow the cycles are, every instant is collected once or missed once")
-    func conservation() {
-        let seed = UInt64.random(in: 0...UInt64.max)
+    func conservation() async {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<2000 {
+        for round in 0..<2000 {
+            await TestSeed.letOthersRun(round: round)
             let period = Duration.milliseconds(Int64.random(in: 1...2000, using: &random))
             var schedule = CollectionSchedule(origin: Self.origin, period: period)
             var now = Self.origin

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Testing
 
 @testable import ALDCore
@@ -70,10 +71,11 @@ import Testing
     }
 
     @Test("random faults: it never gives up a batch, never sends during a pause and always ends")
-    func randomSchedules() {
-        let seed = UInt64.random(in: 0...UInt64.max)
+    func randomSchedules() async {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<5000 {
+        for round in 0..<5000 {
+            await TestSeed.letOthersRun(round: round)
             var machine = SenderStateMachine(backoff: .init(), rejectedPause: .seconds(15))
             var (waiting, now, pausedUntil) = (Int.random(in: 0...5, using: &random), Self.at(0), Self.at(0))
             let shutdownAt = Int.random(in: 0...40, using: &random)

@@ -1,3 +1,4 @@
+import ALDTestKit
 import NIOCore
 import Testing
 
@@ -192,10 +193,10 @@ private struct RandomSchedule {
 @Suite("Random schedules of the client machine")
 struct RandomScheduleTests {
     @Test("20 000 schedules: every job ends once, with its own data, and no write is repeated")
-    func schedules() throws {
-        let first = UInt64.random(in: 0...(.max / 2))
-        print("RandomScheduleTests seeds \(first)…")
+    func schedules() async throws {
+        let first = TestSeed.draw()
         for seed in first..<first + 20_000 {
+            await TestSeed.letOthersRun(round: Int(seed - first))
             do {
                 var schedule = RandomSchedule(seed: seed)
                 try schedule.run()

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Testing
 
 @testable import Modbus
@@ -51,11 +52,11 @@ private struct BruteForce {
 @Suite("The read planner")
 struct ReadPlannerTests {
     @Test("no plan is cheaper: compared with every distribution of small random maps")
-    func bruteForce() throws {
-        let seed = UInt64.random(in: .min ... .max)
-        print("ReadPlannerTests seed \(seed)")
+    func bruteForce() async throws {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
         for round in 0..<2000 {
+            await TestSeed.letOthersRun(round: round)
             var planner = ReadPlanner()
             planner.maximumRegisters = .random(in: 8...20, using: &random)
             planner.allowsHoles = round % 4 != 0

@@ -1,3 +1,4 @@
+import ALDTestKit
 import NIOCore
 import Testing
 
@@ -22,13 +23,13 @@ private func mutate(_ frame: ByteBuffer, with random: inout SeededGenerator) -> 
 @Suite("Mutated frames")
 struct MutationTests {
     @Test("200 000 mutations: no trap, bounded memory, and what is accepted is exactly what would be sent")
-    func mutations() throws {
-        let seed = UInt64.random(in: .min ... .max)
-        print("MutationTests seed \(seed)")
+    func mutations() async throws {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
         var decoder = FrameDecoder()
         var accepted = 0
         for round in 0..<200_000 {
+            await TestSeed.letOthersRun(round: round)
             let golden = goldenFrames[round % goldenFrames.count]
             let isRequest = round & 1 == 0
             let bytes = mutate(isRequest ? golden.requestBytes : golden.responseBytes, with: &random)
@@ -65,12 +66,13 @@ struct MutationTests {
     }
 
     @Test("a stream of noise never makes the decoder hold more than one frame")
-    func noise() {
-        let seed = UInt64.random(in: .min ... .max)
+    func noise() async {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
         var decoder = FrameDecoder()
         var held = 0
-        for _ in 0..<20_000 {
+        for round in 0..<20_000 {
+            await TestSeed.letOthersRun(round: round)
             // Headers that look right, so that the decoder waits for bodies of every length.
             var piece = ByteBuffer()
             piece.writeInteger(UInt16.random(in: 0...65_535, using: &random))

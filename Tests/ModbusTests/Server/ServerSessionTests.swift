@@ -1,3 +1,4 @@
+import ALDTestKit
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -82,14 +83,14 @@ struct ServerSessionTests {
     }
 
     @Test("200 000 mutated requests: an answer for every complete frame, no trap")
-    func mutations() {
-        let seed = UInt64.random(in: .min ... .max)
-        print("ServerSessionTests seed \(seed)")
+    func mutations() async {
+        let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
         var session = ServerSession()
         var written = 0
         let device = MemoryDevice()
         for round in 0..<200_000 {
+            await TestSeed.letOthersRun(round: round)
             var frame = goldenFrames[round % goldenFrames.count].requestBytes
             let index = Int.random(in: 0..<frame.readableBytes, using: &random)
             frame.setInteger(UInt8.random(in: 0...255, using: &random), at: frame.readerIndex + index)
