@@ -7,7 +7,7 @@ private final class Woken: Sendable {
     let seconds = Mutex([Int]())
 }
 
-@Suite("Manual time") struct ManualTimeTests {
+@Suite("Manual time", .timeLimit(.minutes(2))) struct ManualTimeTests {
     @Test("sleepers wake when their time has come, earliest first, and not before")
     func order() async throws {
         let time = ManualTime()

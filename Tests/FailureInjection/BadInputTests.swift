@@ -7,15 +7,6 @@ import XCTest
 /// What people get wrong when they start a recorder: the message says what, where and what to do, the exit status says
 /// which kind, and nothing is left behind.
 final class BadInputTests: XCTestCase {
-    private func withStation(
-        machine: String = Repository.machine51, _ body: (inout AldProcess) async throws -> Void
-    ) async throws {
-        try await withTemporaryDirectory { directory in
-            var station = AldProcess(dataDirectory: directory + "/data", machine: machine)
-            try await body(&station)
-        }
-    }
-
     /// Runs a station that must refuse to start.
     private func refusal(
         of station: AldProcess, _ arguments: [String] = [], status: Int32, says expected: [String],
@@ -33,7 +24,7 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_noServerBinaries_saysWhereItLookedAndWhatToInstall() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             station.environment["ALD_POSTGRES_BIN"] = "/nowhere/bin"
             _ = try await refusal(
                 of: station, status: 69, says: ["no PostgreSQL server", "/nowhere/bin", "apt install postgresql"])
@@ -43,7 +34,7 @@ final class BadInputTests: XCTestCase {
     func test_simulatorPortTaken_namesThePort() async throws {
         let other = try SilentListener()
         defer { other.close() }
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             _ = try await refusal(
                 of: station, ["--simulator-port", "\(other.port)"], status: 69,
                 says: ["127.0.0.1:\(other.port)", "in use"])
@@ -53,7 +44,7 @@ final class BadInputTests: XCTestCase {
     func test_databaseUnreachable_saysSoAndHowToRecordAnyway() async throws {
         // Nothing listens on a port that was just given back.
         let port = try freePort()
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald:s3cr3t-word@127.0.0.1:\(port)/ald"
             let result = try await refusal(
                 of: station, status: 69, says: ["127.0.0.1", "\(port)", "refused", "--offline"])
@@ -63,7 +54,7 @@ final class BadInputTests: XCTestCase {
 
     func test_databaseUnreachableAndOffline_rowsWaitInTheSpool() async throws {
         let port = try freePort()
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald:s3cr3t-word@127.0.0.1:\(port)/ald"
             let result = try await station.run(["--offline", "--duration", "1", "--period", "100ms"])
             XCTAssertEqual(result.exitCode, 0, result.transcript)
@@ -88,7 +79,7 @@ final class BadInputTests: XCTestCase {
                     .write(to: URL(fileURLWithPath: directory + "/pg/data/pg_hba.conf"))
                 _ = try await connection.query("SELECT pg_reload_conf()", deadline: deadline)
             }
-            try await withStation { station in
+            try await AldProcess.withStation { station in
                 station.environment["ALD_DATABASE_URL"] =
                     socket.replacing("user=ald", with: "user=guarded password=wrong-s3cr3t")
                 let result = try await refusal(of: station, status: 78, says: ["guarded", "28P01"])
@@ -100,7 +91,7 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_databaseUrlThatIsNone_isRefusedWithoutRepeatingIt() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald:s3cr3t-word@[::1/ald"
             let result = try await refusal(of: station, status: 78, says: ["connection string"])
             XCTAssertFalse(result.transcript.contains("s3cr3t-word"))
@@ -113,7 +104,7 @@ final class BadInputTests: XCTestCase {
             let original = try String(contentsOfFile: Repository.machine51, encoding: .utf8)
             try Data(original.replacing(",38,coil,38,coil", with: ",37,coil,x,coil").utf8)
                 .write(to: URL(fileURLWithPath: file))
-            try await withStation(machine: file) { station in
+            try await AldProcess.withStation(machine: file) { station in
                 _ = try await refusal(
                     of: station, status: 78,
                     says: ["\(file):26:43: expected an address from 0 to 65535, found \"x\""])
@@ -127,7 +118,7 @@ final class BadInputTests: XCTestCase {
             let original = try String(contentsOfFile: Repository.machine51, encoding: .utf8)
             try Data(original.replacing(",38,coil,38,coil", with: ",37,coil,37,coil").utf8)
                 .write(to: URL(fileURLWithPath: file))
-            try await withStation(machine: file) { station in
+            try await AldProcess.withStation(machine: file) { station in
                 _ = try await refusal(
                     of: station, status: 78,
                     says: ["coils 37 belongs to both MFC 1.power_on and Nitrogen Generator.power_on"])
@@ -136,7 +127,7 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_unknownParameter_isRefusedWithTheNamesThatComeClose() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             _ = try await refusal(
                 of: station, ["--parameters", "MFC 1.flow,Valve 1"], status: 78,
                 says: ["unknown parameter \"Valve 1\"; did you mean \"Valve 1.valve_state\""])
@@ -144,7 +135,7 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_wrongArguments_areUsageErrors() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             let result = try await station.run(["--perod", "1s"])
             XCTAssertEqual(result.exitCode, 64, result.transcript)
             XCTAssertTrue(result.transcript.contains("--period"), result.transcript)

@@ -5,12 +5,6 @@ import XCTest
 
 /// Real processes, real signals: however a run ends, nothing accepted is lost or doubled and nothing is left running.
 final class OrderlyEndTests: XCTestCase {
-    private func withStation(_ body: (AldProcess) async throws -> Void) async throws {
-        try await withTemporaryDirectory { directory in
-            try await body(AldProcess(dataDirectory: directory + "/data", machine: Repository.machine51))
-        }
-    }
-
     /// How many rows lie in the station's database, and how many (parameter, time) pairs occur more than once.
     private func contents(of station: AldProcess) async throws -> (rows: Int, doubled: Int) {
         let server = LocalPostgres(directory: station.dataDirectory + "/postgres", logger: TestDatabase.quiet)
@@ -28,7 +22,7 @@ final class OrderlyEndTests: XCTestCase {
     }
 
     func test_run_endsByItselfAfterItsDurationWithEveryRowInTheDatabase() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             let result = try await station.run(["--duration", "3", "--period", "100ms"])
             XCTAssertEqual(result.exitCode, 0, result.transcript)
             let summary = try AldProcess.summary(of: result)
@@ -48,7 +42,7 @@ final class OrderlyEndTests: XCTestCase {
     func test_SIGINT_endsInOrderWithinFiveSeconds() async throws { try await endsInOrder(on: SIGINT) }
 
     private func endsInOrder(on signal: Int32) async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             let clock = ContinuousClock()
             var signalled = clock.now
             let result = try await station.run(["--period", "50ms"]) { child in
@@ -67,7 +61,7 @@ final class OrderlyEndTests: XCTestCase {
     }
 
     func test_SIGKILL_theNextRunGoesOnWithTheSameDataAndNothingIsLostOrDoubled() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             let killed = try await station.run(["--period", "20ms"]) { child in
                 try await eventually("rows are recorded") { try await rowsWhileRunning(station) > 500 }
                 child.send(SIGKILL)
@@ -96,7 +90,7 @@ final class OrderlyEndTests: XCTestCase {
     }
 
     func test_startedAgain_itGoesOnWithTheSameData() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             var rows = 0
             for _ in 0..<2 {
                 let result = try await station.run(["--duration", "1", "--period", "100ms"])
@@ -108,7 +102,7 @@ final class OrderlyEndTests: XCTestCase {
     }
 
     func test_aSecondInstance_isToldWhoOwnsTheDataDirectory() async throws {
-        try await withStation { station in
+        try await AldProcess.withStation { station in
             _ = try await station.run { first in
                 try await eventually("recording") { !first.output.isEmpty }
                 let second = try await station.run()

@@ -1,3 +1,4 @@
+import ALDCore
 import Foundation
 
 /// Runs the `ald` executable as a user would, in a data directory of its own.
@@ -17,6 +18,27 @@ public struct AldProcess: Sendable {
         let kept: Set<String> = ["ALD_POSTGRES_BIN", "ALD_GATE_ID"]
         for key in ProcessInfo.processInfo.environment.keys where key.hasPrefix("ALD_") && !kept.contains(key) {
             environment[key] = .some(nil)
+        }
+    }
+
+    /// Runs `body` with a station in a directory of its own. No server of it is left running, whatever happened.
+    public static func withStation(
+        machine: String = Repository.machine51, _ body: (inout AldProcess) async throws -> Void
+    ) async throws {
+        try await withTemporaryDirectory { directory in
+            var station = AldProcess(dataDirectory: directory + "/data", machine: machine)
+            try await withCleanup {
+                try await body(&station)
+            } cleanup: {
+                // A server that outlived its owner is taken over and stopped in order.
+                guard LocalPostgres.connectionString(ofServerIn: station.dataDirectory + "/postgres") != nil else {
+                    return
+                }
+                let server = LocalPostgres(
+                    directory: station.dataDirectory + "/postgres", logger: TestDatabase.quiet)
+                _ = try await server.start()
+                try await server.stop()
+            }
         }
     }
 

@@ -57,7 +57,7 @@ private final class CollectingSink: BatchSink {
     }
 }
 
-@Suite("Terminal 1") struct DataCollectionServiceTests {
+@Suite("Terminal 1", .timeLimit(.minutes(2))) struct DataCollectionServiceTests {
     private let time = ManualTime()
     private let sink = CollectingSink()
     private let plc: ScriptedPLC

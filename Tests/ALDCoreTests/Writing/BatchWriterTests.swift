@@ -44,7 +44,7 @@ private final class ModelSink: BatchSink {
     var rows: Int { state.withLock { $0.applied.values.reduce(0) { $0 + $1.records.count } } }
 }
 
-@Suite("Batch writer") struct BatchWriterTests {
+@Suite("Batch writer", .timeLimit(.minutes(2))) struct BatchWriterTests {
     private let time = ManualTime()
     private let sink = ModelSink()
 

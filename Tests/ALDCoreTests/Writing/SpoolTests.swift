@@ -5,7 +5,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Spool") struct SpoolTests {
+@Suite("Spool", .timeLimit(.minutes(2))) struct SpoolTests {
     private func rows(_ count: Int, from first: Int32 = 1) -> Records {
         .history(
             (0..<Int32(count)).map {
