@@ -20,6 +20,8 @@ public struct CollectionStatistics: Sendable {
     public internal(set) var jitter = DurationHistogram()
     /// From the start of a reading to its acceptance on disk.
     public internal(set) var cycleTime = DurationHistogram()
+    /// When the collection ended; `nil` while it runs.
+    public internal(set) var endedAt: MonotonicInstant?
     /// Why the last cycle recorded nothing; `nil` when it did.
     public internal(set) var lastFailure: String?
 

@@ -5,8 +5,8 @@ import Synchronization
 /// Terminal 1: reads every parameter of the PLC once per period and hands the rows to the batch writer.
 ///
 /// Instants lie on a fixed grid (``CollectionSchedule``). Each has three outcomes, and all three are counted: recorded,
-/// missed because the controller could not be read in time, missed because the collector itself was late. A missed
-/// instant leaves a gap record.
+/// missed because the controller could not be read in time, missed because the collector itself was late. Missed
+/// instants leave gap records.
 public final class DataCollectionService: Service {
     public struct Configuration: Sendable {
         /// From one instant to the next. Defaults to 1 s.
@@ -20,7 +20,8 @@ public final class DataCollectionService: Service {
 
         var effectiveReadTimeout: Duration { readTimeout ?? period * 0.8 }
 
-        func validate() throws(ConfigurationProblems) {
+        /// - Throws: every setting that is out of its range.
+        public func validate() throws(ConfigurationProblems) {
             var problems: [String] = []
             if period < .milliseconds(1) || period > .seconds(3600) {
                 problems.append("period is \(period); allowed are 1 ms to 1 h")
@@ -42,8 +43,14 @@ public final class DataCollectionService: Service {
     private let time: any TimeSource
     private let logger: Logger
     private let state = Mutex(CollectionStatistics())
+    private let gaps = Mutex(GapLedger())
+    private let reports = Mutex(ReportThrottle<CollectionGap.Cause>())
     private let isStopping = Mutex(false)
     private let wakeup = Wakeup()
+    private let stopped = Wakeup()
+
+    /// How long a reading may go on after the shutdown has begun.
+    private static let shutdownGrace: Duration = .milliseconds(500)
 
     /// - Parameter machine: the number under which this machine is registered in the database.
     /// - Throws: every setting that is out of its range.
@@ -69,6 +76,7 @@ public final class DataCollectionService: Service {
         } onCancelOrGracefulShutdown: {
             self.isStopping.withLock { $0 = true }
             self.wakeup.signal()
+            self.stopped.signal()
         }
     }
 
@@ -93,18 +101,44 @@ public final class DataCollectionService: Service {
         // Instants that were due before the end and never had their turn belong into the account as well.
         let outstanding = schedule.outstanding(now: min(time.now, (end ?? time.now) - .nanoseconds(1)))
         if !outstanding.isEmpty { await noteLate(outstanding, schedule: schedule) }
+        await recordGaps(final: true)
+        state.withLock { $0.endedAt = time.now }
     }
 
     private func cycle(deadline: MonotonicInstant) async {
         let started = time.now
         let startedAt = time.wallClock
         do throws(PLCError) {
-            let scan = try await plc.scan(deadline: deadline)
+            let scan = try await scan(deadline: deadline)
             await accept(scan, started: started)
         } catch {
             state.withLock { $0.missedPLC += 1 }
-            await noteFailure("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
+            await noteMiss("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
         }
+    }
+
+    /// A reading that is under way when the shutdown begins is given a moment, and then given up.
+    private func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        let result = await withTaskGroup(of: Result<Scan, PLCError>?.self) { group in
+            group.addTask {
+                do throws(PLCError) {
+                    return .success(try await self.plc.scan(deadline: deadline))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                await self.stopped.wait()
+                // Cancelled when the reading has ended first.
+                do { try await self.time.sleep(for: Self.shutdownGrace) } catch {}
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        guard let result else { throw .unreachable("the recorder was shut down before the controller had answered") }
+        return try result.get()
     }
 
     private func accept(_ scan: Scan, started: MonotonicInstant) async {
@@ -119,10 +153,15 @@ public final class DataCollectionService: Service {
                 defer { statistics.lastFailure = nil }
                 return statistics.lastFailure != nil
             }
-            if recovered { logger.info("recording again") }
+            gaps.withLock { $0.resumed() }
+            await recordGaps()
+            if recovered {
+                reports.withLock { $0.reset() }
+                logger.notice("recording again")
+            }
         } catch {
             state.withLock { $0.missedSpool += 1 }
-            await noteFailure("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
+            await noteMiss("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
         }
     }
 
@@ -137,30 +176,41 @@ public final class DataCollectionService: Service {
         let (now, wallClock) = (time.now, time.wallClock)
         let first = wallClock.advanced(by: schedule.time(of: missed.lowerBound) - now)
         let last = wallClock.advanced(by: schedule.time(of: missed.upperBound - 1) - now)
-        await noteFailure(
-            "\(missed.count) collection instants went by before the collector was ready", cause: .late, from: first,
-            to: last, instants: Int32(clamping: missed.count))
+        await noteMiss(
+            "collection instants went by before the collector was ready", cause: .late, from: first, to: last,
+            instants: Int32(clamping: missed.count))
     }
 
-    private func noteFailure(
+    private func noteMiss(
         _ detail: String, cause: CollectionGap.Cause, from first: Timestamp, to last: Timestamp, instants: Int32
     ) async {
-        let isNews = state.withLock { statistics -> Bool in
-            defer { if cause != .late { statistics.lastFailure = detail } }
-            return statistics.lastFailure != detail
-        }
-        // The same failure every second is one message; the gap records keep the count.
-        if isNews {
-            logger.warning("nothing recorded", metadata: ["cause": "\(cause.rawValue)", "detail": "\(detail)"])
+        if cause != .late { state.withLock { $0.lastFailure = detail } }
+        // One line when it begins and one a minute while it lasts; the gap records keep the count.
+        if reports.withLock({ $0.isDue(cause, now: time.now) }) {
+            logger.warning(
+                "instants without readings",
+                metadata: [
+                    "cause": "\(cause.rawValue)", "detail": "\(detail)",
+                    "missed": "\(state.withLock(\.missed))",
+                ])
         }
         let gap = CollectionGap(
             firstMissedAt: first, lastMissedAt: last, instants: instants, cause: cause, detail: detail)
+        gaps.withLock { $0.missed(gap) }
+        // A late instant was followed by one in time: its gap is over as soon as it is known.
+        if cause == .late { gaps.withLock { $0.resumed() } }
+        await recordGaps()
+    }
+
+    private func recordGaps(final: Bool = false) async {
+        let due = gaps.withLock { $0.take(now: time.now, final: final) }
+        guard !due.isEmpty else { return }
         do throws(SpoolError) {
-            try await writer.append(.gaps([gap]), machine: machine)
-            state.withLock { $0.gapRecords += 1 }
+            try await writer.append(.gaps(due), machine: machine)
+            state.withLock { $0.gapRecords += due.count }
         } catch {
-            // The disk that could not take the readings cannot take the gap either; the counters still have it.
-            if isNews { logger.error("the gap could not be stored either", metadata: ["error": "\(error)"]) }
+            // The disk that could not take the readings cannot take the gaps either: they wait here until it can.
+            gaps.withLock { $0.giveBack(due) }
         }
     }
 }

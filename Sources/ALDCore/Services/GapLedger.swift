@@ -1,0 +1,73 @@
+/// Keeps what has been missed until it is recorded.
+///
+/// Consecutive misses of one cause make one gap that grows. It is due for recording at once when it opens, then every
+/// ``interval``, when the cause changes, when recording resumes and at the end, so an outage of a day leaves some
+/// hundred rows and a crash loses the count of a minute at most. What could not be recorded, because the disk is full,
+/// stays here until it can.
+struct GapLedger: Sendable {
+    /// How long a growing gap may wait for its next record.
+    static let interval: Duration = .seconds(60)
+    /// Gaps kept while none can be recorded; beyond that the youngest two of a kind are joined.
+    static let maximumKept = 1000
+
+    /// What is being missed now; `nil` while recording works.
+    private var cause: CollectionGap.Cause?
+    /// The part of it that has not been taken for recording yet.
+    private var open: CollectionGap?
+    private var lastTaken: MonotonicInstant?
+    private var kept: [CollectionGap] = []
+
+    /// Instants went by without readings.
+    mutating func missed(_ gap: CollectionGap) {
+        if cause != gap.cause {
+            close()
+            cause = gap.cause
+        }
+        guard var growing = open else {
+            open = gap
+            return
+        }
+        growing.lastMissedAt = gap.lastMissedAt
+        growing.instants += gap.instants
+        open = growing
+    }
+
+    /// An instant was recorded: whatever was open has ended.
+    mutating func resumed() {
+        close()
+    }
+
+    private mutating func close() {
+        if let open { keep(open) }
+        open = nil
+        cause = nil
+        lastTaken = nil
+    }
+
+    private mutating func keep(_ gap: CollectionGap) {
+        if kept.count >= Self.maximumKept, let last = kept.indices.last, kept[last].cause == gap.cause {
+            kept[last].lastMissedAt = gap.lastMissedAt
+            kept[last].instants += gap.instants
+        } else {
+            kept.append(gap)
+        }
+    }
+
+    /// What is to be recorded now. Whoever could not record it gives it back with ``giveBack(_:)``.
+    mutating func take(now: MonotonicInstant, final: Bool = false) -> [CollectionGap] {
+        if let growing = open {
+            let isDue = lastTaken.map { now - $0 >= Self.interval } ?? true
+            if isDue || final {
+                keep(growing)
+                open = nil
+                lastTaken = now
+            }
+        }
+        defer { kept = [] }
+        return kept
+    }
+
+    mutating func giveBack(_ gaps: [CollectionGap]) {
+        kept = gaps + kept
+    }
+}

@@ -1,0 +1,85 @@
+import ALDTestKit
+import Testing
+
+@testable import ALDCore
+
+@Suite("Gap ledger") struct GapLedgerTests {
+    var ledger = GapLedger()
+
+    static func at(_ seconds: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: seconds * 1_000_000_000) }
+
+    static func miss(_ second: Int64, _ cause: CollectionGap.Cause = .plc) -> CollectionGap {
+        let time = Timestamp(microseconds: second * 1_000_000)
+        return CollectionGap(firstMissedAt: time, lastMissedAt: time, instants: 1, cause: cause, detail: "")
+    }
+
+    @Test("the first miss is recorded at once, the rest once a minute and when it ends")
+    mutating func outage() {
+        var recorded: [CollectionGap] = []
+        for second in Int64(0)..<150 {
+            ledger.missed(Self.miss(second))
+            recorded += ledger.take(now: Self.at(second))
+        }
+        #expect(recorded.map(\.instants) == [1, 60, 60])
+        ledger.resumed()
+        recorded += ledger.take(now: Self.at(150))
+        #expect(recorded.map(\.instants) == [1, 60, 60, 29])
+        #expect(recorded.last?.firstMissedAt == Timestamp(microseconds: 121_000_000))
+        #expect(recorded.last?.lastMissedAt == Timestamp(microseconds: 149_000_000))
+        #expect(ledger.take(now: Self.at(151)).isEmpty)
+    }
+
+    @Test("another cause ends a gap and begins one")
+    mutating func causes() {
+        ledger.missed(Self.miss(0, .plc))
+        #expect(ledger.take(now: Self.at(0)).map(\.cause) == [.plc])
+        ledger.missed(Self.miss(1, .plc))
+        ledger.missed(Self.miss(2, .spool))
+        #expect(ledger.take(now: Self.at(2)).map(\.cause) == [.plc, .spool])
+    }
+
+    @Test("what could not be recorded is kept, in order, until it can")
+    mutating func fullDisk() {
+        ledger.missed(Self.miss(0, .spool))
+        let due = ledger.take(now: Self.at(0))
+        ledger.giveBack(due)
+        ledger.missed(Self.miss(1, .spool))
+        ledger.resumed()
+        #expect(ledger.take(now: Self.at(2)).map(\.instants) == [1, 1])
+    }
+
+    @Test("the end takes what is still open")
+    mutating func end() {
+        ledger.missed(Self.miss(0))
+        _ = ledger.take(now: Self.at(0))
+        ledger.missed(Self.miss(1))
+        #expect(ledger.take(now: Self.at(1)).isEmpty)
+        #expect(ledger.take(now: Self.at(1), final: true).map(\.instants) == [1])
+    }
+
+    @Test("no missed instant is ever forgotten or counted twice, and memory stays bounded")
+    func conservation() async {
+        let seed = TestSeed.draw()
+        var random = SeededGenerator(seed: seed)
+        for round in 0..<200 {
+            await TestSeed.letOthersRun(round: round)
+            var (ledger, missed, recorded) = (GapLedger(), Int32(0), Int32(0))
+            for second in Int64(0)..<300 {
+                if Int.random(in: 0..<3, using: &random) > 0 {
+                    ledger.missed(Self.miss(second, CollectionGap.Cause.allCases.randomElement(using: &random) ?? .plc))
+                    missed += 1
+                } else {
+                    ledger.resumed()
+                }
+                let due = ledger.take(now: Self.at(second))
+                if Bool.random(using: &random) {
+                    ledger.giveBack(due)
+                } else {
+                    recorded += due.reduce(0) { $0 + $1.instants }
+                }
+            }
+            recorded += ledger.take(now: Self.at(300), final: true).reduce(0) { $0 + $1.instants }
+            #expect(recorded == missed, "seed \(seed)")
+        }
+    }
+}
