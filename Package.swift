@@ -76,11 +76,10 @@ let package = Package(
         .executableTarget(
             name: "ald",
             dependencies: [
-                "ALDCore", "ALDTestKit", "Modbus", lifecycle, log, nioCore,
+                "ALDCore", "Modbus", lifecycle, log, nioCore,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),

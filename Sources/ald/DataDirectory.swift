@@ -17,9 +17,11 @@ final class DataDirectory: Sendable {
         do {
             try FileManager.default.createDirectory(atPath: self.path + "/spool", withIntermediateDirectories: true)
         } catch {
+            // Foundation's own words are numbers; asking the system again gives its reason.
+            mkdir(self.path, 0o755)
             throw Failure(
                 .configuration,
-                "data directory \(self.path): cannot be created: \(error.localizedDescription); "
+                "data directory \(self.path): cannot be created: \(String(cString: strerror(errno))); "
                     + "choose another with --data-directory")
         }
         let lockFile = self.path + "/lock"

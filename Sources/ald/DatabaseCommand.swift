@@ -3,7 +3,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import Subprocess
-import SystemPackage
+import UnixSignals
 
 struct DatabaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,25 +34,46 @@ struct PSQLCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
-            let settings = try await SettingsReader(options: common.given, file: common.config).settings()
+            let settings = try SettingsReader(options: common.given, file: common.config).settings()
             let cluster = URL(fileURLWithPath: settings.dataDirectory).path + "/postgres"
             guard FileManager.default.fileExists(atPath: cluster) else {
                 throw Failure(
                     .unavailable, "\(settings.dataDirectory) holds no private database yet; `ald run` creates it")
             }
             if let running = LocalPostgres.connectionString(ofServerIn: cluster) {
-                return try await psql(running)
+                return try await untilSignal { try await psql(running) }
             }
             let logger = Logger(label: "ald") { _ in
                 TextLogHandler(level: settings.logLevel) { StandardStream.error.write($0 + "\n") }
             }
             let server = LocalPostgres(directory: cluster, binaryDirectory: settings.postgresBin, logger: logger)
-            _ = try await server.start()
             try await withCleanup {
-                if let started = await server.connectionString { try await psql(started) }
+                try await untilSignal {
+                    _ = try await server.start()
+                    if let started = await server.connectionString { try await psql(started) }
+                }
             } cleanup: {
                 try await server.stop()
             }
+        }
+    }
+
+    /// Runs `body` until it ends or somebody ends this program, which then still cleans up.
+    private func untilSignal(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await body()
+                return false
+            }
+            group.addTask {
+                for await _ in await UnixSignalsSequence(trapping: [.sigterm, .sighup]) { return true }
+                return false
+            }
+            let isEnded = try await group.next() ?? false
+            group.cancelAll()
+            // psql has been ended as well; that it was cancelled is no news.
+            do { try await group.waitForAll() } catch {}
+            if isEnded { throw ExitCode(Failure.Status.temporary.rawValue) }
         }
     }
 

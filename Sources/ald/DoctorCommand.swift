@@ -35,7 +35,7 @@ struct DoctorCommand: AsyncParsableCommand {
         try await reportingFailures {
             var given = common.given
             given[.simulatorPort] = simulatorPort
-            let reader = try await SettingsReader(options: given, file: common.config)
+            let reader = try SettingsReader(options: given, file: common.config)
             let findings = await Examination(settings: try reader.settings(), warnings: reader.warnings).findings()
             StandardStream.output.write(try json ? Self.json(findings) : Self.text(findings))
             if findings.contains(where: { $0.state == .failed }) {
@@ -100,6 +100,7 @@ struct Examination {
     func findings() async -> [Finding] {
         var findings = warnings.map { Finding(subject: "settings", state: .warning, text: $0) }
         findings.append(await check("data directory") { try dataDirectory() })
+        findings.append(await check("schedule") { try schedule() })
         findings.append(await check("register map") { try registerMap() })
         findings.append(await check("database") { try await database() })
         findings.append(await check("controller") { try await controller() })
@@ -124,12 +125,21 @@ struct Examination {
         while !FileManager.default.fileExists(atPath: existing.path), existing.path != "/" {
             existing.deleteLastPathComponent()
         }
+        guard try existing.resourceValues(forKeys: [.isDirectoryKey]).isDirectory == true else {
+            throw Failure(.configuration, "\(existing.path) is a file; choose another with --data-directory")
+        }
         guard FileManager.default.isWritableFile(atPath: existing.path) else {
             throw Failure(.configuration, "\(existing.path) is not writable; change its owner or use --data-directory")
         }
         let free = try existing.resourceValues(forKeys: [.volumeAvailableCapacityKey]).volumeAvailableCapacity
         let space = free.map { ", \($0 / 1_000_000_000) GB free" } ?? ""
         return "\(path)\(existing.path == path ? "" : " will be created")\(space)"
+    }
+
+    private func schedule() throws -> String {
+        try settings.collecting.validate()
+        let end = settings.duration.map { ", for \(DurationText.clock($0))" } ?? ""
+        return "every \(StatusReport.seconds(settings.period))\(end)"
     }
 
     private func map() throws -> RegisterMap {
@@ -151,25 +161,34 @@ struct Examination {
         let deadline = time.now + .seconds(5)
         let connection = try await PostgresConnection.connect(
             try PostgresConfiguration(connectionString: url), deadline: deadline, time: time, logger: quiet)
+        return try await withCleanup {
+            try await examine(connection, deadline: deadline)
+        } cleanup: {
+            await connection.close()
+        }
+    }
+
+    private func examine(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> String {
         let result = try await connection.query(
             """
             SELECT current_setting('server_version'), current_setting('server_version_num')::int,
                    current_database()::text, has_database_privilege(current_database(), 'CREATE')
             """, deadline: deadline)
-        await connection.close()
         guard let row = result.first else { throw Failure(.unavailable, "the server answered with nothing") }
         let version = try row.decode(0, as: String.self)
         let name = try row.decode(2, as: String.self)
         guard try row.decode(1, as: Int32.self) >= 150_000 else {
             throw Failure(.configuration, "PostgreSQL \(version) is too old; 15 or later is needed")
         }
-        guard try row.decode(3, as: Bool.self) else {
+        let schema = try await Migrator().version(connection, deadline: deadline)
+        let isCurrent = schema == Migration.all.last?.version
+        guard try isCurrent || row.decode(3, as: Bool.self) else {
             throw Failure(
                 .configuration,
-                "this user may not create a schema in \(name); GRANT CREATE ON DATABASE \(name) to it, "
-                    + "or let an administrator run ald once")
+                "this user may not bring the schema of \(name) up to date (it has version \(schema)); "
+                    + "GRANT CREATE ON DATABASE \(name) to it")
         }
-        return "PostgreSQL \(version), database \(name)"
+        return "PostgreSQL \(version), database \(name), schema \(isCurrent ? "current" : "to be migrated")"
     }
 
     private func controller() async throws -> String {

@@ -32,7 +32,10 @@ struct Failure: Error, CustomStringConvertible {
         case let error as Failure: self = error
         case let error as PostgresError: self.init(Self.status(of: error), "\(error)")
         case let error as SpoolError: self.init(error.code == .inUse ? .temporary : .unavailable, "\(error)")
-        case is RegisterMapError, is ConfigurationProblems, is MachineRegistration.Conflict, is Migrator.SchemaTooNew:
+        case let error as RegisterMapError:
+            let isUnreadable = error.problems.contains { $0.line == 0 }
+            self.init(.configuration, "\(error)" + (isUnreadable ? "; name a register map with --machine" : ""))
+        case is ConfigurationProblems, is MachineRegistration.Conflict, is Migrator.SchemaTooNew:
             self.init(.configuration, "\(error)")
         case let error as PLCError:
             if case .unknownParameter = error {
@@ -50,8 +53,9 @@ struct Failure: Error, CustomStringConvertible {
         switch error.code {
         case .localServerDirectoryInUse, .serverStarting: .temporary
         case .authenticationFailed, .databaseMissing, .configurationInvalid, .localServerVersionMismatch,
-            .localServerDirectoryUnusable:
+            .localServerDirectoryUnusable, .encodingFailed:
             .configuration
+        case .queryFailed: error.isOutage ? .unavailable : .configuration
         default: .unavailable
         }
     }
@@ -59,6 +63,10 @@ struct Failure: Error, CustomStringConvertible {
 
 /// Runs a command's body and turns whatever it throws into one message on standard error and an exit status.
 func reportingFailures(_ body: () async throws -> Void) async throws {
+    defer {
+        StandardStream.output.flush()
+        StandardStream.error.flush()
+    }
     do {
         try await body()
     } catch let exit as ExitCode {

@@ -52,7 +52,7 @@ struct RunCommand: AsyncParsableCommand {
             given[.duration] = duration
             given[.parameters] = parameters
             given[.simulatorPort] = simulatorPort
-            let reader = try await SettingsReader(options: given, file: common.config)
+            let reader = try SettingsReader(options: given, file: common.config)
             let settings = try reader.settings()
             let display = makeDisplay()
             let level = settings.logLevel
@@ -61,10 +61,16 @@ struct RunCommand: AsyncParsableCommand {
             let station = try Station(settings: settings, startsOffline: offline, logger: logger) { station in
                 DisplayService(display: display, station: station)
             }
-            try await Self.runUntilSignal(station, logger: logger)
-            guard let status = station.status else { return }
-            display.finish(status)
-            if !status.isBalanced { throw ExitCode(Failure.Status.software.rawValue) }
+            let end: Result<Void, any Error>
+            do {
+                end = .success(try await Self.runUntilSignal(station, logger: logger))
+            } catch {
+                end = .failure(error)
+            }
+            // Whatever went wrong at the end, the account of what was recorded comes first.
+            if let status = station.status { display.finish(status) }
+            try end.get()
+            if station.status?.isBalanced == false { throw ExitCode(Failure.Status.software.rawValue) }
         }
     }
 
@@ -77,9 +83,10 @@ struct RunCommand: AsyncParsableCommand {
     private static func runUntilSignal(_ station: Station, logger: Logger) async throws {
         var configuration = ServiceGroupConfiguration(
             services: [.init(service: station, successTerminationBehavior: .gracefullyShutdownGroup)],
-            gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
-        // Ordered shutdown takes well under a second; whatever hangs is cancelled in time for the promised five.
-        configuration.maximumGracefulShutdownDuration = .seconds(4)
+            gracefulShutdownSignals: [.sigint, .sigterm, .sighup], logger: logger)
+        // Each step of an ordered shutdown has a bound of its own, and together they stay below five seconds. This one
+        // is for what nobody has thought of.
+        configuration.maximumGracefulShutdownDuration = .seconds(10)
         try await ServiceGroup(configuration: configuration).run()
     }
 }

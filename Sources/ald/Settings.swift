@@ -34,6 +34,14 @@ struct Settings: Sendable {
 
     init() {}
 
+    /// When and how long to collect.
+    var collecting: DataCollectionService.Configuration {
+        var configuration = DataCollectionService.Configuration()
+        configuration.period = period
+        configuration.duration = duration
+        return configuration
+    }
+
     /// - Parameter value: where a setting comes from and what it says; `nil` when nobody gave it.
     /// - Throws: every setting that makes no sense, with where it came from.
     init(_ value: (SettingKey) -> GivenSetting?) throws(ConfigurationProblems) {

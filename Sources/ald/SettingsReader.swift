@@ -1,7 +1,6 @@
 import ALDCore
 import Configuration
 import Foundation
-import SystemPackage
 
 /// Finds settings in options, environment and file, in this order.
 struct SettingsReader: Sendable {
@@ -22,7 +21,7 @@ struct SettingsReader: Sendable {
     init(
         options: [SettingKey: String], file: String?,
         environment: [String: String] = ProcessInfo.processInfo.environment
-    ) async throws {
+    ) throws {
         warnings = Self.unknownVariables(environment)
         let given = options.map { (AbsoluteConfigKey([$0.rawValue]), ConfigValue(.string($1), isSecret: false)) }
         let options = Source(
@@ -31,7 +30,7 @@ struct SettingsReader: Sendable {
         let variables = Source(
             provider: EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "ald"),
             name: { Self.variable($0) })
-        sources = [options, variables] + (try await Self.fileSource(file ?? environment["ALD_CONFIG"]))
+        sources = [options, variables] + (try Self.fileSource(file ?? environment["ALD_CONFIG"]))
     }
 
     /// The settings, all of them checked.
@@ -48,56 +47,49 @@ struct SettingsReader: Sendable {
     private func value(of key: SettingKey) throws(Failure) -> GivenSetting? {
         for source in sources {
             let name = source.name(key)
-            guard let text = try Self.text(of: key, from: source.provider, name: name) else { continue }
-            return GivenSetting(text: text, source: name)
+            let absolute = AbsoluteConfigKey([key.rawValue])
+            do {
+                let found = try source.provider.value(forKey: absolute, type: .string).value?.content
+                if case .string(let text) = found { return GivenSetting(text: text, source: name) }
+            } catch {
+                throw Failure(.configuration, "\(name): \(error)")
+            }
         }
         return nil
     }
 
-    /// A file may say `5020` or `"5020"`; both are text here, and the setting decides what it accepts.
-    private static func text(
-        of key: SettingKey, from provider: any ConfigProvider, name: String
-    ) throws(Failure) -> String? {
-        let absolute = AbsoluteConfigKey([key.rawValue])
-        let types: [ConfigType] = [.string, .int, .double]
-        for type in types {
-            do {
-                switch try provider.value(forKey: absolute, type: type).value?.content {
-                case nil: return nil
-                case .string(let text): return text
-                case .int(let number): return String(number)
-                case .double(let number): return String(number)
-                default: break
-                }
-            } catch {
-                // The provider has a value of another type; the next type may fit, and if none does we say so below.
-            }
-        }
-        throw Failure(.configuration, "\(name): expected text or a number")
-    }
-
     // MARK: File
 
-    private static func fileSource(_ path: String?) async throws -> [Source] {
-        guard let path else { return [] }
-        try checkKeys(of: path)
-        let provider = try await FileProvider<JSONSnapshot>(filePath: FilePath(path))
-        return [Source(provider: provider, name: { "\(path): \($0.rawValue)" })]
+    /// A value as a settings file may hold it.
+    private struct Scalar: Decodable {
+        var text: String
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let text = try? container.decode(String.self) {
+                self.text = text
+            } else if let number = try? container.decode(UInt64.self) {
+                text = String(number)
+            } else if let number = try? container.decode(Double.self) {
+                text = String(number)
+            } else {
+                throw DecodingError.typeMismatch(
+                    String.self, .init(codingPath: decoder.codingPath, debugDescription: "expected text or a number"))
+            }
+        }
     }
 
-    /// A misspelt setting would otherwise have no effect and nobody would know.
-    private static func checkKeys(of path: String) throws {
-        let object: Any
+    /// A misspelt setting would otherwise have no effect and nobody would know, so unknown ones are refused.
+    private static func fileSource(_ path: String?) throws(Failure) -> [Source] {
+        guard let path, !path.isEmpty else { return [] }
+        let settings: [String: Scalar]
         do {
-            object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch CocoaError.fileReadNoSuchFile {
-            throw Failure(.configuration, "\(path): there is no such settings file")
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            settings = try JSONDecoder().decode([String: Scalar].self, from: data)
+        } catch let error as DecodingError {
+            throw Failure(.configuration, "\(path): \(reason(error))")
         } catch {
-            let reason = (error as NSError).userInfo[NSDebugDescriptionErrorKey] as? String
-            throw Failure(.configuration, "\(path): is not JSON: \(reason ?? error.localizedDescription)")
-        }
-        guard let settings = object as? [String: Any] else {
-            throw Failure(.configuration, "\(path): expected one JSON object, {\"setting\": value, …}")
+            throw Failure(.configuration, "\(path): cannot be read: \(reason(of: path))")
         }
         let unknown = settings.keys.filter { SettingKey(rawValue: $0) == nil }.sorted()
         guard unknown.isEmpty else {
@@ -105,10 +97,34 @@ struct SettingsReader: Sendable {
             throw Failure(
                 .configuration, "\(path): unknown setting \(unknown.joined(separator: ", ")); known are \(known)")
         }
-        let nested = settings.filter { !($0.value is String) && !($0.value is NSNumber) }.keys.sorted()
-        guard nested.isEmpty else {
-            throw Failure(.configuration, "\(path): \(nested.joined(separator: ", ")): expected text or a number")
+        let values = settings.map { (AbsoluteConfigKey([$0]), ConfigValue(.string($1.text), isSecret: true)) }
+        return [
+            Source(
+                provider: InMemoryProvider(name: path, values: Dictionary(uniqueKeysWithValues: values)),
+                name: { "\(path): \($0.rawValue)" })
+        ]
+    }
+
+    private static func reason(_ error: DecodingError) -> String {
+        switch error {
+        case .typeMismatch(_, let context) where context.codingPath.isEmpty:
+            "expected one JSON object, {\"setting\": value, …}"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
+            "\(context.codingPath.map(\.stringValue).joined(separator: ".")): expected text or a number"
+        case .dataCorrupted(let context):
+            "is not JSON: \(context.underlyingError.map { "\($0.localizedDescription)" } ?? context.debugDescription)"
+        @unknown default:
+            "is not a settings file"
         }
+    }
+
+    /// What the system says about opening a file.
+    private static func reason(of path: String) -> String {
+        var isDirectory: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+            return "it is a directory"
+        }
+        return access(path, R_OK) == 0 ? "an input error" : String(cString: strerror(errno))
     }
 
     // MARK: Names

@@ -41,6 +41,7 @@ final class Station: Service {
     ) throws {
         let map = try RegisterMap(file: settings.machineFile, wordOrder: settings.wordOrder)
         registerMap = settings.parameters.isEmpty ? map : try map.restricted(to: settings.parameters)
+        try settings.collecting.validate()
         self.settings = settings
         self.startsOffline = startsOffline
         self.companion = companion
@@ -49,6 +50,16 @@ final class Station: Service {
     }
 
     func run() async throws {
+        do {
+            try await start()
+        } catch {
+            // Whoever presses Ctrl-C before recording has begun wants the end, and no error message.
+            if Task.isShuttingDownGracefully, status == nil { return }
+            throw error
+        }
+    }
+
+    private func start() async throws {
         let directory = try DataDirectory(settings.dataDirectory)
         defer { directory.release() }
         let spool = try Spool(directory: directory.spool)
@@ -74,13 +85,9 @@ final class Station: Service {
         let server = LocalPostgres(
             directory: directory, binaryDirectory: settings.postgresBin, time: time, logger: logger)
         try await withCleanup {
-            do {
-                // A shutdown request during initdb ends it here instead of waiting for it.
-                let database = try await cancelWhenGracefulShutdown { try await server.start() }
-                try await body(database, "private database in \(settings.dataDirectory)")
-            } catch  where Task.isShuttingDownGracefully && status == nil {
-                // Whoever presses Ctrl-C while the server starts wants the end, and no error message.
-            }
+            // A shutdown request during initdb ends it here instead of waiting for it.
+            let database = try await cancelWhenGracefulShutdown { try await server.start() }
+            try await body(database, "private database in \(settings.dataDirectory)")
         } cleanup: {
             try await server.stop()
         }
@@ -98,9 +105,9 @@ final class Station: Service {
             } cleanup: {
                 await connection.close()
             }
-        } catch let error as PostgresError where startsOffline && !error.isConfigurationFault {
+        } catch let error as PostgresError where startsOffline && error.isOutage {
             logger.warning("starting without the database", metadata: ["reason": "\(error)"])
-        } catch let error as PostgresError where !error.isConfigurationFault {
+        } catch let error as PostgresError where error.isOutage {
             throw Failure(
                 .unavailable,
                 "\(error)\nTo record into the spool until the database is back, start with --offline.")
@@ -158,14 +165,14 @@ final class Station: Service {
             registration: MachineRegistration(
                 machine: settings.machineID, name: settings.machineName, registerMap: registerMap),
             time: time, logger: logger)
-        try await prepare(sink, database)
-        let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: logger)
+        try await cancelWhenGracefulShutdown { try await self.prepare(sink, database) }
+        var patience = BatchWriter.Configuration()
+        patience.flushTimeout = .seconds(1)
+        let writer = try BatchWriter(
+            spool: spool, sink: sink, configuration: patience, time: time, logger: logger)
         let plc = try ModbusPLC(registerMap, client: controller.client, time: time)
-        var collecting = DataCollectionService.Configuration()
-        collecting.period = settings.period
-        collecting.duration = settings.duration
         let collection = try DataCollectionService(
-            plc: plc, writer: writer, machine: settings.machineID, configuration: collecting, time: time,
+            plc: plc, writer: writer, machine: settings.machineID, configuration: settings.collecting, time: time,
             logger: logger)
         parts.withLock { parts in
             parts = Parts(
@@ -183,7 +190,8 @@ final class Station: Service {
         try await group.run()
         let stored = try await spool.recount()
         recounted.withLock { $0 = stored }
-        await countRows(database)
+        // A database that did not take the last rows would not count them in time either.
+        if stored.records == 0 { await countRows(database) }
     }
 
     /// Asks the database itself what it has of this run: the summary does not rest on our own counters alone.
@@ -211,10 +219,11 @@ final class Station: Service {
     var status: StationStatus? {
         guard let parts = parts.withLock(\.self) else { return nil }
         let writer = parts.writer.statistics
+        let collected = parts.collection.statistics
         let pool = parts.pool.statistics
         return StationStatus(
             machine: settings.machineName, parameters: registerMap.parameters.count, period: settings.period,
-            running: time.now - parts.started, collection: parts.collection.statistics, writer: writer,
+            running: (collected.endedAt ?? time.now) - parts.started, collection: collected, writer: writer,
             plc: PLCStatus(place: parts.plcPlace, state: parts.plc.connectionState),
             database: DatabaseStatus(
                 place: parts.databasePlace, connections: pool.leased + pool.idle, fault: writer.lastFault),

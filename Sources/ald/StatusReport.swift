@@ -114,7 +114,7 @@ enum StatusReport {
         return String(format: value < 10 ? "%.2f ms" : value < 100 ? "%.1f ms" : "%.0f ms", value)
     }
 
-    private static func seconds(_ duration: Duration) -> String {
+    static func seconds(_ duration: Duration) -> String {
         duration.inSeconds < 1 ? milliseconds(duration) : String(format: "%g s", duration.inSeconds)
     }
 

@@ -134,6 +134,27 @@ final class BadInputTests: XCTestCase {
         }
     }
 
+    func test_durationShorterThanThePeriod_isRefusedBeforeAnythingIsCreated() async throws {
+        try await AldProcess.withStation { station in
+            _ = try await refusal(of: station, ["--duration", "0.5"], status: 78, says: ["duration", "period"])
+            XCTAssertFalse(FileManager.default.fileExists(atPath: station.dataDirectory))
+        }
+    }
+
+    func test_machineKnownByAnotherNumber_isRefusedWithoutAdviceToWait() async throws {
+        try await TestDatabase.withPrivateServer { _, lease in
+            let url = try XCTUnwrap(LocalPostgres.connectionString(ofServerIn: XCTUnwrap(lease.directory)))
+            try await AldProcess.withStation { station in
+                station.environment["ALD_DATABASE_URL"] = url
+                let first = try await station.run(["--duration", "1"])
+                XCTAssertEqual(first.exitCode, 0, first.transcript)
+                station.environment["ALD_MACHINE_ID"] = "2"
+                let second = try await refusal(of: station, status: 78, says: ["ALD-1", "ALD_MACHINE_ID"])
+                XCTAssertFalse(second.transcript.contains("--offline"))
+            }
+        }
+    }
+
     func test_wrongArguments_areUsageErrors() async throws {
         try await AldProcess.withStation { station in
             let result = try await station.run(["--perod", "1s"])
@@ -152,7 +173,7 @@ final class BadInputTests: XCTestCase {
             let environment = AldProcess(dataDirectory: directory, machine: "").environment
             let well = try await ChildProcess.run(try Executables.ald(), arguments, environment: environment)
             XCTAssertEqual(well.exitCode, 0, well.transcript)
-            XCTAssertEqual(try findings(well).map(\.state), ["ok", "ok", "ok", "ok"], well.transcript)
+            XCTAssertEqual(try findings(well).map(\.state), ["ok", "ok", "ok", "ok", "ok"], well.transcript)
 
             var broken = environment
             broken["ALD_POSTGRES_BIN"] = "/nowhere"
@@ -162,7 +183,10 @@ final class BadInputTests: XCTestCase {
             XCTAssertEqual(ill.exitCode, 69, ill.transcript)
             XCTAssertEqual(
                 try findings(ill).map { "\($0.subject) \($0.state)" },
-                ["settings warning", "data directory ok", "register map ok", "database failed", "controller failed"])
+                [
+                    "settings warning", "data directory ok", "schedule ok", "register map ok", "database failed",
+                    "controller failed",
+                ])
         }
     }
 

@@ -16,3 +16,38 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         Timestamp(microseconds: microseconds &+ duration.wholeNanoseconds / 1000)
     }
 }
+
+extension Timestamp: CustomStringConvertible {
+    private static let microsecondsPerDay: Int64 = 86_400_000_000
+
+    /// Days since 1970-01-01, rounded down.
+    private var day: Int64 {
+        let (quotient, remainder) = microseconds.quotientAndRemainder(dividingBy: Self.microsecondsPerDay)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+
+    /// Midnight UTC at which this moment's day began.
+    public var startOfDay: Timestamp { Timestamp(microseconds: day &* Self.microsecondsPerDay) }
+
+    /// ISO 8601 in UTC, for instance `2026-11-21T22:18:18.250000Z`.
+    public var description: String {
+        // Days to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let date = [year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1]
+        let rest = microseconds &- day &* Self.microsecondsPerDay
+        let seconds = rest / 1_000_000
+        func padded(_ number: Int64, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let time = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
+        return date.map { padded($0, 2) }.joined(separator: "-") + "T\(time).\(padded(rest % 1_000_000, 6))Z"
+    }
+}

@@ -6,6 +6,11 @@ enum FaultClassifier {
         error.sqlState == .checkViolation && error.constraintName == nil
     }
 
+    /// A schema, table or function that a migration creates is not there.
+    static func isMissingSchema(_ error: PostgresError) -> Bool {
+        ["3F000", "42P01", "42883"].contains(error.sqlState?.rawValue)
+    }
+
     static func classify(_ error: PostgresError) -> SinkFault {
         var root = error
         while let cause = root.cause { root = cause }
@@ -34,4 +39,10 @@ enum FaultClassifier {
         default: state == .internalError
         }
     }
+}
+
+extension PostgresError {
+    /// Whether the database is away, busy or short of something, so that waiting helps. False for what a person has to
+    /// change: a wrong password, a missing right, a schema that does not fit.
+    public var isOutage: Bool { FaultClassifier.classify(self).faultClass != .rejected }
 }

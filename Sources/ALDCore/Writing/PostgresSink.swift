@@ -10,7 +10,8 @@ public final class PostgresSink: BatchSink {
     private let registration: MachineRegistration
     private let time: any TimeSource
     private let logger: Logger
-    private let isPrepared = Mutex(false)
+    /// The day up to which schema, registration and partitions are known to be in place; `nil` when they are not.
+    private let preparedOn = Mutex<Timestamp?>(nil)
 
     /// How long a batch waits for a connection. Shorter than an attempt may take, so that a database that is away is
     /// known to be away within this time.
@@ -37,7 +38,7 @@ public final class PostgresSink: BatchSink {
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
         try await registration.register(connection, deadline: deadline)
         try await ensurePartitions(from: time.wallClock, connection, deadline: deadline)
-        isPrepared.withLock { $0 = true }
+        preparedOn.withLock { $0 = time.wallClock.startOfDay }
         if !outcome.applied.isEmpty {
             logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
         }
@@ -47,7 +48,7 @@ public final class PostgresSink: BatchSink {
         do {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
             try await pool.withConnection(holder: "writer", deadline: acquireBy) { connection in
-                if !self.isPrepared.withLock(\.self) { try await self.prepare(on: connection, deadline: deadline) }
+                try await self.prepareIfNeeded(on: connection, deadline: deadline)
                 do {
                     try await self.send(batch, connection, deadline: deadline)
                 } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
@@ -56,6 +57,8 @@ public final class PostgresSink: BatchSink {
                 }
             }
         } catch let error as PostgresError {
+            // Somebody has removed the schema or a part of it: the next attempt looks after it first.
+            if FaultClassifier.isMissingSchema(error) { preparedOn.withLock { $0 = nil } }
             throw FaultClassifier.classify(error)
         } catch let fault as SinkFault {
             throw fault
@@ -63,6 +66,18 @@ public final class PostgresSink: BatchSink {
             throw SinkFault(.inDoubt, "cancelled while a batch was under way")
         } catch {
             throw SinkFault(.rejected, "\(error)")
+        }
+    }
+
+    /// Prepares what is not known to be in place, and every day the partitions of the days to come.
+    private func prepareIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let today = time.wallClock.startOfDay
+        guard let day = preparedOn.withLock(\.self) else {
+            return try await prepare(on: connection, deadline: deadline)
+        }
+        if day < today {
+            try await ensurePartitions(from: today, connection, deadline: deadline)
+            preparedOn.withLock { $0 = today }
         }
     }
 
@@ -105,7 +120,7 @@ public final class PostgresSink: BatchSink {
     ) async throws {
         guard case .history(let rows) = batch.records else { return }
         for day in Set(rows.map(\.time.startOfDay)).sorted() {
-            logger.notice("creating a missing history partition", metadata: ["day": "\(day.microseconds)"])
+            logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
             _ = try await connection.query(
                 "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date, 1)", [.timestamptz(day)],
                 deadline: deadline)
@@ -118,15 +133,5 @@ public final class PostgresSink: BatchSink {
         _ = try await connection.query(
             "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date - 1, $2)",
             [.timestamptz(today), .int4(Self.partitionDays)], deadline: deadline)
-    }
-}
-
-extension Timestamp {
-    private static let microsecondsPerDay: Int64 = 86_400_000_000
-
-    /// Midnight UTC at which this moment's day began.
-    fileprivate var startOfDay: Timestamp {
-        let day = microseconds >= 0 ? microseconds : microseconds - Self.microsecondsPerDay + 1
-        return Timestamp(microseconds: day / Self.microsecondsPerDay * Self.microsecondsPerDay)
     }
 }

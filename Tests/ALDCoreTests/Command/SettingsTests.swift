@@ -9,7 +9,7 @@ import Testing
     private func read(
         _ options: [SettingKey: String] = [:], file: String? = nil, environment: [String: String] = [:]
     ) async throws -> Settings {
-        try await SettingsReader(options: options, file: file, environment: environment).settings()
+        try SettingsReader(options: options, file: file, environment: environment).settings()
     }
 
     private func complaint(
@@ -34,13 +34,16 @@ import Testing
     func layers() async throws {
         try await withTemporaryDirectory { directory in
             let file = directory + "/plant.json"
-            try Data(#"{"plc": "10.0.0.1:1502", "period": "2s", "machineId": 7, "duration": 90}"#.utf8)
-                .write(to: URL(fileURLWithPath: file))
+            try Data(
+                #"{"plc": "10.0.0.1:1502", "period": "2s", "machineId": 7, "duration": 90, "simulatorSeed": 18446744073709551615}"#
+                    .utf8
+            )
+            .write(to: URL(fileURLWithPath: file))
             let environment = ["ALD_PERIOD": "3s", "ALD_PLC_UNIT": "9", "ALD_CONFIG": file]
             let settings = try await read([.period: "250ms"], environment: environment)
             #expect(settings.period == .milliseconds(250) && settings.unit == 9 && settings.machineID == 7)
             #expect(settings.controller == Settings.Controller(host: "10.0.0.1", port: 1502))
-            #expect(settings.duration == .seconds(90))
+            #expect(settings.duration == .seconds(90) && settings.simulatorSeed == .max)
             #expect(try await read(environment: environment).period == .seconds(3))
         }
     }
@@ -82,6 +85,7 @@ import Testing
             ("{\"plc\": ", "is not JSON"), ("[1]", "expected one JSON object"),
             ("{\"plcc\": \"10.0.0.5\"}", "unknown setting plcc; known are dataDirectory"),
             ("{\"plc\": {\"host\": \"x\"}}", "plc: expected text or a number"),
+            ("{\"period\": true}", "period: expected text or a number"), ("", "is not JSON"),
             ("{\"machineId\": 1.5}", "machineId: \"1.5\" is not a number from 1"),
         ])
     func files(content: String, expected: String) async throws {
@@ -92,7 +96,10 @@ import Testing
             #expect(complaint.hasPrefix(file) || complaint.contains("\(file):"), "\(complaint)")
             #expect(complaint.contains(expected), "\(complaint)")
         }
-        #expect(await complaint(file: "/nowhere/plant.json") == "/nowhere/plant.json: there is no such settings file")
+        #expect(
+            await complaint(file: "/nowhere/plant.json")
+                == "/nowhere/plant.json: cannot be read: No such file or directory")
+        #expect(await complaint(file: "/") == "/: cannot be read: it is a directory")
     }
 
     @Test("the help names every setting and fits a terminal of 80 columns")
@@ -105,7 +112,7 @@ import Testing
 
     @Test("a misspelt variable is pointed out")
     func misspelt() async throws {
-        let reader = try await SettingsReader(
+        let reader = try SettingsReader(
             options: [:], file: nil, environment: ["ALD_DATABSE_URL": "x", "ALD_SLOW": "1", "PATH": "/bin"])
         #expect(reader.warnings == ["environment variable ALD_DATABSE_URL is not known and has no effect"])
     }

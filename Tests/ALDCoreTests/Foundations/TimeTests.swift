@@ -23,6 +23,20 @@ import Testing
         #expect(Duration.microseconds(1500).inMilliseconds == 1.5)
     }
 
+    @Test(
+        "time stamps are written as people and databases read them",
+        arguments: [
+            (0, "1970-01-01T00:00:00.000000Z"), (-1, "1969-12-31T23:59:59.999999Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (1_795_305_600_123_456, "2026-11-22T00:00:00.123456Z"),
+            (4_107_542_399_000_000, "2100-02-28T23:59:59.000000Z"),
+        ])
+    func timestamps(microseconds: Int64, text: String) {
+        let timestamp = Timestamp(microseconds: microseconds)
+        #expect("\(timestamp)" == text)
+        #expect("\(timestamp.startOfDay)" == text.prefix(11) + "00:00:00.000000Z")
+    }
+
     @Test("the system's clock moves forward and sleeps at least as long as it was told")
     func systemTime() async throws {
         let time = SystemTime()

@@ -145,6 +145,33 @@ import Testing
         }
     }
 
+    @Test("a schema that somebody removes is made again, and what waited lands in it")
+    func schemaLost() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            try await TestDatabase.withConnection(database) { connection, deadline in
+                _ = try await connection.execute(script: "DROP SCHEMA ald CASCADE", deadline: deadline)
+            }
+            await #expect(throws: SinkFault.self) { try await sink.apply(Self.batch(2), deadline: deadline) }
+            try await sink.apply(Self.batch(2), deadline: deadline)
+            #expect(try await Self.rows(database) == 2)
+        }
+    }
+
+    @Test("a reader of the history does not hold up the next day, nor other readers")
+    func partitionBesideReader() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            try await TestDatabase.withConnection(database) { reader, _ in
+                _ = try await reader.execute(
+                    script: "BEGIN; SELECT count(*) FROM ald.parameter_value_history", deadline: deadline)
+                try await sink.apply(
+                    Self.batch(2, at: Self.day.advanced(by: .seconds(40 * 86_400))), deadline: deadline)
+            }
+            #expect(try await Self.rows(database) == 4)
+        }
+    }
+
     @Test("several terminals migrate and register at the same time without harm")
     func concurrentMigration() async throws {
         try await TestDatabase.withDatabase { lease in
@@ -206,7 +233,12 @@ import Testing
                 _ = try await Migrator().migrate(connection, deadline: deadline)
                 try await Self.registration().register(connection, deadline: deadline)
                 try await Self.registration().register(connection, deadline: deadline)
-                for other in [Self.registration("ALD-4"), Self.registration(parameter: "flow")] {
+                var namesake = Self.registration()
+                namesake.machine = 4
+                var renumbered = Self.registration()
+                renumbered.entries[0].id = 2
+                let others = [Self.registration("ALD-4"), Self.registration(parameter: "flow"), namesake, renumbered]
+                for other in others {
                     await #expect(throws: MachineRegistration.Conflict.self) {
                         try await other.register(connection, deadline: deadline)
                     }

@@ -49,6 +49,21 @@ public struct MachineRegistration: Sendable {
     /// - Throws: ``Conflict`` when the machine's number, or a parameter's number, already means something else in this
     ///   database: recorded history would change its meaning.
     public func register(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        try await connection.inTransaction(deadline: deadline) {
+            try await refuseConflicts(connection, deadline: deadline)
+            try await upsertEntries(connection, deadline: deadline)
+        }
+    }
+
+    private func refuseConflicts(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let namesake = try await connection.query(
+            "SELECT machine_id FROM ald.machines WHERE name = $2 AND machine_id <> $1", [.int4(machine), .text(name)],
+            deadline: deadline)
+        if let other = try namesake.first?.decode(0, as: Int32.self) {
+            throw Conflict(
+                description: "machine \"\(name)\" has number \(other) in this database and \(machine) here; "
+                    + "use its number (ALD_MACHINE_ID), or give this machine a name of its own (ALD_MACHINE_NAME)")
+        }
         let known = try await connection.query(
             """
             INSERT INTO ald.machines (machine_id, name) VALUES ($1, $2)
@@ -57,14 +72,15 @@ public struct MachineRegistration: Sendable {
         if let other = try known.first?.decode(0, as: String.self), other != name {
             throw Conflict(
                 description: "machine \(machine) is called \"\(other)\" in this database and \"\(name)\" here; "
-                    + "give this machine a number of its own, or its old name")
+                    + "give this machine a number of its own (ALD_MACHINE_ID), or its old name (ALD_MACHINE_NAME)")
         }
         let renamed = try await connection.query(
             """
-            SELECT p.parameter_id, p.component || '.' || p.name, n.component || '.' || n.name
+            SELECT p.parameter_id, p.component || '.' || p.name, n.component || '.' || n.name, n.parameter_id
             FROM ald.component_parameters p
-            JOIN unnest($2, $3, $4) n(parameter_id, component, name) USING (parameter_id)
-            WHERE p.machine_id = $1 AND (p.component, p.name) <> (n.component, n.name)
+            JOIN unnest($2, $3, $4) n(parameter_id, component, name)
+                ON (p.parameter_id = n.parameter_id) <> ((p.component, p.name) = (n.component, n.name))
+            WHERE p.machine_id = $1
             ORDER BY 1 LIMIT 1
             """,
             [
@@ -73,12 +89,11 @@ public struct MachineRegistration: Sendable {
             ], deadline: deadline)
         if let row = renamed.first {
             throw Conflict(
-                description: "parameter \(try row.decode(0, as: Int32.self)) of machine \(machine) is "
-                    + "\"\(try row.decode(1, as: String.self))\" in this database and "
-                    + "\"\(try row.decode(2, as: String.self))\" in the register map; "
-                    + "a number is never given to another parameter, use a new one")
+                description: "machine \(machine) has parameter \(try row.decode(0, as: Int32.self)) "
+                    + "\"\(try row.decode(1, as: String.self))\" in this database, and the register map has "
+                    + "\(try row.decode(3, as: Int32.self)) \"\(try row.decode(2, as: String.self))\"; "
+                    + "number and name of a parameter never change, give the new one a number and a name of its own")
         }
-        try await upsertEntries(connection, deadline: deadline)
     }
 
     private func upsertEntries(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {

@@ -162,8 +162,11 @@ extension Migration {
                 day := first_day + offset_days;
                 partition := 'parameter_value_history_' || to_char(day, 'YYYYMMDD');
                 IF to_regclass(format('ald.%I', partition)) IS NULL THEN
+                    -- attached, not created in place: that would wait for every reader of the history, and all
+                    -- others would wait behind it
+                    EXECUTE format('CREATE TABLE ald.%I (LIKE ald.parameter_value_history INCLUDING ALL)', partition);
                     EXECUTE format(
-                        'CREATE TABLE ald.%I PARTITION OF ald.parameter_value_history FOR VALUES FROM (%L) TO (%L)',
+                        'ALTER TABLE ald.parameter_value_history ATTACH PARTITION ald.%I FOR VALUES FROM (%L) TO (%L)',
                         partition, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
                     created := created + 1;
                 END IF;

@@ -33,38 +33,44 @@ public struct Migrator: Sendable {
 
     /// - Throws: ``SchemaTooNew``, or the `PostgresError` of the statement that failed.
     public func migrate(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> Outcome {
-        _ = try await connection.execute(
-            script: """
-                BEGIN;
-                SELECT pg_advisory_xact_lock(hashtext('ald.schema'));
-                CREATE SCHEMA IF NOT EXISTS ald;
-                CREATE TABLE IF NOT EXISTS ald.schema_migrations (
-                    version int PRIMARY KEY,
-                    name text NOT NULL,
-                    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-                );
-                """, deadline: deadline)
-        do {
-            let outcome = try await applyMissing(connection, deadline: deadline)
-            _ = try await connection.execute(script: "COMMIT", deadline: deadline)
-            return outcome
-        } catch {
-            // The server undoes everything; should even this fail, the connection is closed and that undoes it too.
-            do { _ = try await connection.execute(script: "ROLLBACK", deadline: deadline) } catch {
-                await connection.close()
-            }
-            throw error
+        let known = migrations.last?.version ?? 0
+        // A user who may not create anything can still record into a schema that is current.
+        if try await version(connection, deadline: deadline) == known { return Outcome(applied: [], version: known) }
+        return try await connection.inTransaction(deadline: deadline) {
+            _ = try await connection.execute(
+                script: """
+                    SELECT pg_advisory_xact_lock(hashtext('ald.schema'));
+                    CREATE SCHEMA IF NOT EXISTS ald;
+                    CREATE TABLE IF NOT EXISTS ald.schema_migrations (
+                        version int PRIMARY KEY,
+                        name text NOT NULL,
+                        applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+                    );
+                    """, deadline: deadline)
+            return try await applyMissing(connection, deadline: deadline)
         }
     }
 
-    private func applyMissing(
-        _ connection: PostgresConnection, deadline: MonotonicInstant
-    ) async throws -> Outcome {
+    /// The version the database's schema has; 0 when there is none.
+    ///
+    /// - Throws: ``SchemaTooNew`` when it is newer than this program.
+    public func version(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> Int32 {
+        let exists = try await connection.query(
+            "SELECT to_regclass('ald.schema_migrations') IS NOT NULL", deadline: deadline)
+        guard try exists.first?.decode(0, as: Bool.self) == true else { return 0 }
         let found = try await connection.query(
             "SELECT coalesce(max(version), 0) FROM ald.schema_migrations", deadline: deadline)
         let current = try found.first?.decode(0, as: Int32.self) ?? 0
         let known = migrations.last?.version ?? 0
         guard current <= known else { throw SchemaTooNew(found: current, known: known) }
+        return current
+    }
+
+    private func applyMissing(
+        _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws -> Outcome {
+        // Looked at again, now that nobody else can migrate.
+        let current = try await version(connection, deadline: deadline)
         var applied: [Int32] = []
         for migration in migrations where migration.version > current {
             _ = try await connection.execute(script: migration.script, deadline: deadline)
@@ -73,6 +79,6 @@ public struct Migrator: Sendable {
                 [.int4(migration.version), .text(migration.name)], deadline: deadline)
             applied.append(migration.version)
         }
-        return Outcome(applied: applied, version: max(current, known))
+        return Outcome(applied: applied, version: migrations.last?.version ?? 0)
     }
 }

@@ -1,0 +1,17 @@
+extension PostgresConnection {
+    /// Runs `body` between `BEGIN` and `COMMIT`; when it throws, nothing of it remains.
+    nonisolated(nonsending) func inTransaction<Result>(
+        deadline: MonotonicInstant, _ body: nonisolated(nonsending) () async throws -> Result
+    ) async throws -> Result {
+        _ = try await execute(script: "BEGIN", deadline: deadline)
+        do {
+            let result = try await body()
+            _ = try await execute(script: "COMMIT", deadline: deadline)
+            return result
+        } catch {
+            // The server undoes everything; should even this fail, the connection is closed and that undoes it too.
+            do { _ = try await execute(script: "ROLLBACK", deadline: deadline) } catch { await close() }
+            throw error
+        }
+    }
+}
