@@ -17,7 +17,9 @@ extension ModbusServer {
         public var maximumConnections: Int = 64
         /// What happens at that limit. Defaults to refusing the newest.
         public var limitPolicy: LimitPolicy = .refuseNewest
-        /// A connection without a request for this long is closed; nil keeps it for ever. Defaults to nil.
+        /// A connection that sends not a single byte for this long is closed. With nil a silent connection is kept as
+        /// long as the peer's operating system answers keep-alive probes, sent after 10 s of silence; one whose peer
+        /// vanished is closed some 25 s after its last sign of life. Defaults to nil.
         public var idleTimeout: Duration? = nil
 
         public init(host: String = "127.0.0.1", port: Int = 0) {

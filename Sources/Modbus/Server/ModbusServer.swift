@@ -14,18 +14,7 @@ public final class ModbusServer: Sendable {
     private let device: any ModbusDevice
     private let group: any EventLoopGroup
     private let registry: ServerRegistry
-    private let listener = Mutex(Listener.stopped)
-
-    private enum Listener {
-        /// Nothing is bound. Can transition to: `starting`.
-        case stopped
-        /// The port is being bound. Can transition to: `running`, `stopped`.
-        case starting
-        /// Connections are accepted. Can transition to: `stopping`.
-        case running(any Channel)
-        /// Connections are being closed. Can transition to: `stopped`.
-        case stopping
-    }
+    private let lifecycle = Mutex(ServerLifecycle<any Channel, CheckedContinuation<Void, Never>>())
 
     /// Makes a server. Nothing is bound yet.
     ///
@@ -50,71 +39,64 @@ public final class ModbusServer: Sendable {
 
     /// The port the server listens on; nil while it is stopped.
     public var port: Int? {
-        listener.withLock { if case .running(let channel) = $0 { channel.localAddress?.port } else { nil } }
+        lifecycle.withLock { $0.listener }?.localAddress?.port
     }
 
     /// Binds the port and begins to accept connections. A stopped server may be started again.
     ///
     /// - Returns: the port, chosen by the system when the configuration says 0.
-    /// - Throws: ``ModbusServerError``, naming host and port.
+    /// - Throws: ``ModbusServerError``, naming host and port; ``ModbusServerError/Code/stopped`` when ``stop()`` was
+    ///   called before the port was bound.
     @discardableResult
     public func start() async throws(ModbusServerError) -> Int {
         let problems = configuration.validate()
         guard problems.isEmpty else { throw failure(.invalidConfiguration(problems)) }
-        try claim()
+        guard lifecycle.withLock({ $0.start() }) else { throw failure(.alreadyRunning) }
+        registry.begin()
+        let channel: any Channel
         do {
-            registry.begin()
-            let channel = try await bootstrap().bind(host: configuration.host, port: configuration.port).get()
-            listener.withLock { $0 = .running(channel) }
-            return channel.localAddress?.port ?? configuration.port
+            channel = try await ServerChannel.bootstrap(configuration, group: group, device: device, registry: registry)
+                .bind(host: configuration.host, port: configuration.port).get()
         } catch {
-            listener.withLock { $0 = .stopped }
+            _ = registry.end()
+            for waiter in lifecycle.withLock({ $0.bindFailed() }) { waiter.resume() }
             throw failure(ServerChannel.bindFailure(error))
         }
+        switch lifecycle.withLock({ $0.bound(channel) }) {
+        case .serve:
+            return channel.localAddress?.port ?? configuration.port
+        case .close:
+            await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
+                _ = lifecycle.withLock { $0.stop(waiter) }
+                close(channel)
+            }
+            throw failure(.stopped)
+        }
     }
 
-    /// Closes the listener and all connections, and returns when they are closed. Does nothing when stopped.
+    /// Closes the listener and all connections, and returns when they are closed. Does nothing when stopped. A start
+    /// that is under way fails, and a stop that is under way is waited for.
     public func stop() async {
-        let channel: (any Channel)? = listener.withLock { state in
-            guard case .running(let channel) = state else { return nil }
-            state = .stopping
-            return channel
+        await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
+            switch lifecycle.withLock({ $0.stop(waiter) }) {
+            case .resume: waiter.resume()
+            case .wait: break
+            case .close(let channel): close(channel)
+            }
         }
-        guard let channel else { return }
-        await ServerChannel.close(channel)
-        for connection in registry.end() {
-            await ServerChannel.close(connection)
-        }
-        listener.withLock { $0 = .stopped }
     }
 
-    private func claim() throws(ModbusServerError) {
-        let claimed = listener.withLock { state in
-            guard case .stopped = state else { return false }
-            state = .starting
-            return true
+    /// Closes the listener, then the connections, then lets those go on who wait for it.
+    private func close(_ listener: any Channel) {
+        let eventLoop = listener.eventLoop
+        ServerChannel.close([listener], on: eventLoop) {
+            ServerChannel.close(self.registry.end(), on: eventLoop) {
+                for waiter in self.lifecycle.withLock({ $0.closed() }) { waiter.resume() }
+            }
         }
-        guard claimed else { throw failure(.alreadyRunning) }
     }
 
     private func failure(_ code: ModbusServerError.Code) -> ModbusServerError {
         ModbusServerError(code, host: configuration.host, port: configuration.port)
-    }
-
-    private func bootstrap() -> ServerBootstrap {
-        let device = self.device
-        let registry = self.registry
-        let idleTimeout = configuration.idleTimeout
-        return ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try ServerChannel.configure(
-                        channel, device: device, registry: registry, idleTimeout: idleTimeout)
-                }
-            }
     }
 }

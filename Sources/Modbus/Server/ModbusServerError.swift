@@ -10,6 +10,8 @@ public struct ModbusServerError: Error, Hashable, Sendable {
         case bindFailed(reason: String)
         /// ``ModbusServer/start()`` was called on a server that runs or is being stopped.
         case alreadyRunning
+        /// ``ModbusServer/stop()`` was called before the server was ready.
+        case stopped
         /// The configuration has these problems.
         case invalidConfiguration([String])
     }
@@ -42,6 +44,8 @@ extension ModbusServerError: CustomStringConvertible {
             "cannot listen on \(place): \(reason). Check that the address belongs to this machine."
         case .alreadyRunning:
             "the server for \(place) is already running. Stop it before it is started again."
+        case .stopped:
+            "the server for \(place) was stopped while it was being started. Start it again when it is needed."
         case .invalidConfiguration(let problems):
             "the server cannot be configured like this: " + problems.joined(separator: "; ") + "."
         }

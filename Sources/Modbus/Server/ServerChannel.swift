@@ -1,4 +1,5 @@
 import NIOCore
+import NIOPosix
 
 #if canImport(Glibc)
     import Glibc
@@ -10,6 +11,27 @@ import NIOCore
 
 /// How a server's connections are set up and taken down.
 enum ServerChannel {
+    /// A bootstrap with every socket option of the listener and its connections.
+    static func bootstrap(
+        _ configuration: ModbusServer.Configuration, group: any EventLoopGroup, device: any ModbusDevice,
+        registry: ServerRegistry
+    ) -> ServerBootstrap {
+        let idleTimeout = configuration.idleTimeout
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try configure(channel, device: device, registry: registry, idleTimeout: idleTimeout)
+                }
+            }
+        return VanishedPeer.options().reduce(bootstrap) { bootstrap, option in
+            bootstrap.childChannelOption(option.0, value: option.1)
+        }
+    }
+
     /// Puts the handlers into a connection that was just accepted. Runs on the connection's event loop.
     static func configure(
         _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?
@@ -18,6 +40,8 @@ enum ServerChannel {
             channel.close(promise: nil)
             return
         }
+        // Not when it becomes inactive: a connection may end before it ever was active.
+        channel.closeFuture.whenComplete { _ in registry.remove(channel) }
         let pipeline = channel.pipeline.syncOperations
         if let idleTimeout {
             try pipeline.addHandler(IdleStateHandler(readTimeout: TimeAmount(idleTimeout)))
@@ -25,12 +49,10 @@ enum ServerChannel {
         try pipeline.addHandler(ServerChannelHandler(device: device, registry: registry))
     }
 
-    /// Closes a channel and waits until it is closed.
-    static func close(_ channel: any Channel) async {
-        channel.close(promise: nil)
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            channel.closeFuture.whenComplete { _ in continuation.resume() }
-        }
+    /// Closes channels and reports when they all are closed.
+    static func close(_ channels: [any Channel], on eventLoop: any EventLoop, _ done: @escaping @Sendable () -> Void) {
+        for channel in channels { channel.close(promise: nil) }
+        EventLoopFuture.andAllComplete(channels.map(\.closeFuture), on: eventLoop).whenComplete { _ in done() }
     }
 
     /// What the operating system's refusal to bind means.

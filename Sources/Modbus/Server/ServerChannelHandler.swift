@@ -9,11 +9,19 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// What a connection keeps for its next answers, in bytes. A larger buffer, left over from a burst, is given back.
+    static let keptCapacity = 4096
+
     private let device: any ModbusDevice
     private let registry: ServerRegistry
     private var session = ServerSession()
     private var out = ByteBuffer()
     private var isReadPending = false
+
+    /// The room held for answers, in bytes.
+    var capacity: Int {
+        out.capacity
+    }
 
     init(device: any ModbusDevice, registry: ServerRegistry) {
         self.device = device
@@ -65,11 +73,6 @@ final class ServerChannelHandler: ChannelDuplexHandler {
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        registry.remove(context.channel)
-        context.fireChannelInactive()
-    }
-
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }
@@ -77,6 +80,6 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     private func writeAnswers(_ context: ChannelHandlerContext) {
         guard out.readableBytes > 0 else { return }
         context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-        out.clear()
+        if out.capacity > Self.keptCapacity { out = ByteBuffer() } else { out.clear() }
     }
 }

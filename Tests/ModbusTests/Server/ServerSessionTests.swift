@@ -5,6 +5,18 @@ import Testing
 
 @testable import Modbus
 
+/// Counts what is read from the peer.
+private final class ReadCounter: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private(set) var count = 0
+
+    func read(context: ChannelHandlerContext) {
+        count += 1
+        context.read()
+    }
+}
+
 @Suite("What a server answers")
 struct ServerSessionTests {
     private func answers(_ requests: [String], _ device: any ModbusDevice = MemoryDevice()) -> [String] {
@@ -66,6 +78,44 @@ struct ServerSessionTests {
         #expect(try channel.readOutbound(as: ByteBuffer.self) == nil)
         #expect(hex(out) == burst.map { hex(ClientStory.reply(to: $0)) }.joined(separator: " "))
         #expect(registry.statistics.requests == 20)
+        _ = try channel.finish()
+    }
+
+    @Test("the room of a large burst is given back")
+    func capacity() throws {
+        let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
+        let handler = ServerChannelHandler(device: MemoryDevice(), registry: registry)
+        let channel = EmbeddedChannel(handler: handler)
+        var frame = ByteBuffer()
+        let range = try #require(AddressRange(start: 0, count: 125))
+        try frame.writeModbusRequest(.read(.inputRegisters, range), transaction: 1, unit: 1)
+        channel.pipeline.fireChannelRead(ByteBuffer.joined(Array(repeating: frame, count: 100)))
+        #expect(handler.capacity > 100 * 250)
+        channel.pipeline.fireChannelReadComplete()
+        #expect(handler.capacity <= ServerChannelHandler.keptCapacity)
+        let out = try #require(try channel.readOutbound(as: ByteBuffer.self))
+        #expect(out.readableBytes == 100 * 259, "what was written is whole")
+        _ = try channel.finish()
+    }
+
+    @Test("nothing more is read from a peer that does not take its answers")
+    func backPressure() throws {
+        let reads = ReadCounter()
+        let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
+        let channel = EmbeddedChannel(
+            handlers: [reads, ServerChannelHandler(device: MemoryDevice(), registry: registry)])
+        channel.pipeline.read()
+        #expect(reads.count == 1)
+        channel.isWritable = false
+        channel.pipeline.fireChannelWritabilityChanged()
+        channel.pipeline.read()
+        channel.pipeline.read()
+        #expect(reads.count == 1)
+        channel.isWritable = true
+        channel.pipeline.fireChannelWritabilityChanged()
+        #expect(reads.count == 2, "once, however often it was asked")
+        channel.pipeline.fireChannelWritabilityChanged()
+        #expect(reads.count == 2)
         _ = try channel.finish()
     }
 

@@ -1,0 +1,100 @@
+/// What a server's `start` and `stop` may do when they meet. Decides only; binds and closes nothing.
+///
+/// - `Listener`: what is bound.
+/// - `Waiter`: a caller of `stop`.
+struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
+    private enum State: Sendable {
+        /// Nothing is bound. Can transition to: `starting`.
+        case stopped
+        /// The port is being bound. Once somebody waits for the end of it, the listener is closed as soon as it is
+        /// there. Can transition to: `running`, `stopping`, `stopped`.
+        case starting(waiting: [Waiter])
+        /// Connections are accepted. Can transition to: `stopping`.
+        case running(Listener)
+        /// Listener and connections are being closed. Can transition to: `stopped`.
+        case stopping(waiting: [Waiter])
+    }
+
+    private var state = State.stopped
+
+    /// What is bound and accepts connections.
+    var listener: Listener? {
+        if case .running(let listener) = state { listener } else { nil }
+    }
+
+    /// Somebody wants the server to run.
+    ///
+    /// - Returns: whether to bind; if not, it runs or is being started or stopped.
+    mutating func start() -> Bool {
+        guard case .stopped = state else { return false }
+        state = .starting(waiting: [])
+        return true
+    }
+
+    enum BoundAction {
+        /// Accept connections.
+        case serve
+        /// Close everything, then report ``closed()``: it was stopped meanwhile.
+        case close
+    }
+
+    /// The bind asked for by ``start()`` succeeded.
+    mutating func bound(_ listener: Listener) -> BoundAction {
+        guard case .starting(let waiting) = state, !waiting.isEmpty else {
+            state = .running(listener)
+            return .serve
+        }
+        state = .stopping(waiting: waiting)
+        return .close
+    }
+
+    enum StopAction {
+        /// Nothing runs: the waiter may go on.
+        case resume
+        /// The waiter is kept until ``closed()`` or ``bindFailed()``.
+        case wait
+        /// Close everything, then report ``closed()``, which also returns this waiter.
+        case close(Listener)
+    }
+
+    /// Somebody wants the server to end.
+    mutating func stop(_ waiter: Waiter) -> StopAction {
+        switch state {
+        case .stopped:
+            return .resume
+        case .starting(let waiting):
+            state = .starting(waiting: waiting + [waiter])
+            return .wait
+        case .running(let listener):
+            state = .stopping(waiting: [waiter])
+            return .close(listener)
+        case .stopping(let waiting):
+            state = .stopping(waiting: waiting + [waiter])
+            return .wait
+        }
+    }
+
+    /// The bind asked for by ``start()`` failed.
+    ///
+    /// - Returns: those who waited for the end.
+    mutating func bindFailed() -> [Waiter] {
+        end()
+    }
+
+    /// Listener and connections are closed.
+    ///
+    /// - Returns: those who waited for it.
+    mutating func closed() -> [Waiter] {
+        end()
+    }
+
+    private mutating func end() -> [Waiter] {
+        switch state {
+        case .starting(let waiting), .stopping(let waiting):
+            state = .stopped
+            return waiting
+        case .stopped, .running:
+            return []
+        }
+    }
+}
