@@ -5,10 +5,49 @@ import NIOPosix
     import Glibc
 #elseif canImport(Musl)
     import Musl
+#elseif canImport(Darwin)
+    import Darwin
 #endif
 
-/// How a client's TCP connection is made.
+/// How a client's TCP connection is made and given up.
 enum ClientChannel {
+    /// Opens one connection for a driver, on the driver's event loop.
+    typealias Dial = @Sendable (ClientDriver) -> EventLoopFuture<any Channel>
+
+    /// Dials the configured host: an address at once, a name after it was looked up.
+    static func dial(
+        _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop,
+        resolve: @escaping HostLookup.Resolve = HostLookup.system
+    ) -> Dial {
+        if let address = try? SocketAddress(ipAddress: configuration.host, port: configuration.port) {
+            return { bootstrap(configuration, on: eventLoop, driver: $0).connect(to: address) }
+        }
+        // Not an address, so a name.
+        let lookup = HostLookup(eventLoop: eventLoop, resolve: resolve)
+        return { driver in
+            bootstrap(configuration, on: eventLoop, driver: driver).resolver(lookup)
+                .connect(host: configuration.host, port: configuration.port)
+        }
+    }
+
+    /// Closes a connection.
+    ///
+    /// An ordinary close leaves unacknowledged bytes to the operating system, which goes on sending them:
+    ///
+    /// 1. A write is sent, the network loses it, its outcome is reported as unknown.
+    /// 2. The connection is closed and the next write goes out on a new one and is executed.
+    /// 3. The network recovers, the first write is sent again, and executed after the second.
+    ///
+    /// A reset throws them away. What it cannot take back is what already lies in the device's own buffer: a device
+    /// that serves its connections side by side may still execute that after the next write.
+    static func close(_ channel: any Channel, reset: Bool) {
+        if reset, let socket = channel as? any SocketOptionProvider {
+            // It only fails on a socket that is closed already, and there is nothing left to throw away then.
+            _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        }
+        channel.close(promise: nil)
+    }
+
     /// A bootstrap with every socket option, so that each connection has them, the tenth as well as the first.
     static func bootstrap(
         _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop, driver: ClientDriver
@@ -17,37 +56,15 @@ enum ClientChannel {
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(ClientChannelHandler(driver: driver.value))
                 }
             }
-        return linuxOptions(configuration).reduce(bootstrap) { bootstrap, option in
-            bootstrap.channelOption(option.0, value: option.1)
+        return VanishedPeer.options(sendTimeout: TimeAmount(configuration.progressTimeout)).reduce(bootstrap) {
+            bootstrap, option in bootstrap.channelOption(option.0, value: option.1)
         }
-    }
-
-    /// Keep-alive probes after 10 s of silence, and no waiting for acknowledgements beyond the progress timeout: the
-    /// second line of defence against a peer that vanished without a word.
-    private static func linuxOptions(
-        _ configuration: ModbusClient.Configuration
-    ) -> [(ChannelOptions.Types.SocketOption, SocketOptionValue)] {
-        #if os(Linux)
-            let milliseconds = TimeAmount(configuration.progressTimeout).nanoseconds / 1_000_000
-            return [
-                (.tcpOption(NIOBSDSocket.Option(rawValue: TCP_KEEPIDLE)), 10),
-                (.tcpOption(NIOBSDSocket.Option(rawValue: TCP_KEEPINTVL)), 5),
-                (.tcpOption(NIOBSDSocket.Option(rawValue: TCP_KEEPCNT)), 3),
-                (
-                    .tcpOption(NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT)),
-                    SocketOptionValue(clamping: milliseconds)
-                ),
-            ]
-        #else
-            return []
-        #endif
     }
 }
 

@@ -10,18 +10,20 @@ extension ClientConnection {
     }
 
     /// Ends jobs whose caller does not wait any longer. Their answers, should they come, are recognised as late.
-    mutating func abandon(_ ids: Set<JobID>, because cause: Abandonment) {
-        let sent = session?.bury(ids.contains) ?? []
+    /// First those on the wire in the order they were sent, then the others in the order of their calls: the order
+    /// must follow from the events alone, or a schedule could not be replayed.
+    mutating func abandon(_ ids: Set<JobID>, because cause: Abandonment, now: NIODeadline) {
+        let sent = session?.bury(ids.contains, now: now) ?? []
         for exchange in sent {
             fail(exchange.attempt, sentCode(exchange.request, cause))
         }
-        for id in ids { finishAll(id, unsentCode(cause)) }
+        for id in ids.sorted() { finishAll(id, unsentCode(cause)) }
     }
 
-    /// Ends every request that is not on the wire.
+    /// Ends every request that is not on the wire, in the order of the calls.
     mutating func dropUnsent() {
         let sent = Set((session?.exchanges ?? []).map(\.attempt.job))
-        for (id, job) in jobs {
+        for (id, job) in jobs.sorted(by: { $0.key < $1.key }) {
             let inFlight = sent.contains(id) ? session?.exchanges.filter { $0.attempt.job == id } ?? [] : []
             for index in 0..<job.work.count where !inFlight.contains(where: { $0.attempt.index == index }) {
                 fail(Attempt(job: id, index: index), .shuttingDown)

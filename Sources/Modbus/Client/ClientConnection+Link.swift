@@ -4,8 +4,8 @@ import NIOCore
 extension ClientConnection {
     /// The machine itself ends the connection.
     mutating func giveUp(_ reason: String, now: NIODeadline) {
-        guard session != nil else { return }
-        actions.append(.disconnect)
+        guard let session else { return }
+        actions.append(.disconnect(reset: session.isOwed))
         lose(reason, now: now)
     }
 

@@ -31,7 +31,7 @@ extension ClientConnection {
     private mutating func send(_ attempt: Attempt, now: NIODeadline) {
         guard let job = jobs[attempt.job] else { return }
         let request = job.work.request(at: attempt.index)
-        guard let exchange = session?.open(request, unit: job.unit, attempt: attempt, now: now) else { return }
+        guard let exchange = session?.open(request, of: job, attempt: attempt, now: now) else { return }
         var frame = ByteBuffer()
         frame.reserveCapacity(ModbusLimits.headerSize + 5)
         do throws(ModbusError) {
@@ -88,7 +88,7 @@ extension ClientConnection {
 
     private mutating func closeIfDrained() {
         guard link != .closed, session?.exchanges.isEmpty ?? true else { return }
-        if session != nil { actions.append(.disconnect) }
+        if let session { actions.append(.disconnect(reset: session.isOwed)) }
         session = nil
         link = .closed
         actions.append(.stateChanged(.down(reason: ModbusError(.shuttingDown, peer: peer))))

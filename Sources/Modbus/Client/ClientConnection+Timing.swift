@@ -10,14 +10,14 @@ extension ClientConnection {
     /// Ends whatever has had its time.
     mutating func expire(_ now: NIODeadline) {
         if let drainDeadline, drainDeadline <= now {
-            abandon(Set(jobs.keys), because: .shuttingDown)
+            abandon(Set(jobs.keys), because: .shuttingDown, now: now)
             return
         }
         let expired = Set(jobs.values.lazy.filter { $0.deadline <= now }.map(\.id))
         if !expired.isEmpty {
             let wasInFlight = session?.exchanges.contains { expired.contains($0.attempt.job) } ?? false
             statistics.timeouts += expired.reduce(0) { $0 + (jobs[$1]?.unfinished ?? 0) }
-            abandon(expired, because: .deadline)
+            abandon(expired, because: .deadline, now: now)
             if wasInFlight, session?.decoder.hasPartialFrame == true {
                 // Whatever comes next could be the rest of that frame or anything else.
                 statistics.poisonedStreams += 1
@@ -31,8 +31,10 @@ extension ClientConnection {
         limitLateReplies(now)
     }
 
-    /// A device that falls behind further and further only recovers on a fresh connection.
+    /// A device that falls behind further and further only recovers on a fresh connection. Answers that have been
+    /// owed for long are lost and not late; they do not count.
     mutating func limitLateReplies(_ now: NIODeadline) {
+        session?.forgetLost(now)
         guard let owed = session?.tombstones.count, owed > limits.lateReplyLimit else { return }
         statistics.progressTimeouts += 1
         giveUp("the peer owes \(owed) late answers", now: now)

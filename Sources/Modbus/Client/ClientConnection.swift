@@ -14,8 +14,9 @@ struct ClientConnection: Sendable {
         case send(ByteBuffer)
         /// Hand the outcome to the caller of this job. Comes exactly once for each job.
         case complete(JobID, ClientOutcome)
-        /// Close the connection. Nothing it reports afterwards matters.
-        case disconnect
+        /// Close the connection. Nothing it reports afterwards matters. With `reset`, something sent has no answer:
+        /// what the peer has not acknowledged must be thrown away and not sent any more.
+        case disconnect(reset: Bool)
         /// Tell whoever watches.
         case stateChanged(ConnectionState)
         /// Everything is over; the answer to ``shutDown(now:)``.
@@ -106,7 +107,7 @@ struct ClientConnection: Sendable {
     mutating func cancel(_ id: JobID, now: NIODeadline) -> [Action] {
         if let job = jobs[id] {
             statistics.cancellations += job.unfinished
-            abandon([id], because: .cancelled)
+            abandon([id], because: .cancelled, now: now)
             limitLateReplies(now)
             pump(now)
         }
@@ -125,7 +126,7 @@ struct ClientConnection: Sendable {
             pump(now)
         case .down, .up, .closed:
             // Only a connection that came too late to be wanted.
-            actions.append(.disconnect)
+            actions.append(.disconnect(reset: false))
         }
         return takeActions()
     }

@@ -5,7 +5,7 @@ import NIOPosix
 
 /// Performs what ``ClientConnection`` decides. Lives on one event loop and is only touched there.
 final class ClientDriver {
-    private let configuration: ModbusClient.Configuration
+    private let openChannel: ClientChannel.Dial
     private let eventLoop: any EventLoop
     private let logger: Logger
     private let status: ClientStatus
@@ -20,8 +20,12 @@ final class ClientDriver {
     private var sweep: Scheduled<Void>?
     private var sweepAt = NIODeadline.distantFuture
 
-    init(configuration: ModbusClient.Configuration, eventLoop: any EventLoop, logger: Logger, status: ClientStatus) {
-        self.configuration = configuration
+    /// - Parameter dial: how a connection is opened. Defaults to what the configuration says.
+    init(
+        configuration: ModbusClient.Configuration, eventLoop: any EventLoop, logger: Logger, status: ClientStatus,
+        dial: ClientChannel.Dial? = nil
+    ) {
+        self.openChannel = dial ?? ClientChannel.dial(configuration, on: eventLoop)
         self.eventLoop = eventLoop
         self.logger = logger
         self.status = status
@@ -85,10 +89,10 @@ final class ClientDriver {
             // First the numbers, so that a caller who has its result also finds it counted.
             status.publish(machine.statistics)
             callers.removeValue(forKey: id)?.resume(returning: outcome)
-        case .disconnect:
+        case .disconnect(let reset):
             let channel = self.channel
             self.channel = nil
-            channel?.close(promise: nil)
+            if let channel { ClientChannel.close(channel, reset: reset) }
         case .stateChanged(let state):
             log(state)
             status.publish(machine.statistics)
@@ -102,8 +106,7 @@ final class ClientDriver {
     }
 
     private func dial() {
-        ClientChannel.bootstrap(configuration, on: eventLoop, driver: self)
-            .connect(host: configuration.host, port: configuration.port)
+        openChannel(self)
             .assumeIsolated()
             .whenComplete { result in
                 switch result {

@@ -1,8 +1,14 @@
 import NIOCore
 
 /// Names one call for as long as it is pending.
-struct JobID: Hashable, Sendable {
+///
+/// Ordered by when the calls were made.
+struct JobID: Hashable, Comparable, Sendable {
     let rawValue: UInt64
+
+    static func < (one: JobID, other: JobID) -> Bool {
+        one.rawValue < other.rawValue
+    }
 }
 
 /// One call from its submission to its end.
@@ -79,4 +85,6 @@ struct Exchange: Sendable {
     let unit: UnitID
     let request: ModbusRequest
     let attempt: Attempt
+    /// How long the caller was ready to wait when it was sent.
+    let patience: TimeAmount
 }

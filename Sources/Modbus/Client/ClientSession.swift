@@ -3,15 +3,29 @@ import NIOCore
 /// What belongs to one TCP connection and ends with it.
 struct ClientSession: Sendable {
     var decoder = FrameDecoder()
+    /// A request that ended before its answer came.
+    struct Tombstone: Sendable {
+        let transaction: UInt16
+        /// An answer that has not come by then is lost.
+        let expires: NIODeadline
+    }
+
+    /// The shortest time for which an answer counts as late and not as lost.
+    static let shortestMemory = TimeAmount.seconds(10)
+    /// The longest, for a caller that would have waited for ever.
+    static let longestMemory = TimeAmount.hours(1)
+
     /// Requests whose answers are waited for, oldest first; never more than the window.
     private(set) var exchanges: [Exchange] = []
-    /// Transactions of requests that ended before their answer came. Such an answer is recognised and dropped, and
-    /// its transaction is not used again while it may still come.
-    private(set) var tombstones: [UInt16] = []
+    /// Requests that ended before their answer came. Such an answer is recognised and dropped, and its transaction
+    /// is not used again while it may still come.
+    private(set) var tombstones: [Tombstone] = []
     /// Since when the peer owes an answer without having sent a complete frame; nil while it owes none.
     private(set) var silentSince: NIODeadline?
     /// Whether a valid reply has come.
     var isProductive = false
+    /// Whether an answer was given up by ``forgetLost(_:)``.
+    private var hasLost = false
     private var nextTransaction: UInt16
 
     init(firstTransaction: UInt16) {
@@ -21,7 +35,7 @@ struct ClientSession: Sendable {
     /// A transaction that is neither in flight nor still owed. There are 65536 and at most 1040 are taken.
     private mutating func freshTransaction() -> UInt16 {
         while exchanges.contains(where: { $0.transaction == nextTransaction })
-            || tombstones.contains(nextTransaction)
+            || tombstones.contains(where: { $0.transaction == nextTransaction })
         {
             nextTransaction &+= 1
         }
@@ -29,8 +43,15 @@ struct ClientSession: Sendable {
         return nextTransaction
     }
 
-    mutating func open(_ request: ModbusRequest, unit: UnitID, attempt: Attempt, now: NIODeadline) -> Exchange {
-        let exchange = Exchange(transaction: freshTransaction(), unit: unit, request: request, attempt: attempt)
+    /// Whether something that was sent has no answer.
+    var isOwed: Bool {
+        !exchanges.isEmpty || !tombstones.isEmpty || hasLost
+    }
+
+    mutating func open(_ request: ModbusRequest, of job: ClientJob, attempt: Attempt, now: NIODeadline) -> Exchange {
+        let exchange = Exchange(
+            transaction: freshTransaction(), unit: job.unit, request: request, attempt: attempt,
+            patience: job.deadline - now)
         exchanges.append(exchange)
         if silentSince == nil { silentSince = now }
         return exchange
@@ -48,21 +69,33 @@ struct ClientSession: Sendable {
     ///
     /// - Returns: whether there was one.
     mutating func answeredLate(_ transaction: UInt16, now: NIODeadline) -> Bool {
-        guard let index = tombstones.firstIndex(of: transaction) else { return false }
+        guard let index = tombstones.firstIndex(where: { $0.transaction == transaction }) else { return false }
         tombstones.remove(at: index)
         progressed(now)
         return true
     }
 
-    /// Turns the exchanges of jobs that ended into tombstones.
+    /// Turns the exchanges of jobs that ended into tombstones. Their answers may be late by three times what the
+    /// caller was ready to wait, within ``shortestMemory`` and ``longestMemory``.
     ///
     /// - Returns: the exchanges.
-    mutating func bury(_ isEnded: (JobID) -> Bool) -> [Exchange] {
+    mutating func bury(_ isEnded: (JobID) -> Bool, now: NIODeadline) -> [Exchange] {
         let ended = exchanges.filter { isEnded($0.attempt.job) }
         guard !ended.isEmpty else { return [] }
         exchanges.removeAll { isEnded($0.attempt.job) }
-        tombstones += ended.map(\.transaction)
+        tombstones += ended.map { exchange in
+            let memory = min(exchange.patience, Self.longestMemory).nanoseconds * 3
+            let bounded = min(max(.nanoseconds(memory), Self.shortestMemory), Self.longestMemory)
+            return Tombstone(transaction: exchange.transaction, expires: now + bounded)
+        }
         return ended
+    }
+
+    /// Gives up answers that have been owed for so long that they must be lost.
+    mutating func forgetLost(_ now: NIODeadline) {
+        let owed = tombstones.count
+        tombstones.removeAll { $0.expires <= now }
+        if tombstones.count < owed { hasLost = true }
     }
 
     /// Requests that time out do not end the silence, or a dead peer would be asked for ever.

@@ -15,6 +15,8 @@ public struct ModbusError: Error, Hashable, Sendable {
         /// The connection ended before the answer came.
         case connectionClosed(mayHaveExecuted: Bool)
         /// A write was sent and its answer never came. It may have been executed, so it was not repeated: read back.
+        /// When its connection was given up with it, the system sends it no more; but a copy that already lies in the
+        /// device's own buffer may still be executed, even after a later write.
         case unknownOutcome(Doubt)
         /// An answer came and its shape is not the request's. Carries what was wrong.
         case malformedResponse(String)

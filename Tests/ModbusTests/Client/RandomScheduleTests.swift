@@ -159,7 +159,7 @@ private struct RandomSchedule {
         let exchanges = machine.session?.exchanges ?? []
         try #require(exchanges.count <= window, "more unanswered requests than the window")
         try #require(exchanges.count { $0.request.isWrite } <= 1, "two writes at a time")
-        let transactions = exchanges.map(\.transaction) + (machine.session?.tombstones ?? [])
+        let transactions = exchanges.map(\.transaction) + (machine.session?.tombstones.map(\.transaction) ?? [])
         try #require(Set(transactions).count == transactions.count, "a transaction is used twice")
         try #require((machine.session?.tombstones.count ?? 0) <= 6 + 4, "tombstones grow")
         try #require(machine.reads.count <= 4 && machine.writes.count <= 4, "the queue grows")

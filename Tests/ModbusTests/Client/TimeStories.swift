@@ -154,6 +154,110 @@ struct TimeStories {
         #expect(story.disconnects == 1)
     }
 
+    @Test("answers lost one by one over weeks are no reason to give a connection up")
+    func lostReplies() {
+        var story = ClientStory.connected { $0.lateReplyLimit = 4 }
+        for id in UInt64(1)...20 {
+            story.read(id, within: .milliseconds(100))
+            story.pass(.milliseconds(100))
+            #expect(story.error(id) == .timedOut(.reply))
+            story.sent = []
+            // The next one is answered, so that the peer is not silent.
+            story.read(100 + id)
+            story.answer()
+            story.pass(.seconds(10))
+        }
+        #expect(story.disconnects == 0)
+    }
+
+    @Test("an answer is awaited three times as long as its caller did, before it counts as lost")
+    func patientTombstones() {
+        for (wait, disconnects) in [(TimeAmount.seconds(59), 1), (.seconds(60), 0)] {
+            var story = ClientStory.connected {
+                $0.lateReplyLimit = 1
+                $0.progressTimeout = .seconds(3600)
+            }
+            story.read(1, within: .seconds(20))
+            story.pass(.seconds(20))
+            story.pass(wait)
+            story.read(2)
+            story.cancel(2)
+            #expect(story.disconnects == disconnects)
+        }
+    }
+
+    @Test("a caller who would wait for ever leaves a tombstone too")
+    func endlessPatience() {
+        var story = ClientStory.connected()
+        story.read(1, within: .nanoseconds(.max / 2))
+        story.cancel(1)
+        #expect(story.machine.session?.tombstones.count == 1)
+    }
+
+    @Test("jobs that end together end in the order of their calls")
+    func orderOfEnds() {
+        var expired = ClientStory.connected()
+        for id in UInt64(1)...50 { expired.read(id) }
+        expired.pass(.seconds(1))
+        #expect(expired.order == Array(0...50))
+        var closed = ClientStory.connected()
+        for id in UInt64(1)...50 { closed.read(id) }
+        closed.shutDown()
+        #expect(closed.order == [0] + Array(2...50))
+    }
+
+    @Test("a connection given up with something unanswered is reset, one that owes nothing is closed")
+    func resets() {
+        var silent = ClientStory.connected()
+        silent.write(1, within: .seconds(60))
+        silent.pass(.seconds(5))
+        #expect(silent.disconnects == 1 && silent.resets == 1)
+        var drained = ClientStory.connected()
+        drained.write(1)
+        drained.cancel(1)
+        drained.shutDown()
+        #expect(drained.error(1) == .unknownOutcome(.cancelled))
+        #expect(drained.disconnects == 1 && drained.resets == 1)
+        var clean = ClientStory.connected()
+        clean.write(1)
+        clean.answer()
+        clean.shutDown()
+        #expect(clean.disconnects == 1 && clean.resets == 0)
+    }
+
+    @Test("an answer that was given up as lost still makes the end a reset")
+    func resetAfterLoss() {
+        var story = ClientStory.connected { $0.progressTimeout = .seconds(3600) }
+        story.write(1)
+        story.cancel(1)
+        story.pass(.seconds(10))
+        story.read(2)
+        story.cancel(2)
+        story.receive(ClientStory.reply(to: story.sent[1]))
+        #expect(story.machine.session?.tombstones.isEmpty == true)
+        story.shutDown()
+        #expect(story.resets == 1)
+    }
+
+    @Test("a transaction that is still owed an answer is not used again")
+    func transactionsOwed() {
+        var session = ClientSession(firstTransaction: 5)
+        let now = NIODeadline.uptimeNanoseconds(1)
+        let request = ModbusRequest.read(.coils, AddressRange(0))
+        func job(_ id: UInt64) -> ClientJob {
+            ClientJob(id: JobID(rawValue: id), work: .single(request), unit: 1, deadline: now + .seconds(1))
+        }
+        func open(_ id: UInt64) -> UInt16 {
+            session.open(request, of: job(id), attempt: Attempt(job: JobID(rawValue: id), index: 0), now: now)
+                .transaction
+        }
+        #expect(open(1) == 5)
+        _ = session.bury({ $0.rawValue == 1 }, now: now)
+        #expect(open(2) == 6, "stays in flight")
+        for _ in 0..<65_534 { _ = session.answered(open(3), now: now) }
+        #expect(open(4) == 7, "neither 5, which is owed, nor 6, which is in flight")
+    }
+
     @Test("closing lets what was sent finish, refuses the rest, and ends")
     func shutDown() {
         var story = ClientStory.connected()

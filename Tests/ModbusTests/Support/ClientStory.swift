@@ -13,6 +13,10 @@ struct ClientStory {
     private(set) var states: [ConnectionState] = []
     private(set) var dials = 0
     private(set) var disconnects = 0
+    /// Those of the disconnects that throw away what was not acknowledged.
+    private(set) var resets = 0
+    /// The jobs that ended, in this order.
+    private(set) var order: [UInt64] = []
     private(set) var isFinished = false
 
     init(seed: UInt64 = 1, _ change: (inout ModbusClient.Configuration) -> Void = { _ in }) {
@@ -149,10 +153,13 @@ struct ClientStory {
             switch action {
             case .dial: dials += 1
             case .send(let frame): sent.append(frame)
-            case .disconnect: disconnects += 1
+            case .disconnect(let reset):
+                disconnects += 1
+                if reset { resets += 1 }
             case .stateChanged(let state): states.append(state)
             case .finished: isFinished = true
             case .complete(let id, let outcome):
+                order.append(id.rawValue)
                 if outcomes.updateValue(outcome, forKey: id.rawValue) != nil {
                     Issue.record("job \(id.rawValue) ended twice")
                 }

@@ -1,0 +1,220 @@
+import Dispatch
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+@testable import Modbus
+
+/// A driver on a loop of the process-wide group, with real sockets.
+private struct DriverRig {
+    let loop = MultiThreadedEventLoopGroup.singleton.next()
+    let status = ClientStatus(observer: nil)
+    private let driver: NIOLoopBoundBox<ClientDriver>
+
+    init(port: Int, dial: (ModbusClient.Configuration, any EventLoop) -> ClientChannel.Dial) {
+        var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+        configuration.progressTimeout = .seconds(3600)
+        let dial = dial(configuration, loop)
+        driver = NIOLoopBoundBox.makeBoxSendingValue(
+            ClientDriver(
+                configuration: configuration, eventLoop: loop, logger: Logger(label: "test"), status: status, dial: dial
+            ), eventLoop: loop)
+    }
+
+    func read() async -> ClientOutcome {
+        await withCheckedContinuation { continuation in
+            onLoop {
+                $0.submit(
+                    .single(.read(.coils, AddressRange(0))), unit: 1, deadline: .now() + .seconds(30),
+                    call: status.makeCall(), continuation: continuation)
+            }
+        }
+    }
+
+    func onLoop(_ body: @escaping @Sendable (ClientDriver) -> Void) {
+        loop.execute { body(driver.value) }
+    }
+
+    func close() async {
+        await withCheckedContinuation { continuation in
+            onLoop { $0.close { continuation.resume() } }
+        }
+    }
+}
+
+/// Reports what happens to an accepted connection: that it was asked something, and how it ended.
+private final class Witness: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let asked: EventLoopPromise<Void>
+    private let wasReset: EventLoopPromise<Bool>
+
+    init(asked: EventLoopPromise<Void>, wasReset: EventLoopPromise<Bool>) {
+        self.asked = asked
+        self.wasReset = wasReset
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        asked.succeed()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        wasReset.succeed((error as? IOError)?.errnoCode == ECONNRESET)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        wasReset.succeed(false)
+    }
+}
+
+@Suite("How a client's driver treats connections", .timeLimit(.minutes(1)))
+struct DriverTests {
+    private func isAnswered(_ outcome: ClientOutcome) -> Bool {
+        if case .single(.success) = outcome { true } else { false }
+    }
+
+    @Test("an address is not looked up, so no name server can delay it")
+    func address() async throws {
+        let server = ModbusServer(device: MemoryDevice())
+        let rig = DriverRig(port: try await server.start()) { configuration, loop in
+            ClientChannel.dial(configuration, on: loop) { host, _ in
+                Issue.record("\(host) was looked up")
+                return []
+            }
+        }
+        #expect(isAnswered(await rig.read()))
+        await rig.close()
+        await server.stop()
+    }
+
+    @Test("a name is looked up and connected to")
+    func name() async throws {
+        let server = ModbusServer(device: MemoryDevice())
+        let client = try ModbusClient(configuration: .init(host: "localhost", port: try await server.start()))
+        _ = try await client.read(.coils, AddressRange(0), deadline: .now() + .seconds(30))
+        await client.close()
+        await server.stop()
+    }
+
+    @Test("while a name is being looked up, nobody starts to look it up again")
+    func oneLookupAtATime() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let gate = DispatchSemaphore(value: 0)
+        let asked = Mutex(0)
+        let addresses = [
+            try SocketAddress(ipAddress: "127.0.0.1", port: 1), try SocketAddress(ipAddress: "::1", port: 1),
+        ]
+        let lookup = HostLookup(eventLoop: loop) { _, _ in
+            asked.withLock { $0 += 1 }
+            gate.wait()
+            return addresses
+        }
+        // An attempt asks for both kinds; the second attempt comes while the first still waits.
+        let all = try await loop.submit {
+            let futures = (0..<2).flatMap { _ in
+                [lookup.initiateAAAAQuery(host: "plc", port: 1), lookup.initiateAQuery(host: "plc", port: 1)]
+            }
+            gate.signal()
+            return EventLoopFuture.whenAllSucceed(futures, on: loop)
+        }.flatMap { $0 }.get()
+        #expect(all == [[addresses[1]], [addresses[0]], [addresses[1]], [addresses[0]]])
+        #expect(asked.withLock { $0 } == 1)
+        gate.signal()
+        _ = try await loop.submit { lookup.initiateAQuery(host: "plc", port: 1) }.flatMap { $0 }.get()
+        #expect(asked.withLock { $0 } == 2, "what was found is not kept: a device may move")
+    }
+
+    @Test("a connection given up with a write unanswered is reset, so that the write cannot be sent again")
+    func reset() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let (asked, wasReset) = (loop.makePromise(of: Void.self), loop.makePromise(of: Bool.self))
+        let silent = try await ServerBootstrap(group: loop)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Witness(asked: asked, wasReset: wasReset))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let client = try ModbusClient(
+            configuration: .init(host: "127.0.0.1", port: try #require(silent.localAddress?.port)))
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                let error = await #expect(throws: ModbusError.self) {
+                    try await client.write(coil: 0, true, deadline: .now() + .seconds(30))
+                }
+                #expect(error?.code == .unknownOutcome(.cancelled))
+            }
+            try? await asked.futureResult.get()
+            group.cancelAll()
+        }
+        await client.close()
+        #expect(try await wasReset.futureResult.get())
+        try await silent.close()
+    }
+
+    @Test("what an older connection still delivers is not taken for the present one's")
+    func staleBytes() async throws {
+        let server = ModbusServer(device: MemoryDevice())
+        let port = try await server.start()
+        let rig = DriverRig(port: port) { ClientChannel.dial($0, on: $1) }
+        #expect(isAnswered(await rig.read()))
+        let older = try await ClientBootstrap(group: rig.loop).connect(host: "127.0.0.1", port: port).get()
+        rig.onLoop {
+            $0.received(bytes("00 00 |ff ff |ff ff |ff ff"), on: older)
+            $0.ended(older, reason: "old")
+        }
+        #expect(isAnswered(await rig.read()))
+        #expect(rig.status.statistics.poisonedStreams == 0 && rig.status.statistics.connects == 1)
+        try await older.close()
+        await rig.close()
+        await server.stop()
+    }
+
+    @Test("a connection that ended before anybody looked is noticed at once")
+    func closedAtOnce() async throws {
+        let server = ModbusServer(device: MemoryDevice())
+        let dials = Atomic(0)
+        let count: @Sendable () -> Int = { dials.wrappingAdd(1, ordering: .relaxed).newValue }
+        let rig = DriverRig(port: try await server.start()) { configuration, loop in
+            let dial = ClientChannel.dial(configuration, on: loop)
+            return { driver in
+                let isFirst = count() == 1
+                return dial(driver).flatMap { channel in
+                    isFirst ? channel.close().map { channel } : channel.eventLoop.makeSucceededFuture(channel)
+                }
+            }
+        }
+        #expect(isAnswered(await rig.read()), "made again on the second connection")
+        #expect(rig.status.statistics.connects == 2 && rig.status.statistics.connectionLosses == 1)
+        await rig.close()
+        await server.stop()
+    }
+
+    @Test("a client that is dropped without being closed does not keep its connection")
+    func dropped() async throws {
+        let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
+        registry.begin()
+        let listener = try await ServerChannel.bootstrap(
+            .init(), group: MultiThreadedEventLoopGroup.singleton, device: MemoryDevice(), registry: registry
+        ).bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        do {
+            let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: port))
+            _ = try await client.read(.coils, AddressRange(0), deadline: .now() + .seconds(30))
+        }
+        for connection in registry.end() { try await connection.closeFuture.get() }
+        #expect(registry.statistics.accepted == 1 && registry.statistics.open == 0)
+        try await listener.close()
+    }
+}
