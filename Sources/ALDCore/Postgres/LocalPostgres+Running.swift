@@ -7,10 +7,16 @@ extension LocalPostgres {
         guard LocalPostgresProcess.recorded(in: data)?.state(of: data) == .runsHere,
             let contents = LocalPostgresFiles.contents(of: data + "/postmaster.pid")
         else { return nil }
-        // Process, data directory, start time, port, socket directory, one a line.
+        return connectionString(inProcessFile: contents)
+    }
+
+    /// The file's lines are process, data directory, start time, port, socket directory. The server's user may write
+    /// into it what he likes, so nothing reaches the string unquoted.
+    static func connectionString(inProcessFile contents: String) -> String? {
         let lines = contents.split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count > 4, !lines[4].isEmpty else { return nil }
-        return "host=\(ConnectionStringValue.quoted(String(lines[4]))) port=\(lines[3]) user=\(roleName)"
+        guard lines.count > 4, !lines[4].isEmpty, lines[3].allSatisfy({ "0"..."9" ~= $0 }), let port = UInt16(lines[3])
+        else { return nil }
+        return "host=\(ConnectionStringValue.quoted(String(lines[4]))) port=\(port) user=\(roleName)"
             + " dbname=\(databaseName)"
     }
 }

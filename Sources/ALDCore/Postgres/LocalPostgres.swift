@@ -37,6 +37,8 @@ public actor LocalPostgres {
     private struct Running {
         let cluster: LocalPostgresCluster
         let lock: LocalPostgresLock
+        /// False when a start failed and so did cleaning up after it: only ``LocalPostgres/stop()`` is of use then.
+        let isReady: Bool
     }
 
     /// - Parameters:
@@ -54,16 +56,22 @@ public actor LocalPostgres {
 
     /// How to reach the server with `psql`, or `nil` while it is not running. Contains no secret: the socket's
     /// directory is open to the server's user and root only.
-    public var connectionString: String? { running?.cluster.connectionString(database: Self.databaseName) }
+    public var connectionString: String? {
+        guard let running, running.isReady else { return nil }
+        return running.cluster.connectionString(database: Self.databaseName)
+    }
 
     /// Starts the server, after creating the cluster if there is none, and the database. Returns at once when running.
     ///
-    /// A server that a killed owner left behind is stopped and started anew.
+    /// A server that a killed owner left behind is stopped and started anew. When the task is cancelled, nothing that
+    /// was started keeps running; should even that fail, the directory stays locked and ``stop()`` can be called.
     ///
     /// - Returns: the configuration to connect with.
     /// - Throws: ``PostgresError/Code/localServerMissing``, `localServerDirectoryInUse`,
-    ///   `localServerDirectoryUnusable`, `localServerVersionMismatch` or `localServerFailed`.
+    ///   `localServerDirectoryUnusable`, `localServerVersionMismatch`, `localServerFailed` or
+    ///   `cancelled`.
     public func start() async throws(PostgresError) -> PostgresConfiguration {
+        if let running, !running.isReady { try await stop() }
         if let running {
             return try PostgresConfiguration(
                 connectionString: running.cluster.connectionString(database: Self.databaseName))
@@ -77,13 +85,13 @@ public actor LocalPostgres {
             try await cluster.createDatabase(Self.databaseName)
             let configuration = try PostgresConfiguration(
                 connectionString: cluster.connectionString(database: Self.databaseName))
-            running = Running(cluster: cluster, lock: lock)
+            running = Running(cluster: cluster, lock: lock, isReady: true)
             logger.info(
                 "the local PostgreSQL server is running",
                 metadata: ["directory": "\(home)", "psql": "psql '\(configuration)'"])
             return configuration
         } catch {
-            await abandonStart(cluster)
+            await abandonStart(cluster, lock)
             throw error
         }
     }
@@ -103,32 +111,25 @@ public actor LocalPostgres {
     }
 
     /// A start that failed half way leaves nothing running and nothing behind.
-    private func abandonStart(_ cluster: LocalPostgresCluster) async {
+    private func abandonStart(_ cluster: LocalPostgresCluster, _ lock: LocalPostgresLock) async {
         do throws(PostgresError) {
-            try await cluster.stop()
+            try await uncancellable { () async throws(PostgresError) in try await cluster.stop() }
         } catch {
+            running = Running(cluster: cluster, lock: lock, isReady: false)
             logger.warning("cannot clean up after a failed start", metadata: ["error": "\(error)"])
         }
     }
 
     /// Stops the server (open sessions are ended, transactions rolled back), removes its socket directory and gives
-    /// the directory free. Harmless when not running.
+    /// the directory free. A server that does not obey is killed and recovers at its next start. Heeds no
+    /// cancellation, and is harmless when not running.
     ///
-    /// - Throws: ``PostgresError/Code/localServerFailed`` when the server does not stop within a minute; the
-    ///   directory then stays locked and `stop` can be called again.
+    /// - Throws: ``PostgresError/Code/localServerFailed`` when not even killing the server ends it within seconds;
+    ///   the directory then stays locked and `stop` can be called again.
     public func stop() async throws(PostgresError) {
         guard let running else { return }
         let cluster = running.cluster
-        // In a task of its own, because whoever is cancelled has to stop its server all the same: programs started
-        // from a cancelled task are killed at once.
-        let outcome = await Task { () -> Result<Void, PostgresError> in
-            do throws(PostgresError) {
-                return .success(try await cluster.stop())
-            } catch {
-                return .failure(error)
-            }
-        }.value
-        try outcome.get()
+        try await uncancellable { () async throws(PostgresError) in try await cluster.stop() }
         self.running = nil
         running.lock.release()
     }

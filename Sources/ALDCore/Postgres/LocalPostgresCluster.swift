@@ -1,10 +1,20 @@
 import Logging
 
-/// The cluster in a directory and the server that runs on it. Everything inside the directory is done by programs
-/// that run as the server's user: root never follows a path which that user controls.
+/// The cluster in a directory and the server that runs on it.
+///
+/// Everything inside the directory is changed by programs that run as the server's user, who controls every path in
+/// it. Root itself only looks: at names, and at a few files as ``LocalPostgresFiles/contents(of:part:)`` reads them.
+///
+/// PostgreSQL's programs get relative paths and find the cluster by their working directory: `pg_ctl` hands its paths
+/// to a shell, which would execute what the name of the directory says.
 struct LocalPostgresCluster: Sendable {
-    /// How long the server may take to start (crash recovery included) or to stop, in seconds.
-    static let controlTimeout = 60
+    /// How long the server may take to start, crash recovery included, in seconds.
+    static let startTimeout = 60
+    /// How long one `pg_ctl start` waits for the server, in seconds. Below ``LocalPostgresAccount/usualLimit``.
+    static let controlTimeout = 5
+    /// The pause between two looks at a server that is starting.
+    static let startInterval: Duration = .milliseconds(250)
+    static let initdbLimit: Duration = .seconds(60)
     /// Lines of the server's log that an error quotes.
     static let quotedLines = 8
 
@@ -16,9 +26,12 @@ struct LocalPostgresCluster: Sendable {
     let socket: LocalPostgresSocket
 
     var data: String { Self.data(in: home) }
-    private var startLog: String { home + "/log/start.log" }
+    private var startLog: String { home + "/" + Self.startLogName }
 
-    static func data(in home: String) -> String { home + "/data" }
+    private static let dataName = "data"
+    private static let startLogName = "log/start.log"
+
+    static func data(in home: String) -> String { home + "/" + dataName }
 
     func connectionString(database: String) -> String {
         "host=\(ConnectionStringValue.quoted(socket.directory)) port=\(LocalPostgresSocket.port)"
@@ -34,15 +47,36 @@ struct LocalPostgresCluster: Sendable {
         try await configure()
         try await socket.create()
         try await shell(": > \"$0\"", startLog)
+        try await launch()
+    }
+
+    private func launch() async throws(PostgresError) {
         for attempt in 1... {
-            let outcome = try await control(["start", "-l", startLog])
+            // Killing `pg_ctl` would leave a server that nobody knows of: it ends by itself, then we heed the caller.
+            let outcome = try await uncancellable { () async throws(PostgresError) in
+                try await control(["start", "-l", Self.startLogName], seconds: Self.controlTimeout)
+            }
+            try checkCancellation()
             if outcome.isSuccess { return }
+            if isRunning() { return try await waitUntilReady(outcome) }
             // Processes of a server whose head was killed take a moment to notice; PostgreSQL refuses until then.
             guard attempt < 40, log(lines: Self.quotedLines).contains("shared memory block") else {
                 throw startError(outcome)
             }
-            try await pause(.milliseconds(250))
+            try await pause(Self.startInterval)
         }
+    }
+
+    /// A server that recovers from a crash takes longer than one `pg_ctl` waits. The eighth line of its file tells.
+    private func waitUntilReady(_ outcome: LocalPostgresAccount.Outcome) async throws(PostgresError) {
+        let deadline = time.now + .seconds(Self.startTimeout)
+        while time.now < deadline, isRunning() {
+            let lines = LocalPostgresFiles.contents(of: data + "/postmaster.pid")?
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            if let lines, lines.count > 7, lines[7].hasPrefix("ready") { return }
+            try await pause(Self.startInterval)
+        }
+        throw startError(outcome)
     }
 
     /// Creates the cluster next to its place and moves it there when it is complete, so that an interrupted
@@ -60,9 +94,10 @@ struct LocalPostgresCluster: Sendable {
         let outcome = try await account.run(
             binaries.path("initdb"),
             [
-                "--pgdata", unfinished, "--username", LocalPostgres.roleName, "--encoding", "UTF8", "--locale", "C",
+                "--pgdata", Self.dataName + ".new", "--username", LocalPostgres.roleName, "--encoding", "UTF8",
+                "--locale", "C",
                 "--data-checksums", "--auth-local", "trust", "--auth-host", "reject",
-            ])
+            ], in: home, limit: Self.initdbLimit)
         guard outcome.isSuccess else {
             throw PostgresError(.localServerFailed, "initdb failed: \(outcome.output)", place: home)
         }
@@ -80,7 +115,7 @@ struct LocalPostgresCluster: Sendable {
 
     /// Creates a database unless it exists.
     func createDatabase(_ name: String) async throws(PostgresError) {
-        let deadline = time.now + .seconds(Self.controlTimeout)
+        let deadline = time.now + .seconds(Self.startTimeout)
         let configuration = try PostgresConfiguration(connectionString: connectionString(database: "postgres"))
         let connection = try await PostgresConnection.connect(
             configuration, deadline: deadline, time: time, logger: logger)
@@ -97,63 +132,18 @@ struct LocalPostgresCluster: Sendable {
         await connection.close()
     }
 
-    // MARK: Ending
-
-    /// Stops the server, ending its sessions, and removes the socket directory.
-    func stop() async throws(PostgresError) {
-        if isRunning() {
-            let outcome = try await control(["stop", "-m", "fast"])
-            guard outcome.isSuccess || !isRunning() else {
-                throw PostgresError(
-                    .localServerFailed, "the local server does not stop: \(outcome.output)", place: home,
-                    remedy: "Look at \(home)/log, then stop it with pg_ctl stop -m immediate -D \(data).")
-            }
-        }
-        try await socket.remove()
-    }
-
-    /// A server may run although our lock was free: its owner was killed. It is stopped in order, and started again
-    /// with the settings of this version.
-    private func endLeftover() async throws(PostgresError) {
-        guard let process = LocalPostgresProcess.recorded(in: data) else { return }
-        switch process.state(of: data) {
-        case .runsHere:
-            logger.notice(
-                "a server left behind by a killed process is taken over",
-                metadata: ["directory": "\(home)", "pid": "\(process.id)"])
-            let outcome = try await control(["stop", "-m", "fast"])
-            if outcome.isSuccess || process.state(of: data) != .runsHere { return }
-            let forced = try await control(["stop", "-m", "immediate"])
-            if forced.isSuccess || process.state(of: data) != .runsHere { return }
-            throw PostgresError(
-                .localServerFailed, "a server left behind (process \(process.id)) does not stop: \(forced.output)",
-                place: home)
-        case .gone:
-            return
-        case .isSomethingElse:
-            // After a crash or a reboot the number may belong to anybody, and PostgreSQL would refuse to start. The
-            // rest of the file stays: PostgreSQL finds with it the shared memory that a dead server's children use.
-            logger.notice(
-                "postmaster.pid names an unrelated process", metadata: ["directory": "\(home)", "pid": "\(process.id)"])
-            try await shell(
-                "sed \"1s/.*/$1/\" \"$0\" > \"$0.new\" && mv \"$0.new\" \"$0\"", data + "/postmaster.pid",
-                String(LocalPostgresProcess.impossibleID))
-        }
-    }
-
-    private func isRunning() -> Bool {
-        LocalPostgresProcess.recorded(in: data)?.state(of: data) == .runsHere
-    }
-
     // MARK: Programs
 
-    private func control(_ arguments: [String]) async throws(PostgresError) -> LocalPostgresAccount.Outcome {
+    /// - Parameter seconds: how long `pg_ctl` waits for the server.
+    func control(
+        _ arguments: [String], seconds: Int
+    ) async throws(PostgresError) -> LocalPostgresAccount.Outcome {
         try await account.run(
-            binaries.path("pg_ctl"), arguments + ["-D", data, "-w", "-s", "-t", String(Self.controlTimeout)])
+            binaries.path("pg_ctl"), arguments + ["-D", Self.dataName, "-w", "-s", "-t", String(seconds)], in: home)
     }
 
     /// Runs a line of shell as the server's user; `$0` and `$1` are the arguments.
-    private func shell(_ line: String, _ arguments: String...) async throws(PostgresError) {
+    func shell(_ line: String, _ arguments: String...) async throws(PostgresError) {
         let outcome = try await account.run("/bin/sh", ["-c", line] + arguments)
         guard outcome.isSuccess else {
             throw PostgresError(
@@ -163,11 +153,16 @@ struct LocalPostgresCluster: Sendable {
     }
 
     private func pause(_ duration: Duration) async throws(PostgresError) {
-        do {
-            try await time.sleep(for: duration)
-        } catch {
-            throw PostgresError(.cancelled, "cancelled while the local server was starting", place: home)
-        }
+        // Only cancellation ends a sleep early.
+        do { try await time.sleep(for: duration) } catch { throw Self.startCancelled(home) }
+    }
+
+    private func checkCancellation() throws(PostgresError) {
+        if Task.isCancelled { throw Self.startCancelled(home) }
+    }
+
+    private static func startCancelled(_ home: String) -> PostgresError {
+        PostgresError(.cancelled, "cancelled while the local server was starting", place: home)
     }
 
     private func startError(_ outcome: LocalPostgresAccount.Outcome) -> PostgresError {
@@ -181,7 +176,7 @@ struct LocalPostgresCluster: Sendable {
     private func log(lines: Int) -> String {
         let newest = LocalPostgresFiles.newest(in: home + "/log", prefix: "postgresql-")
         return [startLog, newest].compactMap { $0 }.map { path in
-            let text = LocalPostgresFiles.contents(of: path) ?? ""
+            let text = LocalPostgresFiles.contents(of: path, part: .end) ?? ""
             return text.split(separator: "\n").suffix(lines).joined(separator: " | ")
         }.filter { !$0.isEmpty }.joined(separator: " || ")
     }

@@ -8,7 +8,10 @@
 
 /// Files and directories for ``LocalPostgres``, with errors that say what to do.
 enum LocalPostgresFiles {
+    /// The path from the root, without slashes at its end: `rmdir` and `symlink` understand those differently.
     static func absolute(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         if path.hasPrefix("/") { return path }
         guard let buffer = getcwd(nil, 0) else { return path }
         defer { free(buffer) }
@@ -29,19 +32,6 @@ enum LocalPostgresFiles {
         guard let buffer = realpath(path, nil) else { return path }
         defer { free(buffer) }
         return String(cString: buffer)
-    }
-
-    static func contents(of path: String) -> String? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16_384)
-        while true {
-            let count = fread(&chunk, 1, chunk.count, file)
-            if count == 0 { break }
-            bytes += chunk[..<count]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The names in a directory, sorted; empty if it cannot be read.

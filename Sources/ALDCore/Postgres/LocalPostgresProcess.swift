@@ -26,6 +26,26 @@ struct LocalPostgresProcess: Sendable {
         return line.flatMap { pid_t(String($0).trimmed) }.map { LocalPostgresProcess(id: $0) }
     }
 
+    /// The server's processes in this cluster, its children included, whether or not `postmaster.pid` knows them.
+    ///
+    /// A server works in its home until it has entered the data directory, and only then writes its file. Programs
+    /// of other users or of other names are never among them. Where there is no `/proc`: what the file says.
+    static func servers(of data: String, home: String, account: LocalPostgresAccount) -> [LocalPostgresProcess] {
+        #if os(Linux)
+            let places = [LocalPostgresFiles.resolved(data), LocalPostgresFiles.resolved(home)]
+            return LocalPostgresFiles.names(in: "/proc").compactMap { pid_t($0) }.filter { id in
+                var status = stat()
+                guard stat("/proc/\(id)", &status) == 0, status.st_uid == account.userID else { return false }
+                // Not the program's path: it is unknown once the package has been upgraded.
+                let name = LocalPostgresFiles.contents(of: "/proc/\(id)/comm") ?? ""
+                return name.contains("postgres") && places.contains(LocalPostgresFiles.resolved("/proc/\(id)/cwd"))
+            }.map { LocalPostgresProcess(id: $0) }
+        #else
+            let recorded = recorded(in: data).map { [$0] } ?? []
+            return account.isOther ? [] : recorded.filter { $0.state(of: data) == .runsHere }
+        #endif
+    }
+
     /// A server's working directory is its data directory, which tells it from a stranger with the same number.
     func state(of data: String) -> State {
         let mayBeSignalled = kill(id, 0) == 0

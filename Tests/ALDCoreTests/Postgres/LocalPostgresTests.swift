@@ -190,7 +190,7 @@ struct LocalPostgresTests {
         let lines = LogRecorder()
         let logger = Logger(label: "home") { _ in lines }
         for _ in 0..<2 {
-            let server = LocalPostgres(directory: directory, logger: logger)
+            let server = LocalPostgres(directory: directory + "/", logger: logger)
             _ = try await server.start()
             #expect(LocalPostgresFiles.resolved(directory) == standIn)
             try await server.stop()
