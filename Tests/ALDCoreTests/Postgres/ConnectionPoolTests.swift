@@ -1,3 +1,4 @@
+import ALDTestKit
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -167,6 +168,42 @@ struct ConnectionPoolTests {
                 try await group.waitForAll()
             }
         }
+    }
+
+    /// Every caller wants an earlier alarm than the one before him, and goes away again.
+    @Test func onlyOneAlarmSleepsHoweverManyWereOrdered() async throws {
+        let listener = try SilentListener()
+        defer { listener.close() }
+        let time = ManualTime()
+        var settings = PoolConfiguration()
+        settings.connectTimeout = .seconds(1000)
+        let pool = try ConnectionPool(
+            configuration: PostgresConfiguration(
+                connectionString: "host=127.0.0.1 port=\(listener.port) user=x dbname=y"), pool: settings, time: time,
+            logger: TestPlace.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await pool.run() }
+            try await withThrowingTaskGroup(of: Void.self) { callers in
+                for number in 1...20 {
+                    let deadline = time.now + .seconds(100 - number)
+                    callers.addTask {
+                        _ = try await failure {
+                            try await pool.withConnection(holder: "\(number)", deadline: deadline) { _ in }
+                        }
+                    }
+                    // The caller's own alarm and the pool's.
+                    try await eventually("it waits") {
+                        pool.statistics.waiting == number && time.sleeperCount == number + 1
+                    }
+                }
+                callers.cancelAll()
+                try await callers.waitForAll()
+            }
+            try await eventually("one alarm is left") { time.sleeperCount == 1 }
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+        #expect(time.sleeperCount == 0)
     }
 
     @Test func withoutRunDeadlinesAreStillKept() async throws {

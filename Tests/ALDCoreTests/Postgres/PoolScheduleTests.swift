@@ -181,7 +181,9 @@ struct PoolModel {
                 try demand(open.remove(id) != nil, "closed twice or before it was open")
                 try demand(leases[id] == nil, "closed under its holder")
                 closing.append(id)
-            case .wakeUp(let instant): wakeUps.append(instant)
+            case .wakeUp(let instant):
+                try demand(wakeUps.allSatisfy { $0 > instant }, "an order does not replace a later one")
+                wakeUps = [instant]
             case .finish: finishes += 1
             }
         }

@@ -132,6 +132,36 @@ struct PoolStateMachineTests {
         #expect(text(pool.closed(one, now: at(5))) == "finish")
     }
 
+    @Test func aConnectionThatOutlivedItsLifeIsClosedAtItsReturnAndNotLentAgain() {
+        var pool = machine {
+            $0.maximumConnections = 1
+            $0.maximumLifetime = .seconds(60)
+        }
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.connected(one, chance: 0, now: at(0))
+        _ = pool.acquire(request(2, deadline: 100_000), now: at(59_000))
+        #expect(text(pool.release(one, isClean: true, now: at(60_000))) == "close 1")
+        #expect(text(pool.closed(one, now: at(60_001))).hasPrefix("connect 2"))
+    }
+
+    @Test func afterAFailureThereIsOneConnectAtATimeUntilOneSucceeds() {
+        var pool = machine {
+            $0.maximumConnections = 5
+            $0.maximumConcurrentConnects = 3
+        }
+        for number in 1...5 { _ = pool.acquire(request(number), now: at(0)) }
+        #expect(pool.statistics.connecting == 3)
+        for number in 1...3 {
+            _ = pool.connectFailed(.init(number: number), refused, chance: 0, now: at(10))
+        }
+        #expect(pool.statistics.connecting == 0)
+        #expect(text(pool.advance(now: at(500))).hasPrefix("connect 4, wake"))
+        #expect(pool.statistics.connecting == 1)
+        #expect(
+            text(pool.connected(.init(number: 4), chance: 0, now: at(501)))
+                == "lease 4 to 1, connect 5, connect 6, connect 7")
+    }
+
     @Test func everyProblemOfAConfigurationIsReported() {
         var configuration = PoolConfiguration()
         configuration.maximumConnections = 0

@@ -104,18 +104,28 @@ public final class ConnectionPool: Service, Sendable {
     }
 
     private func performCommands() async {
+        // The one alarm: replaced when an earlier instant comes, and awaited before the end.
+        var alarm: Task<Void, Never>?
         await withDiscardingTaskGroup { group in
             update { $0.machine.start(now: $1) }
             while true {
                 switch await commands.next() {
                 case .connect(let id): group.addTask { await self.connect(id) }
                 case .close(let id): group.addTask { await self.close(id) }
-                case .wakeUp(let instant): group.addTask { await self.ring(at: instant) }
+                case .wakeUp(let instant):
+                    await Self.end(alarm)
+                    alarm = Task { await self.ring(at: instant) }
                 case .finish:
+                    await Self.end(alarm)
                     group.cancelAll()
                     return
                 }
             }
         }
+    }
+
+    private static func end(_ alarm: Task<Void, Never>?) async {
+        alarm?.cancel()
+        await alarm?.value
     }
 }

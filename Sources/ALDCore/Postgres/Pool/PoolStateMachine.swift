@@ -39,7 +39,7 @@ struct PoolStateMachine {
         case fail(RequestID, PostgresError)
         /// Close the connection; report `closed`.
         case close(ConnectionID)
-        /// Call `advance` at this instant at the latest. Earlier orders stay valid.
+        /// Call `advance` at this instant. Replaces the order before: that one was for later, or is carried out.
         case wakeUp(at: MonotonicInstant)
         /// Shut down and nothing is left: the end.
         case finish
@@ -142,9 +142,10 @@ struct PoolStateMachine {
     ///
     /// - Parameter isClean: whether somebody else can use it.
     mutating func release(_ id: ConnectionID, isClean: Bool, now: MonotonicInstant) -> [Action] {
-        guard let connection = connections[id], case .leased = connection.state else { return [] }
+        guard case .leased? = connections[id]?.state else { return [] }
         if !isClean { counters.broken += 1 }
-        guard isClean, !isShutDown, connection.expires > now else { return startClosing(id) + settle(now: now) }
+        guard isClean, !isShutDown else { return startClosing(id) + settle(now: now) }
+        // Its lifetime may be over: then it retires like any idle one, before anybody gets it.
         makeIdle(id, now: now)
         return settle(now: now)
     }
