@@ -31,6 +31,29 @@ struct PostgresConfigurationTests {
         #expect(!"\(String(describing: error))".contains("fragment"))
     }
 
+    @Test(arguments: [
+        "postgresql://ald:s3cr/et@db.example/plant", "postgresql://ald:s3cr@et@db.example/plant",
+        "postgres://ald:42/s3cr@et@db.example:5432/plant",
+        "postgresql://ald:s3cr@et/more@db.example/plant", "postgresql://ald:s3cr",
+    ])
+    func aPasswordThatIsNotEncodedIsRefusedWithoutAnyOfIt(string: String) throws {
+        let error = try #require(throws: PostgresError.self) { try PostgresConfiguration(connectionString: string) }
+        #expect(error.code == .configurationInvalid)
+        for piece in ["s3cr", "et@", "42", "more"] { #expect(!"\(error)".contains(piece), "\(error)") }
+        #expect("\(error)".contains("%2F") && "\(error)".contains("%40"))
+    }
+
+    @Test func listsOfPortsAndEncodedPasswordsAreFine() throws {
+        _ = try PostgresConfiguration(connectionString: "postgresql://ald:a%2Fb%40c@one:1,two:2/plant")
+        _ = try PostgresConfiguration(connectionString: "postgresql://ald@one,two/plant?port=5433")
+        _ = try PostgresConfiguration(connectionString: "host=@abstract dbname=a@b")
+    }
+
+    @Test(arguments: ["oauth_client_secret", "scram_client_key", "scram_server_key"])
+    func newerSecretsAreSecretsToo(keyword: String) {
+        #expect(Redaction([keyword: "hush"]).redact("hush") == "***")
+    }
+
     @Test func aTypingErrorWithoutSecretsIsNamed() throws {
         let error = #expect(throws: PostgresError.self) { try PostgresConfiguration(connectionString: "hots=db") }
         #expect(error?.description.contains("\"hots\"") == true)
@@ -77,6 +100,56 @@ struct PostgresConfigurationTests {
         let starting = PostgresError(
             connectFailure: "failed: FATAL:  57P03: starting up", place: "h", redaction: Redaction([:]))
         #expect(starting.code == .serverStarting)
+    }
+
+    /// The password is a part of the server's code.
+    @Test func refusalsAreClassifiedBeforeTheyAreRedacted() {
+        let error = PostgresError(
+            connectFailure: "failed: FATAL:  28P01: no such 0", place: "h", redaction: Redaction(["password": "0"]))
+        #expect(error.code == .authenticationFailed)
+        #expect(error.sqlState == .invalidPassword)
+        #expect(error.message.hasSuffix("no such ***"))
+    }
+
+    @Test(arguments: ["10.0.0.1", "::1", "2001:db8::1"]) func addressesNeedNoLookUp(host: String) {
+        #expect(!HostList(["host": host]).entries[0].needsLookup)
+    }
+
+    @Test(arguments: ["10.0.0", "+1.2.3.4", "db:5432", "fe80::1::2", "name"]) func namesDo(host: String) {
+        #expect(HostList(["host": host]).entries[0].needsLookup)
+    }
+
+    @Test func hangingLookUpsLeaveRoomForCancelRequests() {
+        var census = OffloadCensus()
+        while census.admit(.lookUp) {}
+        let isCancelAdmitted = census.admit(.cancelRequest)
+        #expect(isCancelAdmitted)
+        census.leave(.lookUp)
+        let isNextAdmitted = census.admit(.lookUp)
+        let isOneMoreAdmitted = census.admit(.lookUp)
+        #expect(isNextAdmitted && !isOneMoreAdmitted)
+    }
+
+    @Test(arguments: [
+        ("INSERT INTO a VALUES (1); INSERT INTO b VALUES (2);", true), ("COMMIT", true), ("CREATE TABLE a ()", true),
+        ("INSERT INTO a VALUES (1); COMMIT; SELECT 1/0", false), ("BEGIN; SELECT 1; end; SELECT 2", false),
+        ("CALL p()", false), ("VACUUM", false), ("CREATE INDEX CONCURRENTLY i ON t (c);", false),
+    ])
+    func scriptsThatMayCommitApart(script: String, isWhole: Bool) {
+        #expect(ScriptTransaction.isWhole(script) == isWhole)
+    }
+
+    @Test func aSessionIsKeptOnlyWithTheWholeProof() {
+        let whole = CancellationProof(isDelivered: true, isAnswered: true, isCancelled: true, isAlive: true)
+        #expect(whole.isClean)
+        for part in [
+            \CancellationProof.isDelivered, \CancellationProof.isAnswered, \CancellationProof.isCancelled,
+            \CancellationProof.isAlive,
+        ] {
+            var broken = whole
+            broken[keyPath: part] = false
+            #expect(!broken.isClean)
+        }
     }
 
     @Test func everySecretInATextIsReplaced() {

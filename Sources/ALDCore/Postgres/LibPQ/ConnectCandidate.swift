@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// One address to try, with everything libpq needs to go there without asking anybody.
 struct ConnectCandidate: Sendable, Equatable {
     let options: [String: String]
@@ -23,9 +31,10 @@ struct HostList: Sendable, Equatable {
         var needsLookup: Bool { address.isEmpty && !isUnixSocket && !isNumeric }
 
         private var isNumeric: Bool {
-            if host.contains(":") { return true }
-            let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-            return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
+            [AF_INET, AF_INET6].contains { family in
+                var address = in6_addr()
+                return inet_pton(family, host, &address) == 1
+            }
         }
     }
 

@@ -3,7 +3,9 @@ import CLibPQ
 /// libpq's connection options as a dictionary: parsed from a string, or completed with libpq's own defaults.
 enum ConnectionOptions {
     /// Options whose values must never be shown.
-    static let secretKeywords: Set<String> = ["password", "sslpassword"]
+    static let secretKeywords: Set<String> = [
+        "password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key",
+    ]
 
     /// What this package wants where nobody else has an opinion.
     static let ourDefaults: [String: String] = [
@@ -28,6 +30,28 @@ enum ConnectionOptions {
         }
         defer { PQconninfoFree(list) }
         return dictionary(list)
+    }
+
+    /// A raw `/` or `@` in the password of a URI makes libpq read the rest as host, port or database, which are
+    /// shown everywhere. Nobody knows then where the password ends, so nothing of the string is repeated.
+    static func refuseMisreadPassword(
+        in connectionString: String, _ options: [String: String]
+    ) throws(PostgresError) {
+        guard ["postgresql://", "postgres://"].contains(where: connectionString.hasPrefix) else { return }
+        let hasStraySign = ["host", "hostaddr", "dbname"].contains {
+            options[$0]?.utf8.contains(UInt8(ascii: "@")) == true
+        }
+        let ports = (options["port"] ?? "").utf8
+        let hasStrangePort = !ports.allSatisfy {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: ",")
+        }
+        guard hasStraySign || hasStrangePort else { return }
+        throw PostgresError(
+            .configurationInvalid,
+            "the connection URI is ambiguous: its host or database holds an @, or its port is no number",
+            remedy:
+                "Percent-encode special characters of user and password: %40 for @, %2F for /, %3A for :."
+                + " A host or database that really holds an @ can be named in a keyword string (host=… dbname=…).")
     }
 
     /// What a connect with `options` will really use: with the service file, the environment, libpq's built-in

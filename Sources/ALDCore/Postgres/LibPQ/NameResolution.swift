@@ -8,6 +8,8 @@
 
 /// The system's resolver, as numbers.
 enum NameResolution {
+    typealias LookUp = @Sendable (String) -> Result<[String], PostgresError>
+
     /// The numeric addresses of `name`, in the resolver's order of preference, or what it said instead.
     /// Blocks, possibly for minutes.
     static func addresses(of name: String) -> Result<[String], PostgresError> {

@@ -23,6 +23,7 @@ public struct PostgresConfiguration: Sendable, Hashable {
     ///   could be a password.
     public init(connectionString: String) throws(PostgresError) {
         options = try ConnectionOptions.parse(connectionString)
+        try ConnectionOptions.refuseMisreadPassword(in: connectionString, options)
         options["client_encoding"] = "UTF8"
     }
 

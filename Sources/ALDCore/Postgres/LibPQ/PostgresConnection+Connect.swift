@@ -2,8 +2,8 @@ import CLibPQ
 public import Logging
 
 extension PostgresConnection {
-    /// Opens a session: looks up the host names on a thread of their own, then tries the addresses one after the
-    /// other, each with an equal share of the time that is left.
+    /// Opens a session: looks up the host names on threads of their own, then tries the addresses one after the other.
+    /// Every look-up and every address has an equal share of the time that is left when its turn comes.
     ///
     /// - Parameters:
     ///   - deadline: an instant of `time`; the call has ended by then, whatever the network does.
@@ -14,20 +14,29 @@ extension PostgresConnection {
         _ configuration: PostgresConfiguration, deadline: MonotonicInstant, time: any TimeSource = SystemTime(),
         logger: Logger
     ) async throws(PostgresError) -> PostgresConnection {
+        try await connect(
+            configuration, deadline: deadline, time: time, logger: logger, lookUp: NameResolution.addresses)
+    }
+
+    /// - Parameter lookUp: the resolver; may block.
+    static func connect(
+        _ configuration: PostgresConfiguration, deadline: MonotonicInstant, time: any TimeSource = SystemTime(),
+        logger: Logger, lookUp: @escaping NameResolution.LookUp
+    ) async throws(PostgresError) -> PostgresConnection {
         let connection = PostgresConnection(reactor: try .shared(), time: time, logger: logger)
-        try await connection.open(configuration, deadline: deadline)
+        try await connection.open(configuration, deadline: deadline, lookUp)
         return connection
     }
 
     private func open(
-        _ configuration: PostgresConfiguration, deadline: MonotonicInstant
+        _ configuration: PostgresConfiguration, deadline: MonotonicInstant, _ lookUp: @escaping NameResolution.LookUp
     ) async throws(PostgresError) {
         let options = try ConnectionOptions.effective(configuration.options)
         var limit = systemInstant(of: deadline)
         if let seconds = options["connect_timeout"].flatMap({ Int($0) }), seconds > 0 {
             limit = min(limit, systemClock.now + .seconds(seconds))
         }
-        var (candidates, failures) = try await candidates(HostList(options), until: limit)
+        var (candidates, failures) = try await candidates(HostList(options), until: limit, lookUp)
         candidates = ConnectCandidate.rounds(candidates)
         for (index, candidate) in candidates.enumerated() {
             let now = systemClock.now
@@ -45,24 +54,30 @@ extension PostgresConnection {
 
     /// The addresses to try, and what was wrong with the names that have none.
     private func candidates(
-        _ hosts: HostList, until limit: MonotonicInstant
+        _ hosts: HostList, until limit: MonotonicInstant, _ lookUp: @escaping NameResolution.LookUp
     ) async throws(PostgresError) -> ([ConnectCandidate], [PostgresError]) {
         var candidates: [ConnectCandidate] = []
         var failures: [PostgresError] = []
+        var pending = hosts.entries.count { $0.needsLookup }
         for entry in hosts.entries {
             guard entry.needsLookup else {
                 candidates += hosts.candidates(for: entry, resolved: [])
                 continue
             }
-            let answer = try await reactor.offload(name: "ald-resolve", until: limit, heedingCancellation: true) {
-                NameResolution.addresses(of: entry.host)
-            }
+            // One share more than there are look-ups: for the connects.
+            let share = (limit - systemClock.now) / (pending + 1)
+            pending -= 1
+            let answer = try await reactor.offload(
+                .lookUp, until: systemClock.now + share, heedingCancellation: true
+            ) { lookUp(entry.host) }
             switch answer {
             case .success(let addresses): candidates += hosts.candidates(for: entry, resolved: addresses)
             case .failure(let error): failures.append(error)
             case nil:
-                throw Self.interrupted(
+                let error = Self.interrupted(
                     "looking up the host name \"\(entry.host)\" took too long", place: entry.host)
+                if error.code == .cancelled { throw error }
+                failures.append(error)
             }
         }
         return (candidates, failures)

@@ -30,9 +30,17 @@ extension PostgresConnection {
     /// Runs several statements separated by semicolons in one round trip (simple protocol, no parameters). They form
     /// one transaction unless they contain `BEGIN`/`COMMIT` or commands that refuse one. Results are discarded.
     ///
-    /// - Throws: ``PostgresError``, as ``query(_:_:deadline:)``; the first error, after which the rest was skipped.
+    /// - Throws: ``PostgresError``, as ``query(_:_:deadline:)``; the first error, after which the rest was skipped. Its
+    ///   `effect` is `unknown` when the script may have committed a part of itself before.
     public func execute(script: String, deadline: MonotonicInstant) async throws(PostgresError) {
-        _ = try await exchange(deadline: deadline) { PQsendQuery($0, script) == 1 }
+        do {
+            _ = try await exchange(deadline: deadline) { PQsendQuery($0, script) == 1 }
+        } catch {
+            guard error.effect == .notApplied, !ScriptTransaction.isWhole(script) else { throw error }
+            var doubtful = error
+            doubtful.effect = .unknown
+            throw doubtful
+        }
     }
 
     // MARK: One exchange
@@ -88,9 +96,7 @@ extension PostgresConnection {
 
     /// Cancels the running statement on the server and finds out what became of it.
     ///
-    /// The connection is kept only with proof that it is clean: the last cancel request is through, the server has
-    /// answered and is idle again, and its answer is "cancelled" (57014). If the statement ended otherwise, a request
-    /// may still be under way and could hit the next statement.
+    /// The connection is kept only with a ``CancellationProof``.
     private func abandon(
         _ handle: LibPQHandle, _ gathered: AnswerCollector, after outcome: Reactor.Outcome
     ) async throws(PostgresError) -> ResultStorage? {
@@ -105,7 +111,9 @@ extension PostgresConnection {
             end = await drive(handle, &answer, until: next, heedingCancellation: false)
         }
         let isCancelled = answer.firstError?.sqlState == .queryCanceled
-        if !(isDelivered && end == .ready && isCancelled && handle.isAlive) { release() }
+        let proof = CancellationProof(
+            isDelivered: isDelivered, isAnswered: end == .ready, isCancelled: isCancelled, isAlive: handle.isAlive)
+        if !proof.isClean { release() }
         if end == .ready {
             guard let error = answer.firstError else { return answer.last }
             if !isCancelled { throw error }
@@ -116,7 +124,7 @@ extension PostgresConnection {
     private func requestCancel(_ handle: LibPQHandle, until limit: MonotonicInstant) async -> Bool {
         guard let request = CancelRequest(handle) else { return false }
         do {
-            return try await reactor.offload(name: "ald-cancel", until: limit, heedingCancellation: false) {
+            return try await reactor.offload(.cancelRequest, until: limit, heedingCancellation: false) {
                 request.send()
             } ?? false
         } catch {

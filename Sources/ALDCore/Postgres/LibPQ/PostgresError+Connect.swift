@@ -3,15 +3,24 @@ extension PostgresError {
     ///
     /// libpq keeps no SQLSTATE for it, but with verbose errors the text carries one (`FATAL:  28P01: …`). Words are
     /// matched only where libpq itself wrote them; the server's are in its own language.
+    ///
+    /// It is classified as it came and shown redacted: a password may be a part of the code.
     init(connectFailure text: String, place: String, redaction: Redaction) {
-        let lines = redaction.redact(text).split(separator: "\n").map { String($0).trimmed }
-        let isServerLocation: (String) -> Bool = { $0.hasPrefix("LOCATION:") }
-        let message = lines.filter { !isServerLocation($0) }.joined(separator: " ")
-        let found = lines.lazy.compactMap(Self.serverCode).first
-        let code = Self.connectCode(state: found, message: message)
-        self.init(code, message, effect: .notSent, place: place, remedy: Self.remedies[code])
+        let found = Self.lines(of: text).lazy.compactMap(Self.serverCode).first
+        let code = Self.connectCode(state: found, message: Self.message(in: text))
+        let shown = Self.message(in: redaction.redact(text))
+        self.init(code, shown, effect: .notSent, place: place, remedy: Self.remedies[code])
         sqlState = found
         severity = found == nil ? nil : "FATAL"
+    }
+
+    private static func lines(of text: String) -> [String] {
+        text.split(separator: "\n").map { String($0).trimmed }
+    }
+
+    /// All but the place in the server's source.
+    private static func message(in text: String) -> String {
+        lines(of: text).filter { !$0.hasPrefix("LOCATION:") }.joined(separator: " ")
     }
 
     /// The first `:  XXXXX: ` of a line, where XXXXX is an error code.

@@ -7,14 +7,16 @@ extension PostgresError {
     ///
     /// - Parameter isAlive: whether the session survived it. If not, the link is what failed, whatever the text says.
     init(result: OpaquePointer, isAlive: Bool, place: String, redaction: Redaction) {
-        func field(_ code: Character) -> String? {
+        func raw(_ code: Character) -> String? {
             guard let ascii = code.asciiValue, let text = PQresultErrorField(result, Int32(ascii)) else { return nil }
-            return redaction.redact(String(cString: text))
+            return String(cString: text)
         }
-        let state = field("C").flatMap(SQLState.init(rawValue:))
+        func field(_ code: Character) -> String? { raw(code).map(redaction.redact) }
+        // Words of the protocol, never secret: a password may be a part of them.
+        let state = raw("C").flatMap(SQLState.init(rawValue:))
         let whole = PQresultErrorMessage(result).map { String(cString: $0) } ?? ""
         let message = field("M") ?? redaction.redact(whole).trimmed
-        let severity = field("V")
+        let severity = raw("V")
         let isFatal = severity == "FATAL" || severity == "PANIC"
         self.init(
             Self.code(of: state, isAlive: isAlive && !isFatal && state != nil), message,

@@ -1,11 +1,7 @@
 import Synchronization
 
 extension Reactor {
-    /// Blocking calls that may be under way at a time. One that hangs keeps its thread beyond the deadline of its
-    /// caller; at the bound, further calls fail at once instead of piling up threads.
-    static let maximumOffloaded = 32
-
-    private static let offloaded = Mutex(0)
+    private static let offloaded = Mutex(OffloadCensus())
 
     /// Runs a blocking call on a thread of its own.
     ///
@@ -13,29 +9,21 @@ extension Reactor {
     ///   The call then ends by itself some time later and its result is dropped.
     /// - Throws: ``PostgresError/Code/connectionFailed`` when no thread can be had.
     func offload<R: Sendable>(
-        name: String, until deadline: MonotonicInstant, heedingCancellation: Bool, _ work: @escaping @Sendable () -> R
+        _ kind: OffloadCensus.Kind, until deadline: MonotonicInstant, heedingCancellation: Bool,
+        _ work: @escaping @Sendable () -> R
     ) async throws(PostgresError) -> R? {
-        let isAdmitted = Self.offloaded.withLock { count in
-            guard count < Self.maximumOffloaded else { return false }
-            count += 1
-            return true
-        }
-        guard isAdmitted else {
-            throw PostgresError(
-                .connectionFailed, "\(Self.maximumOffloaded) name look-ups or cancel requests hang already",
-                remedy: "Check the name servers of this machine, or use addresses instead of names.")
-        }
+        guard Self.offloaded.withLock({ $0.admit(kind) }) else { throw kind.refusal }
         let id = makeWaitID()
         let slot = OffloadSlot<R>()
         do {
-            try DetachedThread.start(name: name) {
+            try DetachedThread.start(name: kind.rawValue) {
                 slot.put(work())
-                Self.offloaded.withLock { $0 -= 1 }
+                Self.offloaded.withLock { $0.leave(kind) }
                 self.end(id, as: .ready)
             }
         } catch {
             retire(id)
-            Self.offloaded.withLock { $0 -= 1 }
+            Self.offloaded.withLock { $0.leave(kind) }
             throw error
         }
         let outcome =

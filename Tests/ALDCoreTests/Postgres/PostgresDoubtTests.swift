@@ -1,0 +1,55 @@
+import Dispatch
+import Testing
+
+@testable import ALDCore
+
+extension PostgresServerTests {
+    /// Cases in which less is known than it seems.
+    @Suite struct Doubts {
+        @Test func aScriptThatCommittedBeforeItFailedIsNotSaidToBeUndone() async throws {
+            let connection = try await PostgresTestServer.connect()
+            let committed = try await failure {
+                try await connection.execute(
+                    script: "CREATE TEMP TABLE d (v int); COMMIT; SELECT 1/0", deadline: .soon(.seconds(5)))
+            }
+            #expect(committed.code == .queryFailed)
+            #expect(committed.effect == .unknown)
+            let whole = try await failure {
+                try await connection.execute(
+                    script: "INSERT INTO d VALUES (1); SELECT 1/0", deadline: .soon(.seconds(5)))
+            }
+            #expect(whole.effect == .notApplied)
+            await connection.close()
+        }
+
+        /// The cancel request was delivered and the statement ended well: whether another request is under way, nobody
+        /// knows.
+        @Test func aStatementThatSurvivesItsCancelRequestCostsTheConnection() async throws {
+            let connection = try await PostgresTestServer.connect()
+            _ = try await connection.query(
+                """
+                DO $$ BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END $$
+                """, deadline: .soon(.milliseconds(50)))
+            #expect(await !connection.isUsable)
+            await connection.close()
+        }
+
+        @Test func aNameServerThatHangsLeavesTimeForTheNextHost() async throws {
+            let options = try PostgresTestServer.configuration().options
+            let host = ConnectionStringValue.quoted("slow.name," + (options["host"] ?? ""))
+            let configuration = try PostgresConfiguration(
+                connectionString: "host=\(host) port=\(options["port"] ?? "5432")"
+                    + " user=\(options["user"] ?? "ald") dbname=\(options["dbname"] ?? "ald")")
+            let hang = DispatchSemaphore(value: 0)
+            defer { hang.signal() }
+            let connection = try await PostgresConnection.connect(
+                configuration, deadline: .soon(.seconds(4)), logger: TestPlace.logger
+            ) { _ in
+                hang.wait()
+                return .success([])
+            }
+            #expect(await connection.isUsable)
+            await connection.close()
+        }
+    }
+}
