@@ -117,7 +117,9 @@ struct DriverTests {
         ]
         let lookup = HostLookup(eventLoop: loop) { _, _ in
             asked.withLock { $0 += 1 }
+            // Once open, it is open for all.
             gate.wait()
+            gate.signal()
             return addresses
         }
         // An attempt asks for both kinds; the second attempt comes while the first still waits.
@@ -130,7 +132,6 @@ struct DriverTests {
         }.flatMap { $0 }.get()
         #expect(all == [[addresses[1]], [addresses[0]], [addresses[1]], [addresses[0]]])
         #expect(asked.withLock { $0 } == 1)
-        gate.signal()
         _ = try await loop.submit { lookup.initiateAQuery(host: "plc", port: 1) }.flatMap { $0 }.get()
         #expect(asked.withLock { $0 } == 2, "what was found is not kept: a device may move")
     }
@@ -213,7 +214,13 @@ struct DriverTests {
             let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: port))
             _ = try await client.read(.coils, AddressRange(0), deadline: .now() + .seconds(30))
         }
-        for connection in registry.end() { try await connection.closeFuture.get() }
+        let connection = try #require(registry.end().first)
+        let ended = connection.eventLoop.makePromise(of: Bool.self)
+        connection.closeFuture.whenComplete { _ in ended.succeed(true) }
+        // Only reached when it is kept.
+        let alarm = connection.eventLoop.scheduleTask(in: .seconds(20)) { ended.succeed(false) }
+        #expect(try await ended.futureResult.get())
+        alarm.cancel()
         #expect(registry.statistics.accepted == 1 && registry.statistics.open == 0)
         try await listener.close()
     }
