@@ -34,7 +34,8 @@ extension LocalPostgresCluster {
             logger.notice(
                 "a server left behind by a killed process is taken over",
                 metadata: ["directory": "\(home)", "pid": "\(process.id)"])
-            try await end()
+            try await uncancellable { () async throws(PostgresError) in try await end() }
+            try checkCancellation()
         case .gone:
             return
         case .isSomethingElse:

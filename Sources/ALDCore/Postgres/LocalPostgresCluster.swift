@@ -157,7 +157,7 @@ struct LocalPostgresCluster: Sendable {
         do { try await time.sleep(for: duration) } catch { throw Self.startCancelled(home) }
     }
 
-    private func checkCancellation() throws(PostgresError) {
+    func checkCancellation() throws(PostgresError) {
         if Task.isCancelled { throw Self.startCancelled(home) }
     }
 
