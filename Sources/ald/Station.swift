@@ -68,8 +68,10 @@ final class Station: Service {
                 let database = try PostgresConfiguration(connectionString: url)
                 try await withController { try await self.record(into: database, place: "\(database)", spool, $0) }
             } else {
-                try await withLocalPostgres(directory.postgres) { database, place in
-                    try await self.withController { try await self.record(into: database, place: place, spool, $0) }
+                try await withLocalPostgres(directory.postgres) { server, database, place in
+                    try await self.withController {
+                        try await self.record(into: database, place: place, keptBy: server, spool, $0)
+                    }
                 }
             }
         } cleanup: {
@@ -80,14 +82,14 @@ final class Station: Service {
     // MARK: Database
 
     private func withLocalPostgres(
-        _ directory: String, _ body: @Sendable (PostgresConfiguration, String) async throws -> Void
+        _ directory: String, _ body: @Sendable (LocalPostgres, PostgresConfiguration, String) async throws -> Void
     ) async throws {
         let server = LocalPostgres(
             directory: directory, binaryDirectory: settings.postgresBin, time: time, logger: logger)
         try await withCleanup {
             // A shutdown request during initdb ends it here instead of waiting for it.
             let database = try await cancelWhenGracefulShutdown { try await server.start() }
-            try await body(database, "private database in \(settings.dataDirectory)")
+            try await body(server, database, "private database in \(settings.dataDirectory)")
         } cleanup: {
             try await server.stop()
         }
@@ -155,7 +157,8 @@ final class Station: Service {
     // MARK: Recording
 
     private func record(
-        into database: PostgresConfiguration, place: String, _ spool: Spool, _ controller: Reached
+        into database: PostgresConfiguration, place: String, keptBy server: LocalPostgres? = nil, _ spool: Spool,
+        _ controller: Reached
     ) async throws {
         var poolConfiguration = PoolConfiguration()
         poolConfiguration.maximumConnections = 4
@@ -179,9 +182,10 @@ final class Station: Service {
                 plc: plc, plcPlace: controller.place, databasePlace: place, pool: pool, writer: writer,
                 collection: collection, startedAt: time.wallClock, started: time.now)
         }
+        let keeper = server.map { ServerKeeper(server: $0, time: time, logger: logger) }
         let group = ServiceGroup(
             configuration: .init(
-                services: [
+                services: (keeper.map { [.init(service: $0)] } ?? []) + [
                     .init(service: pool), .init(service: writer),
                     // Its end, after --duration, is the end of the station.
                     .init(service: collection, successTerminationBehavior: .gracefullyShutdownGroup),

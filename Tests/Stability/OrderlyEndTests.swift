@@ -147,6 +147,29 @@ final class OrderlyEndTests: XCTestCase {
             "SELECT count(*) FROM ald.parameter_value_history", PostgresConfiguration(connectionString: running))
     }
 
+    func test_privateServerKilled_isStartedAgainAndEveryRowLands() async throws {
+        try await AldProcess.withStation { station in
+            let result = try await station.run(["--period", "50ms"]) { child in
+                try await eventually("recording") { try await rowsWhileRunning(station) > 100 }
+                let file = station.dataDirectory + "/postgres/data/postmaster.pid"
+                let server = try XCTUnwrap(
+                    try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").first.flatMap { Int32($0) }
+                )
+                kill(server, SIGKILL)
+                try await eventually("the server is gone") { ChildProcess.isFinished(server) }
+                try await eventually("it is back") { try await rowsWhileRunning(station) > 51 * 60 }
+                child.send(SIGTERM)
+            }
+            XCTAssertEqual(result.exitCode, 0, result.transcript)
+            let summary = try AldProcess.summary(of: result)
+            XCTAssertTrue(summary.isBalanced)
+            XCTAssertEqual(summary.spooled, 0)
+            XCTAssertEqual(summary.rowsInDatabase, summary.rows)
+            let contents = try await contents(of: station)
+            XCTAssertEqual(contents.doubled, 0)
+        }
+    }
+
     func test_startedAgain_itGoesOnWithTheSameData() async throws {
         try await AldProcess.withStation { station in
             var rows = 0

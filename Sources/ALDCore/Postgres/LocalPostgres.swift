@@ -120,6 +120,18 @@ public actor LocalPostgres {
         }
     }
 
+    /// Starts the server again, with the same data at the same place, if it has died since ``start()``.
+    ///
+    /// - Returns: whether it had died.
+    /// - Throws: as ``start()``; it can be called again.
+    public func revive() async throws(PostgresError) -> Bool {
+        guard let running, running.isReady, !running.cluster.isRunning() else {
+            return false
+        }
+        try await running.cluster.start()
+        return true
+    }
+
     /// Stops the server (open sessions are ended, transactions rolled back), removes its socket directory and gives
     /// the directory free. A server that does not obey is killed and recovers at its next start. Heeds no
     /// cancellation, and is harmless when not running.
