@@ -69,7 +69,8 @@ public final class DataCollectionService: Service {
 
     public var statistics: CollectionStatistics { state.withLock(\.self) }
 
-    /// Collects until shutdown, cancellation or the end of ``Configuration/duration``. A cycle under way is finished.
+    /// Collects until shutdown, cancellation or the end of ``Configuration/duration``. A cycle under way is finished if
+    /// it takes no longer than half a second.
     public func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
             await collect()
@@ -128,8 +129,8 @@ public final class DataCollectionService: Service {
                 }
             }
             group.addTask {
-                await self.stopped.wait()
-                // Cancelled when the reading has ended first.
+                // Cancelled when the reading has ended first. A wait may end without a reason, so the reason is asked for.
+                while !self.isStopping.withLock(\.self), !Task.isCancelled { await self.stopped.wait() }
                 do { try await self.time.sleep(for: Self.shutdownGrace) } catch {}
                 return nil
             }

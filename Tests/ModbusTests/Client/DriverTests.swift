@@ -210,11 +210,14 @@ struct DriverTests {
             .init(), group: MultiThreadedEventLoopGroup.singleton, device: MemoryDevice(), registry: registry
         ).bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
+        let connection: any Channel
         do {
             let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: port))
             _ = try await client.read(.coils, AddressRange(0), deadline: .now() + .seconds(30))
+            // Looked up while the client lives: afterwards the connection may be gone already, as it should.
+            connection = try #require(registry.end().first)
+            withExtendedLifetime(client) {}
         }
-        let connection = try #require(registry.end().first)
         let ended = connection.eventLoop.makePromise(of: Bool.self)
         connection.closeFuture.whenComplete { _ in ended.succeed(true) }
         // Only reached when it is kept.
