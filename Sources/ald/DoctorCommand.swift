@@ -142,13 +142,8 @@ struct Examination {
         return "every \(StatusReport.seconds(settings.period))\(end)"
     }
 
-    private func map() throws -> RegisterMap {
-        let map = try RegisterMap(file: settings.machineFile, wordOrder: settings.wordOrder)
-        return settings.parameters.isEmpty ? map : try map.restricted(to: settings.parameters)
-    }
-
     private func registerMap() throws -> String {
-        let map = try map()
+        let map = try settings.registerMap()
         let plan = try ReadPlanner().plan(map.readSpans)
         return "\(settings.machineFile): \(map.parameters.count) parameters in \(plan.requests.count) requests"
     }
@@ -195,7 +190,7 @@ struct Examination {
         guard let controller = settings.controller else {
             let server = ModbusServer(
                 configuration: .init(port: settings.simulatorPort),
-                device: SimulatedPLC(try map(), seed: settings.simulatorSeed), logger: quiet)
+                device: SimulatedPLC(try settings.registerMap(), seed: settings.simulatorSeed), logger: quiet)
             let port = try await server.start()
             await server.stop()
             return "simulated" + (settings.simulatorPort == 0 ? "" : ", port \(port) is free")
@@ -205,7 +200,7 @@ struct Examination {
                 host: controller.host, port: controller.port, unit: UnitID(rawValue: settings.unit)),
             logger: quiet)
         let started = time.now
-        let plc = try ModbusPLC(try map(), client: client)
+        let plc = try ModbusPLC(try settings.registerMap(), client: client)
         let scan: Result<Scan, PLCError>
         do throws(PLCError) {
             scan = .success(try await plc.scan(deadline: started + .seconds(5)))

@@ -34,6 +34,12 @@ struct Settings: Sendable {
 
     init() {}
 
+    /// The register map, or the part of it that is to be recorded.
+    func registerMap() throws -> RegisterMap {
+        let map = try RegisterMap(file: machineFile, wordOrder: wordOrder)
+        return parameters.isEmpty ? map : try map.restricted(to: parameters)
+    }
+
     /// When and how long to collect.
     var collecting: DataCollectionService.Configuration {
         var configuration = DataCollectionService.Configuration()

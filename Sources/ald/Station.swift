@@ -2,7 +2,6 @@ import ALDCore
 import Foundation
 import Logging
 import Modbus
-import NIOCore
 import ServiceLifecycle
 import Synchronization
 
@@ -16,7 +15,6 @@ final class Station: Service {
         var plc: ModbusPLC
         var plcPlace: String
         var databasePlace: String
-        var pool: ConnectionPool
         var writer: BatchWriter
         var collection: DataCollectionService
         var startedAt: Timestamp
@@ -39,8 +37,7 @@ final class Station: Service {
         settings: Settings, startsOffline: Bool, time: any TimeSource = SystemTime(), logger: Logger,
         companion: @escaping @Sendable (Station) -> any Service
     ) throws {
-        let map = try RegisterMap(file: settings.machineFile, wordOrder: settings.wordOrder)
-        registerMap = settings.parameters.isEmpty ? map : try map.restricted(to: settings.parameters)
+        registerMap = try settings.registerMap()
         try settings.collecting.validate()
         self.settings = settings
         self.startsOffline = startsOffline
@@ -179,8 +176,8 @@ final class Station: Service {
             logger: logger)
         parts.withLock { parts in
             parts = Parts(
-                plc: plc, plcPlace: controller.place, databasePlace: place, pool: pool, writer: writer,
-                collection: collection, startedAt: time.wallClock, started: time.now)
+                plc: plc, plcPlace: controller.place, databasePlace: place, writer: writer, collection: collection,
+                startedAt: time.wallClock, started: time.now)
         }
         let keeper = server.map { ServerKeeper(server: $0, time: time, logger: logger) }
         let group = ServiceGroup(
@@ -224,13 +221,11 @@ final class Station: Service {
         guard let parts = parts.withLock(\.self) else { return nil }
         let writer = parts.writer.statistics
         let collected = parts.collection.statistics
-        let pool = parts.pool.statistics
         return StationStatus(
             machine: settings.machineName, parameters: registerMap.parameters.count, period: settings.period,
             running: (collected.endedAt ?? time.now) - parts.started, collection: collected, writer: writer,
             plc: PLCStatus(place: parts.plcPlace, state: parts.plc.connectionState),
-            database: DatabaseStatus(
-                place: parts.databasePlace, connections: pool.leased + pool.idle, fault: writer.lastFault),
+            database: DatabaseStatus(place: parts.databasePlace, fault: writer.lastFault),
             rowsCounted: counted.withLock(\.self), spoolRecounted: recounted.withLock { $0?.records })
     }
 }

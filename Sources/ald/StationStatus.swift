@@ -43,7 +43,6 @@ struct PLCStatus: Sendable {
 
 struct DatabaseStatus: Sendable {
     var place: String
-    var connections: Int
     var fault: String?
 
     var isUp: Bool { fault == nil }

@@ -68,15 +68,14 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_wrongPassword_isRefusedAndNeverPrinted() async throws {
-        try await withTemporaryDirectory { directory in
-            let server = LocalPostgres(directory: directory + "/pg", logger: TestDatabase.quiet)
-            let database = try await server.start()
-            let socket = try XCTUnwrap(LocalPostgres.connectionString(ofServerIn: directory + "/pg"))
-            try await TestDatabase.withConnection(database) { connection, deadline in
+        try await TestDatabase.withPrivateServer { _, lease in
+            let cluster = try XCTUnwrap(lease.directory)
+            let socket = try XCTUnwrap(LocalPostgres.connectionString(ofServerIn: cluster))
+            try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
                 _ = try await connection.execute(
                     script: "CREATE ROLE guarded LOGIN PASSWORD 'right-password'", deadline: deadline)
                 try Data("local all guarded scram-sha-256\nlocal all all trust\n".utf8)
-                    .write(to: URL(fileURLWithPath: directory + "/pg/data/pg_hba.conf"))
+                    .write(to: URL(fileURLWithPath: cluster + "/data/pg_hba.conf"))
                 _ = try await connection.query("SELECT pg_reload_conf()", deadline: deadline)
             }
             try await AldProcess.withStation { station in
@@ -86,7 +85,6 @@ final class BadInputTests: XCTestCase {
                 XCTAssertFalse(result.transcript.contains("wrong-s3cr3t"))
                 XCTAssertFalse(result.transcript.contains("right-password"))
             }
-            try await server.stop()
         }
     }
 
@@ -99,30 +97,30 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_malformedRegisterMap_namesFileLineColumnAndWhatWasExpected() async throws {
-        try await withTemporaryDirectory { directory in
-            let file = directory + "/plant.csv"
-            let original = try String(contentsOfFile: Repository.machine51, encoding: .utf8)
-            try Data(original.replacing(",38,coil,38,coil", with: ",37,coil,x,coil").utf8)
-                .write(to: URL(fileURLWithPath: file))
-            try await AldProcess.withStation(machine: file) { station in
-                _ = try await refusal(
-                    of: station, status: 78,
-                    says: ["\(file):26:43: expected an address from 0 to 65535, found \"x\""])
-            }
+        try await withMachine(replacing: ",38,coil,38,coil", with: ",37,coil,x,coil") { station in
+            _ = try await refusal(
+                of: station, status: 78,
+                says: ["\(station.machine):26:43: expected an address from 0 to 65535, found \"x\""])
         }
     }
 
     func test_overlappingAddresses_nameBothParameters() async throws {
+        try await withMachine(replacing: ",38,coil,38,coil", with: ",37,coil,37,coil") { station in
+            _ = try await refusal(
+                of: station, status: 78,
+                says: ["coils 37 belongs to both MFC 1.power_on and Nitrogen Generator.power_on"])
+        }
+    }
+
+    /// A station whose register map is the 51-parameter machine's with one change.
+    private func withMachine(
+        replacing text: String, with other: String, _ body: (AldProcess) async throws -> Void
+    ) async throws {
         try await withTemporaryDirectory { directory in
             let file = directory + "/plant.csv"
             let original = try String(contentsOfFile: Repository.machine51, encoding: .utf8)
-            try Data(original.replacing(",38,coil,38,coil", with: ",37,coil,37,coil").utf8)
-                .write(to: URL(fileURLWithPath: file))
-            try await AldProcess.withStation(machine: file) { station in
-                _ = try await refusal(
-                    of: station, status: 78,
-                    says: ["coils 37 belongs to both MFC 1.power_on and Nitrogen Generator.power_on"])
-            }
+            try Data(original.replacing(text, with: other).utf8).write(to: URL(fileURLWithPath: file))
+            try await AldProcess.withStation(machine: file) { try await body($0) }
         }
     }
 

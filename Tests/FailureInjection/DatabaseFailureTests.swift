@@ -7,34 +7,32 @@ import XCTest
 /// The database is stopped without warning while a machine is recorded into it.
 final class DatabaseFailureTests: XCTestCase {
     func test_databaseStoppedImmediatelyAndStartedAgain_nothingIsLostOrDoubled() async throws {
-        try XCTSkipIf(
-            ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] != nil,
-            "needs a server of its own to stop; unset ALD_DATABASE_URL")
         let map = try RegisterMap(file: Repository.machine51)
         let server = ModbusServer(device: SimulatedPLC(map, seed: 1), logger: TestDatabase.quiet)
         let port = try await server.start()
-        try await withTemporaryDirectory { directory in
-            let postgres = LocalPostgres(directory: directory + "/pg", logger: TestDatabase.quiet)
-            let database = try await postgres.start()
-            try FileManager.default.createDirectory(atPath: directory + "/spool", withIntermediateDirectories: true)
-            try await RecordingRig.record(
-                map, fromPort: port, into: database, directory: directory + "/spool", period: .milliseconds(20)
-            ) { rig in
-                try await eventually("landing") { rig.writer.statistics.landed > 1000 }
-                let pid = try XCTUnwrap(Self.serverProcess(directory + "/pg/data"))
-                // SIGQUIT is what an immediate shutdown sends: no checkpoint, sessions cut off in mid-statement.
-                kill(pid, SIGQUIT)
-                try await eventually("the server is gone") { ChildProcess.isFinished(pid) }
+        try await TestDatabase.withPrivateServer { postgres, lease in
+            let database = lease.configuration
+            let cluster = try XCTUnwrap(lease.directory)
+            try await withTemporaryDirectory { directory in
+                try await RecordingRig.record(
+                    map, fromPort: port, into: database, directory: directory, period: .milliseconds(20)
+                ) { rig in
+                    try await eventually("landing") { rig.writer.statistics.landed > 1000 }
+                    let pid = try TestDatabase.serverProcess(in: cluster)
+                    // SIGQUIT is what an immediate shutdown sends: no checkpoint, sessions cut off in mid-statement.
+                    kill(pid, SIGQUIT)
+                    try await eventually("the server is gone") { ChildProcess.isFinished(pid) }
 
-                let before = rig.writer.statistics.accepted
-                try await eventually("acceptance goes on") { rig.writer.statistics.accepted > before + 2000 }
-                XCTAssertGreaterThan(rig.writer.statistics.spooled, 1000)
-                try await eventually("the failure is shown") { rig.writer.statistics.lastFault != nil }
+                    let before = rig.writer.statistics.accepted
+                    try await eventually("acceptance goes on") { rig.writer.statistics.accepted > before + 2000 }
+                    XCTAssertGreaterThan(rig.writer.statistics.spooled, 1000)
+                    try await eventually("the failure is shown") { rig.writer.statistics.lastFault != nil }
 
-                try await postgres.stop()
-                _ = try await postgres.start()
-                try await eventually("the backlog has landed") {
-                    rig.writer.statistics.landed > before + 2000 && rig.writer.statistics.lastFault == nil
+                    try await postgres.stop()
+                    _ = try await postgres.start()
+                    try await eventually("the backlog has landed") {
+                        rig.writer.statistics.landed > before + 2000 && rig.writer.statistics.lastFault == nil
+                    }
                 }
             }
             let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
@@ -47,13 +45,7 @@ final class DatabaseFailureTests: XCTestCase {
             XCTAssertEqual(rows, distinct, "rows were doubled")
             XCTAssertEqual(rows, inLedger, "ledger and rows disagree")
             XCTAssertEqual(rows % 51, 0, "half a cycle landed")
-            try await postgres.stop()
         }
         await server.stop()
-    }
-
-    private static func serverProcess(_ data: String) throws -> Int32? {
-        try String(contentsOfFile: data + "/postmaster.pid", encoding: .utf8).split(separator: "\n").first
-            .flatMap { Int32($0) }
     }
 }

@@ -17,6 +17,17 @@ final class OrderlyEndTests: XCTestCase {
         return (rows, rows - distinct)
     }
 
+    /// The account of a run that ended well: exit status 0, balanced, nothing left in the spool.
+    private func everythingLanded(
+        _ result: ChildResult, file: StaticString = #filePath, line: UInt = #line
+    ) throws -> RunSummary {
+        XCTAssertEqual(result.exitCode, 0, result.transcript, file: file, line: line)
+        let summary = try AldProcess.summary(of: result)
+        XCTAssertTrue(summary.isBalanced, file: file, line: line)
+        XCTAssertEqual(summary.spooled, 0, file: file, line: line)
+        return summary
+    }
+
     private func isRecording(_ station: AldProcess) -> Bool {
         LocalPostgres.connectionString(ofServerIn: station.dataDirectory + "/postgres") != nil
     }
@@ -106,10 +117,7 @@ final class OrderlyEndTests: XCTestCase {
                 child.send(signal)
             }
             XCTAssertLessThan(clock.now - signalled, .seconds(5))
-            XCTAssertEqual(result.exitCode, 0, result.transcript)
-            let summary = try AldProcess.summary(of: result)
-            XCTAssertTrue(summary.isBalanced)
-            XCTAssertEqual(summary.spooled, 0)
+            _ = try everythingLanded(result)
             XCTAssertFalse(isRecording(station), "the database server was left running")
         }
     }
@@ -127,10 +135,7 @@ final class OrderlyEndTests: XCTestCase {
                 XCTAssertTrue(isRecording(station), "a server outlives a killed owner; if not, nothing is tested here")
             }
             let result = try await station.run(["--duration", "2", "--period", "100ms"])
-            XCTAssertEqual(result.exitCode, 0, result.transcript)
-            let summary = try AldProcess.summary(of: result)
-            XCTAssertTrue(summary.isBalanced)
-            XCTAssertEqual(summary.spooled, 0)
+            let summary = try everythingLanded(result)
             XCTAssertEqual(summary.rowsInDatabase, summary.rows)
             let contents = try await contents(of: station)
             XCTAssertEqual(contents.doubled, 0)
@@ -151,19 +156,13 @@ final class OrderlyEndTests: XCTestCase {
         try await AldProcess.withStation { station in
             let result = try await station.run(["--period", "50ms"]) { child in
                 try await eventually("recording") { try await rowsWhileRunning(station) > 100 }
-                let file = station.dataDirectory + "/postgres/data/postmaster.pid"
-                let server = try XCTUnwrap(
-                    try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").first.flatMap { Int32($0) }
-                )
+                let server = try TestDatabase.serverProcess(in: station.dataDirectory + "/postgres")
                 kill(server, SIGKILL)
                 try await eventually("the server is gone") { ChildProcess.isFinished(server) }
                 try await eventually("it is back") { try await rowsWhileRunning(station) > 51 * 60 }
                 child.send(SIGTERM)
             }
-            XCTAssertEqual(result.exitCode, 0, result.transcript)
-            let summary = try AldProcess.summary(of: result)
-            XCTAssertTrue(summary.isBalanced)
-            XCTAssertEqual(summary.spooled, 0)
+            let summary = try everythingLanded(result)
             XCTAssertEqual(summary.rowsInDatabase, summary.rows)
             let contents = try await contents(of: station)
             XCTAssertEqual(contents.doubled, 0)

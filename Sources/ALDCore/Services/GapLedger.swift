@@ -7,7 +7,7 @@
 struct GapLedger: Sendable {
     /// How long a growing gap may wait for its next record.
     static let interval: Duration = .seconds(60)
-    /// Gaps kept while none can be recorded; beyond that the youngest two of a kind are joined.
+    /// Gaps kept while none can be recorded; beyond that a new one joins the youngest of its cause.
     static let maximumKept = 1000
 
     /// What is being missed now; `nil` while recording works.
@@ -45,7 +45,7 @@ struct GapLedger: Sendable {
     }
 
     private mutating func keep(_ gap: CollectionGap) {
-        if kept.count >= Self.maximumKept, let last = kept.indices.last, kept[last].cause == gap.cause {
+        if kept.count >= Self.maximumKept, let last = kept.lastIndex(where: { $0.cause == gap.cause }) {
             kept[last].lastMissedAt = gap.lastMissedAt
             kept[last].instants += gap.instants
         } else {

@@ -201,8 +201,8 @@ public final class Spool: Sendable {
 
     private func stored(_ row: Row) throws(SpoolError) -> Stored {
         let id = BatchID(origin: row["origin"], number: row["number"])
-        let bytes: [UInt8] = (row["payload"] as Data).map(\.self)
-        let digest: [UInt8] = (row["sha256"] as Data).map(\.self)
+        let bytes = [UInt8](row["payload"] as Data)
+        let digest = [UInt8](row["sha256"] as Data)
         let machine: Int32 = row["machine"]
         let format: Int16 = row["format"]
         guard BatchCoding.digest(machine: machine, format: format, bytes: bytes) == digest else {

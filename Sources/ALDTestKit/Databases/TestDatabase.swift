@@ -58,6 +58,17 @@ public enum TestDatabase {
         }
     }
 
+    /// The process of the server whose cluster lies in `directory`; for signals.
+    ///
+    /// - Throws: ``NeverHappened`` when no server has left its number there.
+    public static func serverProcess(in directory: String) throws -> Int32 {
+        let text = try String(contentsOfFile: directory + "/data/postmaster.pid", encoding: .utf8)
+        guard let process = text.split(separator: "\n").first.flatMap({ Int32($0) }) else {
+            throw NeverHappened(description: "no server process in \(directory)")
+        }
+        return process
+    }
+
     /// Opens one connection for `body`, which gets half a minute.
     public static func withConnection<Result>(
         _ configuration: PostgresConfiguration,

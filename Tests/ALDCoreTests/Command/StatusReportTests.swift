@@ -10,7 +10,7 @@ import Testing
             machine: "ALD-1", parameters: 51, period: .seconds(1), running: .seconds(3723),
             collection: CollectionStatistics(), writer: BatchWriter.Statistics(),
             plc: PLCStatus(place: "10.0.0.5:502", state: .up),
-            database: DatabaseStatus(place: "private, in .ald", connections: 1, fault: nil), rowsCounted: nil,
+            database: DatabaseStatus(place: "private, in .ald", fault: nil), rowsCounted: nil,
             spoolRecounted: 51)
         status.writer.accepted = 1530
         status.writer.landed = 1479

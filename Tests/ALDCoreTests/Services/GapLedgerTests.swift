@@ -48,6 +48,18 @@ import Testing
         #expect(ledger.take(now: Self.at(2)).map(\.instants) == [1, 1])
     }
 
+    @Test("a disk that stays full while the causes alternate costs no more than the bound, and no instant")
+    mutating func bounded() {
+        let misses = Int64(GapLedger.maximumKept * 3)
+        for second in 0..<misses {
+            ledger.missed(Self.miss(second, second.isMultiple(of: 2) ? .plc : .spool))
+            ledger.giveBack(ledger.take(now: Self.at(second)))
+        }
+        let kept = ledger.take(now: Self.at(misses), final: true)
+        #expect(kept.count <= GapLedger.maximumKept + 1)
+        #expect(kept.reduce(0) { $0 + Int64($1.instants) } == misses)
+    }
+
     @Test("the end takes what is still open")
     mutating func end() {
         ledger.missed(Self.miss(0))
