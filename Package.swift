@@ -17,6 +17,7 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 
 func suite(_ name: String, path: String? = nil) -> Target {
@@ -35,6 +36,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -52,7 +54,7 @@ let package = Package(
             providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
         .target(
             name: "Modbus",
-            dependencies: [deque, nioCore, nioPosix, log],
+            dependencies: [deque, nioCore, nioPosix, nioSSL, log],
             swiftSettings: settings),
         .target(
             name: "ALDCore",
@@ -84,7 +86,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "ModbusTests", dependencies: ["Modbus", "ALDTestKit", nioCore, nioEmbedded, nioPosix],
+            name: "ModbusTests", dependencies: ["Modbus", "ALDTestKit", nioCore, nioEmbedded, nioPosix, nioSSL],
             swiftSettings: settings),
         .testTarget(
             name: "ALDCoreTests",
