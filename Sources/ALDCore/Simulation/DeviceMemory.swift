@@ -49,8 +49,9 @@ struct DeviceMemory: Sendable {
     func respond(
         to request: ModbusRequest, model: inout MachineModel
     ) throws(ModbusException) -> ModbusResponse {
-        guard let range = request.range, let extent = extent[request.table],
-            extent.contains(range.start), extent.contains(range.last)
+        guard let table = request.table else { throw .illegalFunction }
+        guard let range = request.range, let extent = extent[table], extent.contains(range.start),
+            extent.contains(range.last)
         else { throw .illegalDataAddress }
         switch request {
         case .read(let table, let range):
@@ -64,6 +65,8 @@ struct DeviceMemory: Sendable {
             try write([value], to: .holdingRegisters, range, of: &model)
         case .writeRegisters(_, let values):
             try write(values, to: .holdingRegisters, range, of: &model)
+        default:
+            throw .illegalFunction
         }
         guard let response = ModbusResponse(acknowledging: request) else { throw .serverDeviceFailure }
         return response

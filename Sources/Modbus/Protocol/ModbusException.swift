@@ -7,6 +7,8 @@ public struct ModbusException: Error, Hashable, Sendable {
         self.code = code
     }
 
+    /// 01: the device does not have the function.
+    public static let illegalFunction = ModbusException(.illegalFunction)
     /// 02: the device has no such address.
     public static let illegalDataAddress = ModbusException(.illegalDataAddress)
     /// 03: the device does not accept this value.

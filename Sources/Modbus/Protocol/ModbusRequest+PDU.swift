@@ -3,6 +3,12 @@ public import NIOCore
 extension ModbusRequest {
     /// What function 05 sends for "on" (§6.5); "off" is 0000 and nothing else is legal.
     static let coilOn: UInt16 = 0xFF00
+    /// The type of function 43 that reads the device identification (§6.21).
+    static let identificationType: UInt8 = 0x0E
+    /// What every sub-request for file records says: 06 (§6.14).
+    static let fileReferenceType: UInt8 = 6
+    /// Bytes of one sub-request that reads file records, and of the head of one that writes them.
+    static let fileReadSize = 7
 
     /// Appends function code and data.
     ///
@@ -17,95 +23,47 @@ extension ModbusRequest {
         buffer.writeInteger(function.rawValue)
         switch self {
         case .read(_, let range):
-            buffer.writeInteger(range.start)
-            buffer.writeInteger(UInt16(truncatingIfNeeded: range.count))
+            Self.write(range, to: &buffer)
         case .writeCoil(let address, let value):
-            buffer.writeInteger(address)
-            buffer.writeInteger(value ? Self.coilOn : 0)
+            buffer.writeMultipleIntegers(address, value ? Self.coilOn : 0)
         case .writeRegister(let address, let value):
-            buffer.writeInteger(address)
-            buffer.writeInteger(value)
+            buffer.writeMultipleIntegers(address, value)
         case .writeCoils(let start, let values):
-            buffer.writeInteger(start)
-            buffer.writeInteger(UInt16(truncatingIfNeeded: values.count))
+            buffer.writeMultipleIntegers(start, UInt16(truncatingIfNeeded: values.count))
             buffer.writeInteger(UInt8(truncatingIfNeeded: ModbusLimits.byteCount(forBits: values.count)))
             BitPacking.write(values, to: &buffer)
         case .writeRegisters(let start, let values):
-            buffer.writeInteger(start)
-            buffer.writeInteger(UInt16(truncatingIfNeeded: values.count))
-            buffer.writeInteger(UInt8(truncatingIfNeeded: 2 * values.count))
-            RegisterPacking.write(values, to: &buffer)
+            Self.write(start, values, to: &buffer)
+        case .readExceptionStatus, .getCommEventCounter, .reportServerID:
+            break
+        case .diagnostics(let function, let data):
+            buffer.writeInteger(function.rawValue)
+            RegisterPacking.write(data, to: &buffer)
+        case .readFileRecords(let ranges):
+            FileRecordRange.write(ranges, to: &buffer)
+        case .writeFileRecords(let records):
+            FileRecord.write(records, to: &buffer)
+        case .maskWriteRegister(let address, let and, let or):
+            buffer.writeMultipleIntegers(address, and, or)
+        case .readWriteRegisters(let range, let start, let values):
+            Self.write(range, to: &buffer)
+            Self.write(start, values, to: &buffer)
+        case .readFIFOQueue(let address):
+            buffer.writeInteger(address)
+        case .readDeviceIdentification(let access, let object):
+            buffer.writeMultipleIntegers(Self.identificationType, access.rawValue, object.rawValue)
+        case .raw(let request):
+            buffer.writeBytes(request.data)
         }
     }
 
-    /// Decodes a request PDU that fills `pdu` exactly, in the specification's order of checks: function (01), then
-    /// length, quantity, byte count and value (03), then addresses (02).
-    ///
-    /// - Throws: the exception to answer with.
-    public init(decodingPDU pdu: ByteBuffer) throws(ModbusException) {
-        var rest = pdu
-        guard let byte = rest.readInteger(as: UInt8.self) else { throw ModbusException(.illegalFunction) }
-        let function = FunctionCode(rawValue: byte)
-        if let table = DataTable(readBy: function) {
-            let (start, count) = try Self.addressAndNumber(&rest, isLast: true)
-            self = .read(table, try Self.range(start, count, atMost: table.maximumReadCount))
-            return
-        }
-        switch function {
-        case .writeSingleCoil:
-            let (address, value) = try Self.addressAndNumber(&rest, isLast: true)
-            guard value == 0 || value == Self.coilOn else { throw .illegalDataValue }
-            self = .writeCoil(address: address, value: value == Self.coilOn)
-        case .writeSingleRegister:
-            let (address, value) = try Self.addressAndNumber(&rest, isLast: true)
-            self = .writeRegister(address: address, value: value)
-        case .writeMultipleCoils:
-            self = try Self.multipleCoils(&rest)
-        case .writeMultipleRegisters:
-            self = try Self.multipleRegisters(&rest)
-        default:
-            throw ModbusException(.illegalFunction)
-        }
+    private static func write(_ range: AddressRange, to buffer: inout ByteBuffer) {
+        buffer.writeMultipleIntegers(range.start, UInt16(truncatingIfNeeded: range.count))
     }
 
-    private static func multipleCoils(_ rest: inout ByteBuffer) throws(ModbusException) -> ModbusRequest {
-        let (start, count) = try addressAndNumber(&rest, isLast: false)
-        try checkQuantity(count, atMost: ModbusLimits.maximumWriteCoils)
-        guard rest.readInteger(as: UInt8.self).map(Int.init) == rest.readableBytes,
-            let values = BitPacking.read(rest.readableBytesView, count: Int(count))
-        else { throw .illegalDataValue }
-        _ = try range(start, count, atMost: ModbusLimits.maximumWriteCoils)
-        return .writeCoils(start: start, values: values)
-    }
-
-    private static func multipleRegisters(_ rest: inout ByteBuffer) throws(ModbusException) -> ModbusRequest {
-        let (start, count) = try addressAndNumber(&rest, isLast: false)
-        try checkQuantity(count, atMost: ModbusLimits.maximumWriteRegisters)
-        guard rest.readInteger(as: UInt8.self).map(Int.init) == rest.readableBytes,
-            let values = RegisterPacking.read(rest.readableBytesView, count: Int(count))
-        else { throw .illegalDataValue }
-        _ = try range(start, count, atMost: ModbusLimits.maximumWriteRegisters)
-        return .writeRegisters(start: start, values: values)
-    }
-
-    private static func addressAndNumber(
-        _ rest: inout ByteBuffer, isLast: Bool
-    ) throws(ModbusException) -> (UInt16, UInt16) {
-        guard let pair = rest.readMultipleIntegers(as: (UInt16, UInt16).self),
-            !isLast || rest.readableBytes == 0
-        else { throw .illegalDataValue }
-        return pair
-    }
-
-    private static func checkQuantity(_ count: UInt16, atMost maximum: Int) throws(ModbusException) {
-        guard count >= 1, Int(count) <= maximum else { throw .illegalDataValue }
-    }
-
-    private static func range(
-        _ start: UInt16, _ count: UInt16, atMost maximum: Int
-    ) throws(ModbusException) -> AddressRange {
-        try checkQuantity(count, atMost: maximum)
-        guard let range = AddressRange(start: start, count: Int(count)) else { throw .illegalDataAddress }
-        return range
+    private static func write(_ start: UInt16, _ values: [UInt16], to buffer: inout ByteBuffer) {
+        buffer.writeMultipleIntegers(start, UInt16(truncatingIfNeeded: values.count))
+        buffer.writeInteger(UInt8(truncatingIfNeeded: 2 * values.count))
+        RegisterPacking.write(values, to: &buffer)
     }
 }

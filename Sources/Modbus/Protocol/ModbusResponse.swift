@@ -12,6 +12,28 @@ public enum ModbusResponse: Hashable, Sendable {
     case wroteCoils(AddressRange)
     /// Answer to function 16: what was written where.
     case wroteRegisters(AddressRange)
+    /// Answer to function 07: eight bits whose meaning is the device's own.
+    case exceptionStatus(UInt8)
+    /// Answer to function 08: a counter or register of one word, or the request's echo.
+    case diagnostics(DiagnosticFunction, data: [UInt16])
+    /// Answer to function 11.
+    case commEventCounter(CommEventCounter)
+    /// Answer to function 17: at most 251 bytes, see ``ServerID``.
+    case serverID([UInt8])
+    /// Answer to function 20: the values of each group, in the request's order.
+    case fileRecords([[UInt16]])
+    /// Answer to function 21: the request's echo.
+    case wroteFileRecords([FileRecord])
+    /// Answer to function 22: the request's echo.
+    case maskedRegister(address: UInt16, and: UInt16, or: UInt16)
+    /// Answer to function 23: exactly the registers that were asked for, in address order.
+    case readWroteRegisters([UInt16])
+    /// Answer to function 24: the queue, 0…31 words, the oldest first.
+    case fifoQueue([UInt16])
+    /// Answer to function 43, type 14.
+    case deviceIdentification(DeviceIdentification.Page)
+    /// Answer to a raw request: what stood behind the function code.
+    case raw(FunctionCode, [UInt8])
     /// The device said no (§7).
     case exception(FunctionCode, ExceptionCode)
 
@@ -23,15 +45,25 @@ public enum ModbusResponse: Hashable, Sendable {
         case .wroteRegister: .writeSingleRegister
         case .wroteCoils: .writeMultipleCoils
         case .wroteRegisters: .writeMultipleRegisters
-        case .exception(let function, _): function
+        case .exceptionStatus: .readExceptionStatus
+        case .diagnostics: .diagnostics
+        case .commEventCounter: .getCommEventCounter
+        case .serverID: .reportServerID
+        case .fileRecords: .readFileRecord
+        case .wroteFileRecords: .writeFileRecord
+        case .maskedRegister: .maskWriteRegister
+        case .readWroteRegisters: .readWriteMultipleRegisters
+        case .fifoQueue: .readFIFOQueue
+        case .deviceIdentification: .encapsulatedInterface
+        case .raw(let function, _), .exception(let function, _): function
         }
     }
 
-    /// The answer of a device that did what a write asked for; nil for a read, and for a write that no frame can
+    /// The answer of a device that did what a request asked for, where that is nothing but an echo: all writes except
+    /// function 23, and the diagnostics that return no counter. Nil for the others, and for a write that no frame can
     /// carry.
     public init?(acknowledging request: ModbusRequest) {
         switch request {
-        case .read: return nil
         case .writeCoil(let address, let value): self = .wroteCoil(address: address, value: value)
         case .writeRegister(let address, let value): self = .wroteRegister(address: address, value: value)
         case .writeCoils:
@@ -40,6 +72,15 @@ public enum ModbusResponse: Hashable, Sendable {
         case .writeRegisters:
             guard let range = request.range else { return nil }
             self = .wroteRegisters(range)
+        case .writeFileRecords(let records): self = .wroteFileRecords(records)
+        case .maskWriteRegister(let address, let and, let or):
+            self = .maskedRegister(address: address, and: and, or: or)
+        case .diagnostics(let function, let data):
+            guard function.isAnswered, !function.returnsWord else { return nil }
+            self = .diagnostics(function, data: data)
+        case .read, .readExceptionStatus, .getCommEventCounter, .reportServerID, .readFileRecords,
+            .readWriteRegisters, .readFIFOQueue, .readDeviceIdentification, .raw:
+            return nil
         }
     }
 }

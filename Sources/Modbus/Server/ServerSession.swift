@@ -37,14 +37,27 @@ struct ServerSession: Sendable {
     }
 
     private static func respond(to frame: ModbusFrame, device: any ModbusDevice) -> ModbusResponse {
+        let function = FunctionCode(rawValue: frame.functionByte)
+        let request: ModbusRequest
         do throws(ModbusException) {
-            let request = try ModbusRequest(decodingPDU: frame.pdu)
-            let response = try device.respond(to: request, unit: frame.header.unit)
-            // A device that answers something else than it was asked has failed.
-            return response.mismatch(with: request) == nil
-                ? response : .exception(request.function, .serverDeviceFailure)
+            request = try ModbusRequest(decodingPDU: frame.pdu)
         } catch {
-            return .exception(FunctionCode(rawValue: frame.functionByte), error.code)
+            guard error == .illegalFunction, function.isRequestable else { return .exception(function, error.code) }
+            request = .raw(RawRequest(function, Array(frame.pdu.readableBytesView.dropFirst())))
         }
+        do throws(ModbusException) {
+            let response = try answer(request, unit: frame.header.unit, device: device)
+            // A device that answers something else than it was asked has failed.
+            return response.mismatch(with: request) == nil ? response : .exception(function, .serverDeviceFailure)
+        } catch {
+            return .exception(function, error.code)
+        }
+    }
+
+    private static func answer(
+        _ request: ModbusRequest, unit: UnitID, device: any ModbusDevice
+    ) throws(ModbusException) -> ModbusResponse {
+        if case .raw(let raw) = request { return .raw(raw.function, try device.respond(toRaw: raw, unit: unit)) }
+        return try device.respond(to: request, unit: unit)
     }
 }

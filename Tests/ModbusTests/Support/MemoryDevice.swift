@@ -16,6 +16,7 @@ final class MemoryDevice: ModbusDevice {
     }
 
     func respond(to request: ModbusRequest, unit: UnitID) throws(ModbusException) -> ModbusResponse {
+        guard request.table != nil else { throw .illegalFunction }
         guard let range = request.range, range.end <= 1000 else { throw .illegalDataAddress }
         let addresses = Int(range.start)..<range.end
         let response = tables.withLock { tables -> ModbusResponse? in
@@ -30,10 +31,11 @@ final class MemoryDevice: ModbusDevice {
             case .writeRegister(let address, let value): tables.registers[Int(address)] = value
             case .writeCoils(_, let values): tables.coils.replaceSubrange(addresses, with: values)
             case .writeRegisters(_, let values): tables.registers.replaceSubrange(addresses, with: values)
+            default: return nil
             }
             return ModbusResponse(acknowledging: request)
         }
-        guard let response else { throw .serverDeviceFailure }
+        guard let response else { throw .illegalFunction }
         return response
     }
 }
