@@ -19,7 +19,7 @@ struct LocalPostgresTests {
         let configuration = try await server.start()
         try await withCleanup {
             let connection = try await PostgresConnection.connect(
-                configuration, deadline: .soon(.seconds(10)), logger: TestPlace.logger)
+                configuration, deadline: .patience, logger: TestPlace.logger)
             try await body(connection, server)
             await connection.close()
         } cleanup: {
@@ -32,13 +32,13 @@ struct LocalPostgresTests {
             var sockets: [String] = []
             try await withServer(directory) { connection, server in
                 try await connection.execute(
-                    script: "CREATE TABLE kept (v int); INSERT INTO kept VALUES (42)", deadline: .soon(.seconds(10)))
+                    script: "CREATE TABLE kept (v int); INSERT INTO kept VALUES (42)", deadline: .patience)
                 let settings = try await connection.query(
                     """
                     SELECT current_setting('listen_addresses') AS addresses, current_setting('fsync') AS fsync,
                         current_setting('data_checksums') AS sums, current_setting('server_encoding') AS encoding,
                         current_setting('unix_socket_directories') AS socket, current_database()::text AS database
-                    """, deadline: .soon(.seconds(10)))
+                    """, deadline: .patience)
                 let row = try #require(settings.first)
                 #expect(try row.decode("addresses", as: String.self) == "")
                 #expect(try row.decode("fsync", as: String.self) == "on")
@@ -52,7 +52,7 @@ struct LocalPostgresTests {
             }
             #expect(!LocalPostgresFiles.exists(sockets[0]))
             try await withServer(directory) { connection, _ in
-                let row = try await connection.query("SELECT v FROM kept", deadline: .soon(.seconds(10))).first
+                let row = try await connection.query("SELECT v FROM kept", deadline: .patience).first
                 #expect(try row?.decode("v", as: Int.self) == 42)
             }
         }

@@ -5,7 +5,7 @@ import Testing
 
 /// Connects that fail, each for one reason, against real servers and sockets.
 struct PostgresConnectFailureTests {
-    private func connectFailure(_ string: String, within limit: Duration = .seconds(10)) async throws -> PostgresError {
+    private func connectFailure(_ string: String, within limit: Duration = .seconds(60)) async throws -> PostgresError {
         try await failure {
             _ = try await PostgresConnection.connect(
                 PostgresConfiguration(connectionString: string), deadline: .soon(limit), logger: TestPlace.logger)

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Foundation
 import Logging
 import Synchronization
@@ -11,7 +12,7 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             let result = try await connection.query(
                 "SELECT $1::int8 AS count, $2::text AS name, NULL::float8 AS missing", [.int8(42), .text("Füllstand")],
-                deadline: .soon(.seconds(5)))
+                deadline: .patience)
             let row = try #require(result.first)
             #expect(try row.decode("count", as: Int64.self) == 42)
             #expect(try row.decode("name", as: String.self) == "Füllstand")
@@ -39,7 +40,7 @@ extension PostgresServerTests {
                         .jsonb(#"{"a": 1}"#), .int2Array([1, 2]), .int4Array([]), .int8Array([.min, .max]),
                         .float8Array([1.5, nil, .infinity]), .timestamptzArray([moment]), .textArray(["", "ö"]),
                         .uuid(uuid),
-                    ], deadline: .soon(.seconds(5))
+                    ], deadline: .patience
                 ).first)
             #expect(try row.decode("a", as: Bool.self))
             #expect(try row.decode("b", as: Int16.self) == -7)
@@ -63,9 +64,9 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             try await connection.execute(
                 script: "CREATE TEMP TABLE t (v int CONSTRAINT small CHECK (v < 10)); INSERT INTO t VALUES (1)",
-                deadline: .soon(.seconds(5)))
+                deadline: .patience)
             let error = try await failure {
-                _ = try await connection.query("INSERT INTO t VALUES ($1)", [.int4(11)], deadline: .soon(.seconds(5)))
+                _ = try await connection.query("INSERT INTO t VALUES ($1)", [.int4(11)], deadline: .patience)
             }
             #expect(error.code == .queryFailed)
             #expect(error.sqlState == .checkViolation)
@@ -81,7 +82,7 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             let bytes = (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
             let result = try await connection.query(
-                "SELECT $1::bytea AS b", [.bytea(bytes)], deadline: .soon(.seconds(30)))
+                "SELECT $1::bytea AS b", [.bytea(bytes)], deadline: .patience)
             #expect(try #require(result.first).decode("b", as: [UInt8].self) == bytes)
             await connection.close()
         }
@@ -91,11 +92,11 @@ extension PostgresServerTests {
             let killer = try await PostgresTestServer.connect()
             let pid = await victim.backendProcessID
             async let outcome = failure {
-                _ = try await victim.query("SELECT pg_sleep(60)", deadline: .soon(.seconds(60)))
+                _ = try await victim.query("SELECT pg_sleep(60)", deadline: .patience)
             }
             try await PostgresTestServer.waitUntil(
                 "SELECT state = 'active' FROM pg_stat_activity WHERE pid = \(pid)", on: killer)
-            _ = try await killer.query("SELECT pg_terminate_backend($1)", [.int4(pid)], deadline: .soon(.seconds(5)))
+            _ = try await killer.query("SELECT pg_terminate_backend($1)", [.int4(pid)], deadline: .patience)
             let error = try await outcome
             #expect(error.code == .connectionLost)
             #expect(error.sqlState == .adminShutdown)
@@ -109,10 +110,10 @@ extension PostgresServerTests {
             let victim = try await PostgresTestServer.connect()
             let killer = try await PostgresTestServer.connect()
             let pid = await victim.backendProcessID
-            _ = try await killer.query("SELECT pg_terminate_backend($1)", [.int4(pid)], deadline: .soon(.seconds(5)))
+            _ = try await killer.query("SELECT pg_terminate_backend($1)", [.int4(pid)], deadline: .patience)
             try await PostgresTestServer.waitUntil(
                 "NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(pid))", on: killer)
-            let error = try await failure { _ = try await victim.query("SELECT 1", deadline: .soon(.seconds(5))) }
+            let error = try await failure { _ = try await victim.query("SELECT 1", deadline: .patience) }
             #expect(error.code == .connectionLost)
             #expect(error.sqlState == .adminShutdown)
             #expect(error.effect == .notSent)
@@ -120,20 +121,22 @@ extension PostgresServerTests {
         }
 
         @Test func aStatementOverItsDeadlineIsCancelledOnTheServer() async throws {
-            let connection = try await PostgresTestServer.connect()
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time)
             let observer = try await PostgresTestServer.connect()
             let pid = await connection.backendProcessID
+            let deadline = time.now + .milliseconds(50)
             let error = try await failure {
-                _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.milliseconds(50)))
+                _ = try await connection.query("SELECT pg_sleep(60)", deadline: deadline)
             }
             #expect(error.code == .timedOut)
             #expect(error.sqlState == .queryCanceled)
             #expect(error.effect == .notApplied)
             let state = try await observer.query(
-                "SELECT state FROM pg_stat_activity WHERE pid = $1", [.int4(pid)], deadline: .soon(.seconds(5)))
+                "SELECT state FROM pg_stat_activity WHERE pid = $1", [.int4(pid)], deadline: .patience)
             #expect(try state.first?.decode("state", as: String.self) == "idle")
             #expect(await connection.isClean)
-            let next = try await connection.query("SELECT 7 AS seven", deadline: .soon(.seconds(5)))
+            let next = try await connection.query("SELECT 7 AS seven", deadline: time.now + .seconds(60))
             #expect(try next.first?.decode("seven", as: Int.self) == 7)
             await connection.close()
             await observer.close()
@@ -146,7 +149,7 @@ extension PostgresServerTests {
             let error = try await withThrowingTaskGroup(of: PostgresError.self) { group in
                 group.addTask {
                     try await failure {
-                        _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.seconds(60)))
+                        _ = try await connection.query("SELECT pg_sleep(60)", deadline: .patience)
                     }
                 }
                 try await PostgresTestServer.waitUntil(
@@ -163,35 +166,32 @@ extension PostgresServerTests {
 
         /// A server process that is stopped does not hear the cancel request: the client's deadline must do alone.
         @Test func aServerThatDoesNotReactIsLeftInDoubt() async throws {
-            let connection = try await PostgresTestServer.connect()
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time, grace: .milliseconds(200))
             let pid = await connection.backendProcessID
-            let observer = try await PostgresTestServer.connect()
-            async let outcome = failure {
-                _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.milliseconds(300)))
-            }
-            try await PostgresTestServer.waitUntil(
-                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = \(pid)", on: observer)
             #expect(kill(pid, SIGSTOP) == 0)
-            let error = try await outcome
+            let deadline = time.now + .milliseconds(20)
+            let error = try await failure { _ = try await connection.query("SELECT 1", deadline: deadline) }
             #expect(kill(pid, SIGCONT) == 0)
             #expect(error.code == .timedOut)
             #expect(error.effect == .unknown)
             #expect(await !connection.isUsable)
-            await observer.close()
         }
 
         /// 1. The server process is too busy to read the statement. 2. The first cancel request reaches it while it
         /// still waits for a statement, and is forgotten. 3. It reads the statement and runs it: only a further
         /// request can end it.
         @Test func aCancelRequestThatCameTooEarlyIsRepeated() async throws {
-            let connection = try await PostgresTestServer.connect()
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time)
             let observer = try await PostgresTestServer.connect()
             let pid = await connection.backendProcessID
             #expect(kill(pid, SIGSTOP) == 0)
+            let deadline = time.now + .milliseconds(20)
             async let outcome = failure {
-                _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.milliseconds(20)))
+                _ = try await connection.query("SELECT pg_sleep(60)", deadline: deadline)
             }
-            _ = try await observer.query("SELECT pg_sleep(0.3)", deadline: .soon(.seconds(10)))
+            _ = try await observer.query("SELECT pg_sleep(0.3)", deadline: .patience)
             #expect(kill(pid, SIGCONT) == 0)
             let error = try await outcome
             #expect(error.sqlState == .queryCanceled)
@@ -206,7 +206,7 @@ extension PostgresServerTests {
             let observer = try await PostgresTestServer.connect()
             let pid = await connection.backendProcessID
             async let outcome = failure {
-                _ = try await connection.query("SELECT pg_sleep(60)", deadline: .soon(.seconds(60)))
+                _ = try await connection.query("SELECT pg_sleep(60)", deadline: .patience)
             }
             try await PostgresTestServer.waitUntil(
                 "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = \(pid)", on: observer)
@@ -221,11 +221,14 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             let observer = try await PostgresTestServer.connect()
             let pid = await connection.backendProcessID
-            async let first = connection.query("SELECT pg_sleep(0.3)", deadline: .soon(.seconds(10)))
+            // The first one runs until the observer lets it go.
+            _ = try await observer.query("SELECT pg_advisory_lock(1)", deadline: .patience)
+            async let first = connection.query("SELECT pg_advisory_lock(1)", deadline: .patience)
             try await PostgresTestServer.waitUntil(
-                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = \(pid)", on: observer)
-            let error = try await failure { _ = try await connection.query("SELECT 1", deadline: .soon(.seconds(5))) }
+                "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = \(pid)", on: observer)
+            let error = try await failure { _ = try await connection.query("SELECT 1", deadline: .patience) }
             #expect(error.code == .misuse)
+            _ = try await observer.query("SELECT pg_advisory_unlock(1)", deadline: .patience)
             #expect(try await first.count == 1)
             await connection.close()
             await observer.close()
@@ -235,7 +238,7 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             let error = try await failure {
                 try await connection.execute(
-                    script: "CREATE TEMP TABLE c (v int); COPY c FROM STDIN", deadline: .soon(.seconds(5)))
+                    script: "CREATE TEMP TABLE c (v int); COPY c FROM STDIN", deadline: .patience)
             }
             #expect(error.code == .misuse)
             #expect(await !connection.isUsable)
@@ -246,9 +249,9 @@ extension PostgresServerTests {
             var logger = Logger(label: "notices") { _ in lines }
             logger.logLevel = .trace
             let connection = try await PostgresConnection.connect(
-                try PostgresTestServer.configuration(), deadline: .soon(.seconds(5)), logger: logger)
+                try PostgresTestServer.configuration(), deadline: .patience, logger: logger)
             try await connection.execute(
-                script: "DO $$ BEGIN RAISE WARNING 'valve % sticks', 7; END $$", deadline: .soon(.seconds(5)))
+                script: "DO $$ BEGIN RAISE WARNING 'valve % sticks', 7; END $$", deadline: .patience)
             #expect(lines.messages == ["warning valve 7 sticks"])
             await connection.close()
         }

@@ -10,13 +10,13 @@ extension PostgresServerTests {
             let connection = try await PostgresTestServer.connect()
             let committed = try await failure {
                 try await connection.execute(
-                    script: "CREATE TEMP TABLE d (v int); COMMIT; SELECT 1/0", deadline: .soon(.seconds(5)))
+                    script: "CREATE TEMP TABLE d (v int); COMMIT; SELECT 1/0", deadline: .patience)
             }
             #expect(committed.code == .queryFailed)
             #expect(committed.effect == .unknown)
             let whole = try await failure {
                 try await connection.execute(
-                    script: "INSERT INTO d VALUES (1); SELECT 1/0", deadline: .soon(.seconds(5)))
+                    script: "INSERT INTO d VALUES (1); SELECT 1/0", deadline: .patience)
             }
             #expect(whole.effect == .notApplied)
             await connection.close()
@@ -26,12 +26,24 @@ extension PostgresServerTests {
         /// knows.
         @Test func aStatementThatSurvivesItsCancelRequestCostsTheConnection() async throws {
             let connection = try await PostgresTestServer.connect()
-            _ = try await connection.query(
-                """
-                DO $$ BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END $$
-                """, deadline: .soon(.milliseconds(50)))
+            let observer = try await PostgresTestServer.connect()
+            let pid = await connection.backendProcessID
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    _ = try await connection.query(
+                        """
+                        DO $$ BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END $$
+                        """, deadline: .patience)
+                }
+                // Earlier, the request would end the whole statement.
+                try await PostgresTestServer.waitUntil(
+                    "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = \(pid)", on: observer)
+                group.cancelAll()
+                try await group.waitForAll()
+            }
             #expect(await !connection.isUsable)
             await connection.close()
+            await observer.close()
         }
 
         @Test func aNameServerThatHangsLeavesTimeForTheNextHost() async throws {
@@ -43,7 +55,7 @@ extension PostgresServerTests {
             let hang = DispatchSemaphore(value: 0)
             defer { hang.signal() }
             let connection = try await PostgresConnection.connect(
-                configuration, deadline: .soon(.seconds(4)), logger: TestPlace.logger
+                configuration, deadline: .soon(.seconds(20)), logger: TestPlace.logger
             ) { _ in
                 hang.wait()
                 return .success([])

@@ -8,7 +8,7 @@ extension PostgresServerTests {
         private func refusal(_ configuration: PostgresConfiguration) async throws -> PostgresError {
             try await failure {
                 _ = try await PostgresConnection.connect(
-                    configuration, deadline: .soon(.seconds(10)), logger: TestPlace.logger)
+                    configuration, deadline: .patience, logger: TestPlace.logger)
             }
         }
 
@@ -24,7 +24,7 @@ extension PostgresServerTests {
             let owner = try await PostgresTestServer.connect()
             let file = try #require(
                 try await owner.query(
-                    "SELECT setting AS file FROM pg_settings WHERE name = 'hba_file'", deadline: .soon(.seconds(5))
+                    "SELECT setting AS file FROM pg_settings WHERE name = 'hba_file'", deadline: .patience
                 )
                 .first?.decode("file", as: String.self))
             try "local all guarded scram-sha-256\nlocal all all trust\n".write(
@@ -33,7 +33,7 @@ extension PostgresServerTests {
                 script: """
                     DROP ROLE IF EXISTS guarded; CREATE ROLE guarded LOGIN PASSWORD 'r1ght-w0rd';
                     SELECT pg_reload_conf()
-                    """, deadline: .soon(.seconds(5)))
+                    """, deadline: .patience)
             try await PostgresTestServer.waitUntil(
                 "EXISTS (SELECT FROM pg_hba_file_rules WHERE 'guarded' = ANY (user_name))", on: owner)
             let base = try PostgresTestServer.configuration()
@@ -53,7 +53,7 @@ extension PostgresServerTests {
                 #expect(!text.contains("wr0ng"))
             }
             let session = try await PostgresConnection.connect(
-                try login("r1ght-w0rd"), deadline: .soon(.seconds(5)), logger: TestPlace.logger)
+                try login("r1ght-w0rd"), deadline: .patience, logger: TestPlace.logger)
             #expect(await session.isClean)
             await session.close()
             await owner.close()
@@ -66,7 +66,7 @@ extension PostgresServerTests {
             let both = try PostgresConfiguration(
                 connectionString: "host=127.0.0.1,\(host) port=\(silent.port),5432 user=ald dbname=ald")
             let connection = try await PostgresConnection.connect(
-                both, deadline: .soon(.seconds(3)), logger: TestPlace.logger)
+                both, deadline: .soon(.seconds(20)), logger: TestPlace.logger)
             #expect(await connection.place.hasPrefix(host))
             await connection.close()
         }
@@ -75,7 +75,7 @@ extension PostgresServerTests {
             let owner = try await PostgresTestServer.connect()
             try await owner.execute(
                 script: "DROP ROLE IF EXISTS lonely; CREATE ROLE lonely LOGIN CONNECTION LIMIT 0",
-                deadline: .soon(.seconds(5)))
+                deadline: .patience)
             let host = try #require(try PostgresTestServer.configuration().options["host"])
             let error = try await refusal(
                 try PostgresConfiguration(connectionString: "host=\(host) user=lonely dbname=ald"))

@@ -50,26 +50,31 @@ enum PostgresTestServer {
         try #require(current, "the suite needs the trait .server")
     }
 
+    /// - Parameters:
+    ///   - time: deadlines are its instants. On a ``ManualTime``, which stands still, a deadline counts from the
+    ///     moment the statement is sent, so it cannot pass before, however busy the machine is.
+    ///   - grace: long, so that a server's late confirmation is still one.
     static func connect(
-        application: String = "test", within limit: Duration = .seconds(10)
+        time: any TimeSource = SystemTime(), grace: Duration = .seconds(60)
     ) async throws -> PostgresConnection {
         try await PostgresConnection.connect(
-            try configuration().withApplicationName(application), deadline: .soon(limit), logger: TestPlace.logger)
+            try configuration().withApplicationName("test"), deadline: time.now + .seconds(60), time: time,
+            logger: TestPlace.logger, grace: grace, lookUp: NameResolution.addresses)
     }
 
-    /// Waits inside the server, not here, until a condition holds: `pg_sleep` in a loop, 20 seconds at most.
+    /// Waits inside the server, not here, until a condition holds: `pg_sleep` in a loop, 60 seconds at most.
     static func waitUntil(_ condition: String, on connection: PostgresConnection) async throws {
         try await connection.execute(
             script: """
                 DO $$ BEGIN
-                    FOR attempt IN 1..2000 LOOP
+                    FOR attempt IN 1..6000 LOOP
                         PERFORM pg_stat_clear_snapshot();
                         IF (\(condition)) THEN RETURN; END IF;
                         PERFORM pg_sleep(0.01);
                     END LOOP;
                     RAISE EXCEPTION 'did not come true: %', $x$\(condition)$x$;
                 END $$
-                """, deadline: .soon(.seconds(30)))
+                """, deadline: .soon(.seconds(90)))
     }
 }
 
@@ -90,6 +95,9 @@ enum TestPlace {
 }
 
 extension MonotonicInstant {
+    /// A deadline of the system clock that only a hang reaches.
+    static var patience: MonotonicInstant { soon(.seconds(60)) }
+
     /// A deadline of the system clock.
     static func soon(_ duration: Duration) -> MonotonicInstant { SystemTime().now + duration }
 }

@@ -18,12 +18,14 @@ extension PostgresConnection {
             configuration, deadline: deadline, time: time, logger: logger, lookUp: NameResolution.addresses)
     }
 
-    /// - Parameter lookUp: the resolver; may block.
+    /// - Parameters:
+    ///   - grace: how long an abandoned statement waits for the server's confirmation.
+    ///   - lookUp: the resolver; may block.
     static func connect(
         _ configuration: PostgresConfiguration, deadline: MonotonicInstant, time: any TimeSource = SystemTime(),
-        logger: Logger, lookUp: @escaping NameResolution.LookUp
+        logger: Logger, grace: Duration = cancellationGrace, lookUp: @escaping NameResolution.LookUp
     ) async throws(PostgresError) -> PostgresConnection {
-        let connection = PostgresConnection(reactor: try .shared(), time: time, logger: logger)
+        let connection = PostgresConnection(reactor: try .shared(), time: time, logger: logger, grace: grace)
         try await connection.open(configuration, deadline: deadline, lookUp)
         return connection
     }

@@ -101,7 +101,7 @@ extension PostgresConnection {
         _ handle: LibPQHandle, _ gathered: AnswerCollector, after outcome: Reactor.Outcome
     ) async throws(PostgresError) -> ResultStorage? {
         var answer = gathered
-        let limit = systemClock.now + Self.cancellationGrace
+        let limit = systemClock.now + grace
         var isDelivered = false
         var end = Reactor.Outcome.timedOut
         // Again and again: a busy server may receive the request before it has read the statement, and forgets it.

@@ -20,6 +20,7 @@ public actor PostgresConnection {
     let reactor: Reactor
     let time: any TimeSource
     let logger: Logger
+    let grace: Duration
     let systemClock = SystemTime()
 
     var handle: LibPQHandle? {
@@ -36,10 +37,14 @@ public actor PostgresConnection {
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
 
-    init(reactor: Reactor, time: any TimeSource, logger: Logger) {
+    /// - Parameter grace: ``cancellationGrace``, unless a test wants to see the confirmation however late it is.
+    init(
+        reactor: Reactor, time: any TimeSource, logger: Logger, grace: Duration = PostgresConnection.cancellationGrace
+    ) {
         self.reactor = reactor
         self.time = time
         self.logger = logger
+        self.grace = grace
     }
 
     // MARK: State
