@@ -7,7 +7,18 @@ extension ModbusServer {
             case refuseNewest
             /// The connection that was opened first is closed.
             case closeOldest
+            /// The new connection is accepted, and closed without an answer when its first bytes arrive.
+            case acceptThenClose
+            /// The new connection is accepted and never answered; only the peer ends it. At most
+            /// ``maximumHeldConnections`` are held so, further ones are refused.
+            case hang
+            /// The new connection is not accepted: the operating system completes the handshake and keeps what the peer
+            /// sends until a place is free. At most 256 wait so.
+            case backlog
         }
+
+        /// Most connections beyond the limit that are kept open without being served.
+        public static let maximumHeldConnections = 1024
 
         /// The address to listen on. Defaults to the loopback address 127.0.0.1.
         public var host: String = "127.0.0.1"

@@ -17,7 +17,13 @@ enum ServerChannel {
         registry: ServerRegistry
     ) -> ServerBootstrap {
         let idleTimeout = configuration.idleTimeout
+        let gate = configuration.limitPolicy == .backlog ? configuration.maximumConnections : nil
+        let acceptedAtOnce: UInt = gate == nil ? 4 : 1
         let bootstrap = ServerBootstrap(group: group)
+            .serverChannelInitializer { listener in
+                listener.eventLoop.makeCompletedFuture { try configure(listener: listener, gate: gate) }
+            }
+            .serverChannelOption(.maxMessagesPerRead, value: acceptedAtOnce)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -36,17 +42,30 @@ enum ServerChannel {
     static func configure(
         _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?
     ) throws {
-        guard registry.admit(channel) else {
+        let admission = registry.admit(channel)
+        if case .refuse = admission {
             channel.close(promise: nil)
             return
         }
         // Not when it becomes inactive: a connection may end before it ever was active.
         channel.closeFuture.whenComplete { _ in registry.remove(channel) }
         let pipeline = channel.pipeline.syncOperations
+        switch admission {
+        case .serve, .refuse: break
+        case .replace(let oldest): oldest.close(promise: nil)
+        case .closeAtFirstBytes: return try pipeline.addHandler(UnservedHandler(closesAtFirstBytes: true))
+        case .hang: return try pipeline.addHandler(UnservedHandler(closesAtFirstBytes: false))
+        }
         if let idleTimeout {
             try pipeline.addHandler(IdleStateHandler(readTimeout: TimeAmount(idleTimeout)))
         }
         try pipeline.addHandler(ServerChannelHandler(device: device, registry: registry))
+    }
+
+    /// - Parameter gate: how many connections to accept; nil for all.
+    private static func configure(listener: any Channel, gate: Int?) throws {
+        guard let gate else { return }
+        try listener.pipeline.syncOperations.addHandler(AcceptGate(limit: gate))
     }
 
     /// Closes channels and reports when they all are closed.

@@ -8,6 +8,8 @@ public struct ServerStatistics: Hashable, Sendable {
     public internal(set) var closed = 0
     /// Connections closed at once because the limit was reached.
     public internal(set) var refused = 0
+    /// Connections beyond the limit that were accepted and not served: closed at their first bytes, or left hanging.
+    public internal(set) var held = 0
     /// Connections closed to make room for a newer one.
     public internal(set) var evicted = 0
     /// Connections closed because they asked nothing for the idle timeout.

@@ -1,3 +1,4 @@
+import ALDTestKit
 import NIOCore
 import Testing
 
@@ -51,6 +52,108 @@ struct ServerLimitTests {
         await second.close()
         await server.stop()
         #expect(server.statistics.open == 0)
+    }
+
+    private func server(
+        limit: Int, _ policy: ModbusServer.Configuration.LimitPolicy
+    ) async throws -> (ModbusServer, Int) {
+        var configuration = ModbusServer.Configuration()
+        configuration.maximumConnections = limit
+        configuration.limitPolicy = policy
+        let server = ModbusServer(configuration: configuration, device: MemoryDevice())
+        return (server, try await server.start())
+    }
+
+    private let question = "00 01 |00 00 |00 06 |01 |04 |00 07 |00 01"
+    private let answer = "00 01 00 00 00 05 01 04 02 00 07"
+
+    @Test("or the newest is accepted, and closed without an answer as soon as it asks")
+    func acceptThenClose() async throws {
+        let (server, port) = try await server(limit: 1, .acceptThenClose)
+        let first = try await RawPeer(port: port)
+        try await first.send(question)
+        #expect(try await first.take(11) == answer)
+        let second = try await RawPeer(port: port)
+        try await eventually("the second is held") { server.statistics.held == 1 }
+        #expect(!second.isOver)
+        try await second.send(question)
+        try await eventually("the second is closed") { second.isOver }
+        #expect(second.received.readableBytes == 0)
+        try await first.send(question)
+        #expect(try await first.take(11) == answer)
+        #expect(server.statistics.accepted == 1 && server.statistics.requests == 2)
+        await first.close()
+        await second.close()
+        await server.stop()
+    }
+
+    @Test("or the newest hangs: accepted, never answered, and no place is lost by it")
+    func hang() async throws {
+        let (server, port) = try await server(limit: 1, .hang)
+        let first = try await RawPeer(port: port)
+        try await first.send(question)
+        #expect(try await first.take(11) == answer)
+        let second = try await RawPeer(port: port)
+        try await second.send(question)
+        try await eventually("the second is held") { server.statistics.held == 1 }
+        try await first.send(question)
+        #expect(try await first.take(11) == answer)
+        #expect(!second.isOver && second.received.readableBytes == 0)
+        await first.close()
+        try await eventually("the place is free") { server.statistics.open == 0 }
+        let third = try await RawPeer(port: port)
+        try await third.send(question)
+        #expect(try await third.take(11) == answer)
+        #expect(!second.isOver && second.received.readableBytes == 0)
+        #expect(server.statistics.held == 1)
+        await server.stop()
+        try await eventually("a stop ends those that hang, too") { second.isOver }
+        await second.close()
+        await third.close()
+    }
+
+    @Test("or the newest waits in the backlog, with what it asked, until a place is free")
+    func backlog() async throws {
+        let (server, port) = try await server(limit: 2, .backlog)
+        let first = try await RawPeer(port: port)
+        let second = try await RawPeer(port: port)
+        for peer in [first, second] {
+            try await peer.send(question)
+            #expect(try await peer.take(11) == answer)
+        }
+        let third = try await RawPeer(port: port)
+        try await third.send(question)
+        for _ in 0..<20 {
+            try await first.send(question)
+            #expect(try await first.take(11) == answer)
+        }
+        #expect(server.statistics.accepted == 2 && third.received.readableBytes == 0)
+        await second.close()
+        #expect(try await third.take(11) == answer)
+        #expect(server.statistics.accepted == 3 && server.statistics.refused == 0)
+        await first.close()
+        await third.close()
+        await server.stop()
+    }
+
+    @Test("500 connections at once, each with its own answers")
+    func manyConnections() async throws {
+        let (server, port) = try await server(limit: 500, .refuseNewest)
+        var peers: [RawPeer] = []
+        for _ in 0..<500 { peers.append(try await RawPeer(port: port)) }
+        for (index, peer) in peers.enumerated() {
+            var frame = bytes(question)
+            frame.setInteger(UInt16(index), at: 8)
+            try await peer.send(frame)
+        }
+        for (index, peer) in peers.enumerated() {
+            let register = hex(ByteBuffer(integer: UInt16(index)))
+            #expect(try await peer.take(11) == "00 01 00 00 00 05 01 04 02 \(register)")
+        }
+        #expect(server.statistics.open == 500 && server.statistics.requests == 500)
+        for peer in peers { await peer.close() }
+        try await eventually("all are gone") { server.statistics.open == 0 }
+        await server.stop()
     }
 
     @Test("an address that is taken is named, with what to do")
