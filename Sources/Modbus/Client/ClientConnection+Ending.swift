@@ -14,18 +14,18 @@ extension ClientConnection {
     /// must follow from the events alone, or a schedule could not be replayed.
     mutating func abandon(_ ids: Set<JobID>, because cause: Abandonment, now: NIODeadline) {
         let sent = session?.bury(ids.contains, now: now) ?? []
-        for exchange in sent {
-            fail(exchange.attempt, sentCode(exchange.request, cause))
+        for (attempt, request) in sent {
+            fail(attempt, sentCode(request, cause))
         }
         for id in ids.sorted() { finishAll(id, unsentCode(cause)) }
     }
 
     /// Ends every request that is not on the wire, in the order of the calls.
     mutating func dropUnsent() {
-        let sent = Set((session?.exchanges ?? []).map(\.attempt.job))
+        let sent = (session?.exchanges ?? []).flatMap(\.attempts)
         for (id, job) in jobs.sorted(by: { $0.key < $1.key }) {
-            let inFlight = sent.contains(id) ? session?.exchanges.filter { $0.attempt.job == id } ?? [] : []
-            for index in 0..<job.work.count where !inFlight.contains(where: { $0.attempt.index == index }) {
+            let inFlight = sent.filter { $0.job == id }.map(\.index)
+            for index in 0..<job.work.count where !inFlight.contains(index) {
                 fail(Attempt(job: id, index: index), .shuttingDown)
             }
         }
@@ -74,7 +74,7 @@ extension ClientConnection {
     private mutating func forget(_ job: ClientJob) {
         if activeWrite == job.id { activeWrite = nil }
         if job.next < job.work.count {
-            if job.work.isWrite { writes.removeAll { $0 == job.id } } else { reads.removeAll { $0 == job.id } }
+            if job.work.isWrite { writes.removeAll { $0 == job.id } } else { reads.removeAll { $0.job == job.id } }
         }
         if !ready.isEmpty { ready.removeAll { $0.job == job.id } }
         if !delayed.isEmpty { delayed.removeAll { $0.attempt.job == job.id } }

@@ -23,16 +23,17 @@ extension ClientConnection {
         goDown(.connectionFailed(reason: reason), until: now + wait)
         var again: [Attempt] = []
         for exchange in lost.exchanges {
-            if exchange.request.isWrite {
-                fail(exchange.attempt, .unknownOutcome(.connectionLost))
-            } else if drainDeadline != nil {
-                fail(exchange.attempt, .shuttingDown)
-            } else if exchange.attempt.losses > 0 {
-                fail(exchange.attempt, .connectionClosed(mayHaveExecuted: true))
-            } else {
-                var attempt = exchange.attempt
-                attempt.losses += 1
-                again.append(attempt)
+            for var attempt in exchange.attempts {
+                if exchange.request.isWrite {
+                    fail(attempt, .unknownOutcome(.connectionLost))
+                } else if drainDeadline != nil {
+                    fail(attempt, .shuttingDown)
+                } else if attempt.losses > 0 {
+                    fail(attempt, .connectionClosed(mayHaveExecuted: true))
+                } else {
+                    attempt.losses += 1
+                    again.append(attempt)
+                }
             }
         }
         statistics.retries += again.count

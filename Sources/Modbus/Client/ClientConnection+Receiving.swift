@@ -21,10 +21,12 @@ extension ClientConnection {
         } catch {
             // The frame's boundaries are intact, so the stream is: only this request fails.
             statistics.malformedReplies += 1
-            fail(
-                exchange.attempt,
-                exchange.request.isWrite
-                    ? .unknownOutcome(.replyMalformed(error.description)) : .malformedResponse(error.description))
+            for attempt in exchange.attempts {
+                fail(
+                    attempt,
+                    exchange.request.isWrite
+                        ? .unknownOutcome(.replyMalformed(error.description)) : .malformedResponse(error.description))
+            }
             return
         }
         statistics.replies += 1
@@ -33,21 +35,21 @@ extension ClientConnection {
         lastFailure = nil
         if case .exception(let function, let code) = response {
             statistics.exceptions += 1
-            refuse(exchange, function, code, now: now)
+            for attempt in exchange.attempts { refuse(attempt, function, code, now: now) }
         } else {
-            finish(exchange.attempt, .success(response))
+            for attempt in exchange.attempts { finish(attempt, .success(response)) }
         }
     }
 
     /// The peer said no. Busy means that nothing was executed, so even a write may be made again.
     private mutating func refuse(
-        _ exchange: Exchange, _ function: FunctionCode, _ code: ExceptionCode, now: NIODeadline
+        _ attempt: Attempt, _ function: FunctionCode, _ code: ExceptionCode, now: NIODeadline
     ) {
         let due = now + limits.busyDelay
-        if code == .serverDeviceBusy, drainDeadline == nil, let job = jobs[exchange.attempt.job], due < job.deadline {
-            delay(exchange.attempt, until: due)
+        if code == .serverDeviceBusy, drainDeadline == nil, let job = jobs[attempt.job], due < job.deadline {
+            delay(attempt, until: due)
         } else {
-            fail(exchange.attempt, .exception(code, function))
+            fail(attempt, .exception(code, function))
         }
     }
 

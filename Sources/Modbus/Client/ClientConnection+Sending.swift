@@ -31,7 +31,12 @@ extension ClientConnection {
     private mutating func send(_ attempt: Attempt, now: NIODeadline) {
         guard let job = jobs[attempt.job] else { return }
         let request = job.work.request(at: attempt.index)
-        guard let exchange = session?.open(request, of: job, attempt: attempt, now: now) else { return }
+        var attempts = [attempt]
+        if !request.isWrite { takeSharers(of: request, unit: job.unit, into: &attempts) }
+        let deadline = attempts.dropFirst().reduce(job.deadline) { max($0, jobs[$1.job]?.deadline ?? $0) }
+        guard
+            let exchange = session?.open(request, unit: job.unit, attempts: attempts, deadline: deadline, now: now)
+        else { return }
         var frame = ByteBuffer()
         frame.reserveCapacity(ModbusLimits.headerSize + 5)
         do throws(ModbusError) {
@@ -39,9 +44,10 @@ extension ClientConnection {
         } catch {
             // Checked on submission; if it ever fails here the caller is told and nothing is sent.
             _ = session?.answered(exchange.transaction, now: now)
-            finish(attempt, .failure(error))
+            for attempt in attempts { finish(attempt, .failure(error)) }
             return
         }
+        statistics.coalesced += attempts.count - 1
         statistics.requests += 1
         wakeNoLater(than: now + limits.progressTimeout)
         actions.append(.send(frame))
@@ -59,10 +65,40 @@ extension ClientConnection {
             return Attempt(job: id, index: 0)
         }
         if let attempt = ready.popFirst() { return attempt }
-        guard let id = reads.first, let job = jobs[id] else { return nil }
+        return reads.isEmpty ? nil : takeRead(at: 0)
+    }
+
+    /// Takes the read that stands at `position` of the queue, and lets the next one of its plan stand there.
+    private mutating func takeRead(at position: Int) -> Attempt? {
+        let id = reads[position].job
+        guard let job = jobs[id] else { return nil }
         jobs[id]?.next += 1
-        if job.next + 1 == job.work.count { reads.removeFirst() }
+        if job.next + 1 < job.work.count {
+            reads[position].request = job.work.request(at: job.next + 1)
+        } else {
+            reads.remove(at: position)
+        }
         return Attempt(job: id, index: job.next)
+    }
+
+    /// Takes every other read that is to be sent and asks the same, so that one frame serves them all. A plan takes
+    /// part with the request whose turn it is, so two callers of one plan share all of it.
+    ///
+    /// Only what was not sent yet is shared: an answer to a request that was on the wire before the call may be older
+    /// than the call, and a caller that writes and then reads would find the old value.
+    private mutating func takeSharers(of request: ModbusRequest, unit: UnitID, into attempts: inout [Attempt]) {
+        guard !reads.isEmpty || !ready.isEmpty else { return }
+        ready.removeAll { attempt in
+            guard let job = jobs[attempt.job], job.unit == unit, job.work.request(at: attempt.index) == request
+            else { return false }
+            attempts.append(attempt)
+            return true
+        }
+        // From the end, since taking one may close the gap behind it.
+        for position in reads.indices.reversed() where reads[position].unit == unit {
+            if reads[position].request == request, let attempt = takeRead(at: position) { attempts.append(attempt) }
+        }
+        if attempts.count > 1 { attempts.sort { $0.job < $1.job } }
     }
 
     /// Sends `attempt` again when the device may have stopped being busy.

@@ -15,7 +15,7 @@ extension ClientConnection {
         }
         let expired = Set(jobs.values.lazy.filter { $0.deadline <= now }.map(\.id))
         if !expired.isEmpty {
-            let wasInFlight = session?.exchanges.contains { expired.contains($0.attempt.job) } ?? false
+            let wasInFlight = session?.exchanges.contains { $0.attempts.contains { expired.contains($0.job) } } ?? false
             statistics.timeouts += expired.reduce(0) { $0 + (jobs[$1]?.unfinished ?? 0) }
             abandon(expired, because: .deadline, now: now)
             if wasInFlight, session?.decoder.hasPartialFrame == true {

@@ -52,7 +52,7 @@ struct ClientConnection: Sendable {
     /// Writes that were not sent yet, in order.
     var writes: Deque<JobID> = []
     /// Reads and plans with requests that were not sent yet, in order.
-    var reads: Deque<JobID> = []
+    var reads: Deque<WaitingRead> = []
     /// The one write that was sent, or that waits for a busy device. The next one waits for it: were a refused
     /// "open" repeated after a later "close", the valve would stay open.
     var activeWrite: JobID?
@@ -83,7 +83,11 @@ struct ClientConnection: Sendable {
         if let refusal = refusal(of: job, now: now) {
             finishAll(id, refusal)
         } else {
-            if work.isWrite { writes.append(id) } else { reads.append(id) }
+            if work.isWrite {
+                writes.append(id)
+            } else {
+                reads.append(WaitingRead(job: id, unit: unit, request: work.request(at: 0)))
+            }
             wakeNoLater(than: deadline)
             pump(now)
         }
@@ -96,7 +100,7 @@ struct ClientConnection: Sendable {
             statistics.timeouts += job.work.count
             return .timedOut(.queue)
         }
-        if (job.work.isWrite ? writes : reads).count >= limits.queueLimit {
+        if (job.work.isWrite ? writes.count : reads.count) >= limits.queueLimit {
             statistics.queueFull += 1
             return .queueFull(limit: limits.queueLimit)
         }

@@ -71,6 +71,13 @@ struct ClientJob: Sendable {
     }
 }
 
+/// The read that a call waits to have sent next.
+struct WaitingRead: Sendable {
+    let job: JobID
+    let unit: UnitID
+    var request: ModbusRequest
+}
+
 /// One request on its way to the wire.
 struct Attempt: Hashable, Sendable {
     let job: JobID
@@ -84,7 +91,8 @@ struct Exchange: Sendable {
     let transaction: UInt16
     let unit: UnitID
     let request: ModbusRequest
-    let attempt: Attempt
-    /// How long the caller was ready to wait when it was sent.
-    let patience: TimeAmount
+    /// The requests it answers: one, or identical reads of several calls.
+    var attempts: [Attempt]
+    /// How long the most patient caller was ready to wait when it was sent.
+    var patience: TimeAmount
 }

@@ -48,10 +48,15 @@ struct ClientSession: Sendable {
         !exchanges.isEmpty || !tombstones.isEmpty || hasLost
     }
 
-    mutating func open(_ request: ModbusRequest, of job: ClientJob, attempt: Attempt, now: NIODeadline) -> Exchange {
+    /// Puts a request on the wire for all of `attempts`.
+    ///
+    /// - Parameter deadline: the latest of their calls' deadlines.
+    mutating func open(
+        _ request: ModbusRequest, unit: UnitID, attempts: [Attempt], deadline: NIODeadline, now: NIODeadline
+    ) -> Exchange {
         let exchange = Exchange(
-            transaction: freshTransaction(), unit: job.unit, request: request, attempt: attempt,
-            patience: job.deadline - now)
+            transaction: freshTransaction(), unit: unit, request: request, attempts: attempts,
+            patience: deadline - now)
         exchanges.append(exchange)
         if silentSince == nil { silentSince = now }
         return exchange
@@ -75,19 +80,26 @@ struct ClientSession: Sendable {
         return true
     }
 
-    /// Turns the exchanges of jobs that ended into tombstones. Their answers may be late by three times what the
-    /// caller was ready to wait, within ``shortestMemory`` and ``longestMemory``.
+    /// Takes the attempts of jobs that ended off the wire. An exchange that nobody waits for any more becomes a
+    /// tombstone: its answer may be late by three times what its caller was ready to wait, within
+    /// ``shortestMemory`` and ``longestMemory``.
     ///
-    /// - Returns: the exchanges.
-    mutating func bury(_ isEnded: (JobID) -> Bool, now: NIODeadline) -> [Exchange] {
-        let ended = exchanges.filter { isEnded($0.attempt.job) }
+    /// - Returns: the attempts in the order in which they were sent, each with its request.
+    mutating func bury(_ isEnded: (JobID) -> Bool, now: NIODeadline) -> [(Attempt, ModbusRequest)] {
+        var ended: [(Attempt, ModbusRequest)] = []
+        for index in exchanges.indices {
+            for attempt in exchanges[index].attempts where isEnded(attempt.job) {
+                ended.append((attempt, exchanges[index].request))
+            }
+            exchanges[index].attempts.removeAll { isEnded($0.job) }
+        }
         guard !ended.isEmpty else { return [] }
-        exchanges.removeAll { isEnded($0.attempt.job) }
-        tombstones += ended.map { exchange in
+        for exchange in exchanges where exchange.attempts.isEmpty {
             let memory = min(exchange.patience, Self.longestMemory).nanoseconds * 3
             let bounded = min(max(.nanoseconds(memory), Self.shortestMemory), Self.longestMemory)
-            return Tombstone(transaction: exchange.transaction, expires: now + bounded)
+            tombstones.append(Tombstone(transaction: exchange.transaction, expires: now + bounded))
         }
+        exchanges.removeAll { $0.attempts.isEmpty }
         return ended
     }
 

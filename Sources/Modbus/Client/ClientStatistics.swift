@@ -19,6 +19,8 @@ public struct ClientStatistics: Hashable, Sendable {
     public internal(set) var exceptions = 0
     /// Reads queued again because their connection was lost.
     public internal(set) var retries = 0
+    /// Reads answered by a frame that was sent for another call as well.
+    public internal(set) var coalesced = 0
     /// Requests queued again after the device said it was busy.
     public internal(set) var busyRetries = 0
     /// Requests whose deadline passed.

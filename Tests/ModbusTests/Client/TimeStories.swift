@@ -244,12 +244,11 @@ struct TimeStories {
         var session = ClientSession(firstTransaction: 5)
         let now = NIODeadline.uptimeNanoseconds(1)
         let request = ModbusRequest.read(.coils, AddressRange(0))
-        func job(_ id: UInt64) -> ClientJob {
-            ClientJob(id: JobID(rawValue: id), work: .single(request), unit: 1, deadline: now + .seconds(1))
-        }
         func open(_ id: UInt64) -> UInt16 {
-            session.open(request, of: job(id), attempt: Attempt(job: JobID(rawValue: id), index: 0), now: now)
-                .transaction
+            session.open(
+                request, unit: 1, attempts: [Attempt(job: JobID(rawValue: id), index: 0)], deadline: now + .seconds(1),
+                now: now
+            ).transaction
         }
         #expect(open(1) == 5)
         _ = session.bury({ $0.rawValue == 1 }, now: now)

@@ -46,8 +46,10 @@ struct ClientStory {
         submit(id, .single(.writeRegister(address: UInt16(id), value: value)), within: time)
     }
 
-    mutating func submit(_ id: UInt64, _ work: ClientWork, within time: TimeAmount = .seconds(1)) {
-        perform(machine.submit(work, unit: 1, deadline: now + time, id: JobID(rawValue: id), now: now))
+    mutating func submit(
+        _ id: UInt64, _ work: ClientWork, unit: UnitID = 1, within time: TimeAmount = .seconds(1)
+    ) {
+        perform(machine.submit(work, unit: unit, deadline: now + time, id: JobID(rawValue: id), now: now))
     }
 
     mutating func cancel(_ id: UInt64) {
