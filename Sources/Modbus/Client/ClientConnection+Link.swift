@@ -3,15 +3,21 @@ import NIOCore
 
 extension ClientConnection {
     /// The machine itself ends the connection.
-    mutating func giveUp(_ reason: String, now: NIODeadline) {
+    mutating func giveUp(
+        _ reason: String, failing code: ModbusError.Code = .connectionClosed(mayHaveExecuted: true), now: NIODeadline
+    ) {
         guard let session else { return }
         actions.append(.disconnect(reset: session.isOwed))
-        lose(reason, now: now)
+        lose(reason, failing: code, now: now)
     }
 
     /// The connection is gone. Reads that were in flight are made once more, unless that was the second time; writes
     /// that were in flight may have been executed and are never repeated.
-    mutating func lose(_ reason: String, now: NIODeadline) {
+    ///
+    /// - Parameter code: how reads end that are not made again.
+    mutating func lose(
+        _ reason: String, failing code: ModbusError.Code = .connectionClosed(mayHaveExecuted: true), now: NIODeadline
+    ) {
         guard let lost = session else { return }
         session = nil
         statistics.connectionLosses += 1
@@ -28,8 +34,8 @@ extension ClientConnection {
                     fail(attempt, .unknownOutcome(.connectionLost))
                 } else if drainDeadline != nil {
                     fail(attempt, .shuttingDown)
-                } else if attempt.losses > 0 {
-                    fail(attempt, .connectionClosed(mayHaveExecuted: true))
+                } else if attempt.losses > 0 || !limits.repeatsRequests {
+                    fail(attempt, code)
                 } else {
                     attempt.losses += 1
                     again.append(attempt)

@@ -46,7 +46,9 @@ extension ClientConnection {
         _ attempt: Attempt, _ function: FunctionCode, _ code: ExceptionCode, now: NIODeadline
     ) {
         let due = now + limits.busyDelay
-        if code == .serverDeviceBusy, drainDeadline == nil, let job = jobs[attempt.job], due < job.deadline {
+        if code == .serverDeviceBusy, limits.repeatsRequests, drainDeadline == nil, let job = jobs[attempt.job],
+            due < job.deadline
+        {
             delay(attempt, until: due)
         } else {
             fail(attempt, .exception(code, function))

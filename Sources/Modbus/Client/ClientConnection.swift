@@ -141,6 +141,9 @@ struct ClientConnection: Sendable {
         statistics.connectFailures += 1
         lastFailure = reason
         goDown(.connectionFailed(reason: reason), until: now + backoff.failed(using: &random))
+        if !limits.repeatsRequests {
+            for id in jobs.keys.sorted() { finishAll(id, .connectionFailed(reason: reason)) }
+        }
         pump(now)
         return takeActions()
     }
@@ -164,7 +167,7 @@ struct ClientConnection: Sendable {
                 receive(frame, now: now)
             case .poisoned(let fault):
                 statistics.poisonedStreams += 1
-                giveUp("the peer sent \(fault)", now: now)
+                giveUp("the peer sent \(fault)", failing: .malformedResponse("the peer sent \(fault)"), now: now)
             }
         }
         pump(now)

@@ -5,6 +5,7 @@ struct ClientLimits: Sendable {
     var window: Int
     var queueLimit: Int
     var lateReplyLimit: Int
+    var repeatsRequests: Bool
     var backoff: TimeAmount
     var backoffCap: TimeAmount
     var busyDelay: TimeAmount
@@ -15,6 +16,7 @@ struct ClientLimits: Sendable {
         window = configuration.window
         queueLimit = configuration.queueLimit
         lateReplyLimit = configuration.lateReplyLimit
+        repeatsRequests = configuration.repeatsRequests
         backoff = TimeAmount(configuration.backoff)
         backoffCap = TimeAmount(configuration.backoffCap)
         busyDelay = TimeAmount(configuration.busyDelay)

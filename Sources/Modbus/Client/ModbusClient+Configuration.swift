@@ -25,6 +25,11 @@ extension ModbusClient {
         public var backoffCap: Duration = .seconds(2)
         /// The wait before a request is sent again that the device refused as busy (06). Defaults to 50 ms.
         public var busyDelay: Duration = .milliseconds(50)
+        /// Whether the client makes requests again by itself: reads that lost their connection, requests that a busy
+        /// device refused, and connection attempts for calls that wait. With false every request goes to the wire
+        /// at most once, and a failed connection attempt ends the calls that wait for it; the next call connects
+        /// anew. Defaults to true.
+        public var repeatsRequests: Bool = true
         /// A connection on which requests stay unanswered this long is given up, and TCP gives up unacknowledged
         /// data after the same time. Defaults to 5 s.
         public var progressTimeout: Duration = .seconds(5)
