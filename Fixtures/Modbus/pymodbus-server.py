@@ -2,11 +2,13 @@
 """A Modbus TCP device that shares no code with ours: pymodbus serving a register map with fixed values.
 
     python3 pymodbus-server.py --map ../Machine/machine-51.csv --values '[20.5, 21, …]'
+    python3 pymodbus-server.py --index 10000
 
 Prints `listening PORT` on standard output when it is ready, and ends on SIGTERM, on Ctrl-C, or when its standard
 input closes: a test that dies takes its peer with it. Coils, discrete inputs, holding and input registers are four
 separate spaces; each answers every address up to the end of its last parameter (zero where no parameter lies), so
-that a client may read over gaps, and exception 02 beyond. Every unit id is answered.
+that a client may read over gaps, and exception 02 beyond. Every unit id is answered. With `--index` they have that many
+addresses each, register i holding i and bit i holding i AND 1, like the servers in the folder Peers.
 
 The four word orders name the bytes of a 32-bit value on the wire, `a` being the most significant.
 123456.0 is  47F1 2000 (abcd) · 2000 47F1 (cdab) · F147 0020 (badc) · 0020 F147 (dcba).
@@ -92,6 +94,13 @@ def load(path, values, word_order):
     return spaces
 
 
+def index_spaces(size):
+    """The four spaces, each address holding itself."""
+    return {
+        name: {address: address & 1 == 1 if name in SPACES[:2] else address for address in range(size)} for name in SPACES
+    }
+
+
 def block(space, bits):
     """One contiguous pymodbus block from address 0 to the last cell in use; it may not be empty."""
     empty, kind = (False, DataType.BITS) if bits else (0, DataType.REGISTERS)
@@ -124,7 +133,9 @@ async def serve(spaces, port):
 def main():
     """Parses the command line; exit code 2 means that it, the map or the values make no sense."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--map", required=True, metavar="CSV", help="register map, such as machine-51.csv")
+    content = parser.add_mutually_exclusive_group(required=True)
+    content.add_argument("--map", metavar="CSV", help="register map, such as machine-51.csv")
+    content.add_argument("--index", type=int, metavar="SIZE", help="four spaces of so many addresses, no map")
     parser.add_argument("--word-order", choices=sorted(WORD_ORDERS), default="cdab", help="defaults to %(default)s")
     parser.add_argument("--values", metavar="JSON", help="one number per row; defaults to the column 'initial'")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0, the default, takes a free one")
@@ -133,7 +144,9 @@ def main():
         values = None if arguments.values is None else json.loads(arguments.values)
         if values is not None and not isinstance(values, list):
             raise MapError("--values is not a JSON array")
-        spaces = load(arguments.map, values, arguments.word_order)
+        spaces = (
+            load(arguments.map, values, arguments.word_order) if arguments.map else index_spaces(arguments.index)
+        )
     except (MapError, OSError, json.JSONDecodeError) as error:
         parser.error(str(error))
     try:
