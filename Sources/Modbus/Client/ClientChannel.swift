@@ -1,5 +1,7 @@
+import Dispatch
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 #if canImport(Glibc)
     import Glibc
@@ -14,18 +16,41 @@ enum ClientChannel {
     /// Opens one connection for a driver, on the driver's event loop.
     typealias Dial = @Sendable (ClientDriver) -> EventLoopFuture<any Channel>
 
-    /// Dials the configured host: an address at once, a name after it was looked up.
+    /// Opens a connection with this TLS context, or a plain one.
+    private typealias Connect = @Sendable (ClientDriver, NIOSSLContext?) -> EventLoopFuture<any Channel>
+
+    /// Dials the configured host: an address at once, a name after it was looked up. With TLS the handshake belongs
+    /// to it: nothing may count as sent before the device has been verified.
     static func dial(
         _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop,
         resolve: @escaping HostLookup.Resolve = HostLookup.system
     ) -> Dial {
+        let connect = connect(configuration, on: eventLoop, resolve: resolve)
+        guard let tls = configuration.tls else { return { connect($0, nil) } }
+        let queue = DispatchQueue(label: "modbus.tls-files")
+        return { driver in
+            let context = eventLoop.makePromise(of: NIOSSLContext.self)
+            queue.async {
+                context.completeWith(Result { () throws(TLSProblem) in try TLSContext.make(tls) }.mapError { $0 })
+            }
+            let driver = NIOLoopBound(driver, eventLoop: eventLoop)
+            return context.futureResult.flatMap { connect(driver.value, $0) }.flatMap { channel in
+                ClientTLS.handshake(of: channel).map { channel }
+            }
+        }
+    }
+
+    private static func connect(
+        _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop,
+        resolve: @escaping HostLookup.Resolve
+    ) -> Connect {
         if let address = try? SocketAddress(ipAddress: configuration.host, port: configuration.port) {
-            return { bootstrap(configuration, on: eventLoop, driver: $0).connect(to: address) }
+            return { bootstrap(configuration, on: eventLoop, driver: $0, tls: $1).connect(to: address) }
         }
         // Not an address, so a name.
         let lookup = HostLookup(eventLoop: eventLoop, resolve: resolve)
-        return { driver in
-            bootstrap(configuration, on: eventLoop, driver: driver).resolver(lookup)
+        return { driver, tls in
+            bootstrap(configuration, on: eventLoop, driver: driver, tls: tls).resolver(lookup)
                 .connect(host: configuration.host, port: configuration.port)
         }
     }
@@ -40,18 +65,24 @@ enum ClientChannel {
     ///
     /// A reset throws them away. What it cannot take back is what already lies in the device's own buffer: a device
     /// that serves its connections side by side may still execute that after the next write.
+    ///
+    /// With TLS a reset leaves out the goodbye, which would be sent, and waited for, first.
     static func close(_ channel: any Channel, reset: Bool) {
         if reset, let socket = channel as? any SocketOptionProvider {
             // It only fails on a socket that is closed already, and there is nothing left to throw away then.
             _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+            TLSGate.closeAtOnce(channel)
+        } else {
+            channel.close(promise: nil)
         }
-        channel.close(promise: nil)
     }
 
     /// A bootstrap with every socket option, so that each connection has them, the tenth as well as the first.
     static func bootstrap(
-        _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop, driver: ClientDriver
+        _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop, driver: ClientDriver,
+        tls: NIOSSLContext? = nil
     ) -> ClientBootstrap {
+        let limit = NIODeadline.now() + TimeAmount(configuration.connectTimeout)
         let driver = NIOLoopBound(driver, eventLoop: eventLoop)
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
@@ -59,6 +90,7 @@ enum ClientChannel {
             .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls { try ClientTLS.add(tls, configuration, to: channel, limit: limit) }
                     try channel.pipeline.syncOperations.addHandler(ClientChannelHandler(driver: driver.value))
                 }
             }
@@ -89,7 +121,7 @@ final class ClientChannelHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failure = "\(error)"
+        failure = TLSFailure.reason(error)
         context.close(promise: nil)
     }
 }

@@ -7,8 +7,10 @@ extension ModbusClient {
         public var port: Int = 502
         /// The unit of calls that name none. Defaults to 1.
         public var unit: UnitID = .one
+        /// Modbus/TCP Security; set ``port`` to ``ModbusTLS/port`` with it. Defaults to nil, plain TCP.
+        public var tls: ModbusTLS.Client?
 
-        /// How long one connection attempt may take. Defaults to 2 s.
+        /// How long one connection attempt may take, the handshake of TLS included. Defaults to 2 s.
         public var connectTimeout: Duration = .seconds(2)
         /// How many requests may be unanswered at the same time, 1…16. Many devices answer only one of several, so
         /// raise it only for a device that is known to keep up. Writes always go one at a time. Defaults to 1.
@@ -53,6 +55,7 @@ extension ModbusClient {
             problems += Self.range("window", window, 1...16)
             problems += Self.range("queueLimit", queueLimit, 1...65_536)
             problems += Self.range("lateReplyLimit", lateReplyLimit, 1...1024)
+            problems += tls?.validate() ?? []
             problems += Self.duration("connectTimeout", connectTimeout)
             problems += Self.duration("backoff", backoff)
             problems += Self.duration("backoffCap", backoffCap)

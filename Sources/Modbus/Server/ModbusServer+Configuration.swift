@@ -32,6 +32,8 @@ extension ModbusServer {
         /// long as the peer's operating system answers keep-alive probes, sent after 10 s of silence; one whose peer
         /// vanished is closed some 25 s after its last sign of life. Defaults to nil.
         public var idleTimeout: Duration? = nil
+        /// Modbus/TCP Security; its port is ``ModbusTLS/port``. Defaults to nil, plain TCP.
+        public var tls: ModbusTLS.Server? = nil
 
         public init(host: String = "127.0.0.1", port: Int = 0) {
             self.host = host
@@ -49,6 +51,7 @@ extension ModbusServer {
             if let idleTimeout, idleTimeout < .milliseconds(1) || idleTimeout > .seconds(86_400 * 365) {
                 problems.append("idleTimeout is \(idleTimeout); allowed are 1 ms to one year")
             }
+            problems += tls?.validate() ?? []
             return problems
         }
     }

@@ -12,21 +12,26 @@ public final class ModbusServer: Sendable {
     public let configuration: Configuration
 
     private let device: any ModbusDevice
+    private let authorization: ModbusAuthorization?
     private let group: any EventLoopGroup
     private let registry: ServerRegistry
     private let lifecycle = Mutex(ServerLifecycle<any Channel, CheckedContinuation<Void, Never>>())
 
     /// Makes a server. Nothing is bound yet.
     ///
-    /// - Parameter group: where listener and connections run. Defaults to the process-wide group.
+    /// - Parameters:
+    ///   - group: where listener and connections run. Defaults to the process-wide group.
+    ///   - authorization: who may have what executed. Defaults to nil: every client that may connect, everything.
     public init(
         configuration: Configuration = Configuration(),
         device: any ModbusDevice,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-        logger: Logger = Logger(label: "modbus.server")
+        logger: Logger = Logger(label: "modbus.server"),
+        authorization: ModbusAuthorization? = nil
     ) {
         self.configuration = configuration
         self.device = device
+        self.authorization = authorization
         self.group = group
         self.registry = ServerRegistry(
             limit: configuration.maximumConnections, policy: configuration.limitPolicy, logger: logger)
@@ -51,12 +56,19 @@ public final class ModbusServer: Sendable {
     public func start() async throws(ModbusServerError) -> Int {
         let problems = configuration.validate()
         guard problems.isEmpty else { throw failure(.invalidConfiguration(problems)) }
+        let security: ServerSecurity
+        do throws(TLSProblem) {
+            security = try ServerSecurity(configuration.tls, authorization)
+        } catch {
+            throw failure(.tls(reason: error.description))
+        }
         guard lifecycle.withLock({ $0.start() }) else { throw failure(.alreadyRunning) }
         registry.begin()
         let channel: any Channel
         do {
-            channel = try await ServerChannel.bootstrap(configuration, group: group, device: device, registry: registry)
-                .bind(host: configuration.host, port: configuration.port).get()
+            channel = try await ServerChannel.bootstrap(
+                configuration, group: group, device: device, registry: registry, security: security
+            ).bind(host: configuration.host, port: configuration.port).get()
         } catch {
             _ = registry.end()
             for waiter in lifecycle.withLock({ $0.bindFailed() }) { waiter.resume() }

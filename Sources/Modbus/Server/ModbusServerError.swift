@@ -12,6 +12,8 @@ public struct ModbusServerError: Error, Hashable, Sendable {
         case alreadyRunning
         /// ``ModbusServer/stop()`` was called before the server was ready.
         case stopped
+        /// Certificate or key cannot be used. Carries why, and what to do.
+        case tls(reason: String)
         /// The configuration has these problems.
         case invalidConfiguration([String])
     }
@@ -46,6 +48,8 @@ extension ModbusServerError: CustomStringConvertible {
             "the server for \(place) is already running. Stop it before it is started again."
         case .stopped:
             "the server for \(place) was stopped while it was being started. Start it again when it is needed."
+        case .tls(let reason):
+            "the server for \(place) cannot offer TLS: \(reason)."
         case .invalidConfiguration(let problems):
             "the server cannot be configured like this: " + problems.joined(separator: "; ") + "."
         }

@@ -14,7 +14,7 @@ enum ServerChannel {
     /// A bootstrap with every socket option of the listener and its connections.
     static func bootstrap(
         _ configuration: ModbusServer.Configuration, group: any EventLoopGroup, device: any ModbusDevice,
-        registry: ServerRegistry
+        registry: ServerRegistry, security: ServerSecurity = ServerSecurity()
     ) -> ServerBootstrap {
         let idleTimeout = configuration.idleTimeout
         let gate = configuration.limitPolicy == .backlog ? configuration.maximumConnections : nil
@@ -30,7 +30,8 @@ enum ServerChannel {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, device: device, registry: registry, idleTimeout: idleTimeout)
+                    try configure(
+                        channel, device: device, registry: registry, idleTimeout: idleTimeout, security: security)
                 }
             }
         return VanishedPeer.options().reduce(bootstrap) { bootstrap, option in
@@ -40,7 +41,8 @@ enum ServerChannel {
 
     /// Puts the handlers into a connection that was just accepted. Runs on the connection's event loop.
     static func configure(
-        _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?
+        _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?,
+        security: ServerSecurity = ServerSecurity()
     ) throws {
         let admission = registry.admit(channel)
         if case .refuse = admission {
@@ -59,7 +61,10 @@ enum ServerChannel {
         if let idleTimeout {
             try pipeline.addHandler(IdleStateHandler(readTimeout: TimeAmount(idleTimeout)))
         }
-        try pipeline.addHandler(ServerChannelHandler(device: device, registry: registry))
+        try security.secure(channel, registry: registry) { role in
+            let device = security.guarded(device, role: role)
+            try pipeline.addHandler(ServerChannelHandler(device: device, registry: registry))
+        }
     }
 
     /// - Parameter gate: how many connections to accept; nil for all.

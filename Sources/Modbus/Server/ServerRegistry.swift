@@ -112,6 +112,12 @@ final class ServerRegistry: Sendable {
         }
     }
 
+    /// A connection could not be secured.
+    func handshakeFailed(_ problem: TLSProblem) {
+        count { $0.handshakesFailed += 1 }
+        logger.info("TLS connection refused", metadata: [LogKeys.reason: "\(problem)"])
+    }
+
     /// Counts something that happened on a connection.
     func count(_ change: (inout ServerStatistics) -> Void) {
         state.withLock { change(&$0.statistics) }

@@ -14,6 +14,8 @@ public struct ServerStatistics: Hashable, Sendable {
     public internal(set) var evicted = 0
     /// Connections closed because they asked nothing for the idle timeout.
     public internal(set) var idleClosed = 0
+    /// Connections closed because TLS could not be established, or the client's certificate names no usable role.
+    public internal(set) var handshakesFailed = 0
     /// Connections closed because of a header that is no Modbus header.
     public internal(set) var malformedHeaders = 0
     /// Requests answered, exceptions included.

@@ -16,7 +16,7 @@ import Testing
 @testable import Modbus
 
 /// A driver on a loop of the process-wide group, with real sockets.
-private struct DriverRig {
+struct DriverRig {
     let loop = MultiThreadedEventLoopGroup.singleton.next()
     let status = ClientStatus(observer: nil)
     private let driver: NIOLoopBoundBox<ClientDriver>
@@ -53,7 +53,7 @@ private struct DriverRig {
 }
 
 /// Reports what happens to an accepted connection: that it was asked something, and how it ended.
-private final class Witness: ChannelInboundHandler {
+final class Witness: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let asked: EventLoopPromise<Void>
