@@ -15,6 +15,9 @@ struct GoldenFrame: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
+/// Every golden frame there is.
+let goldenFrames = goldenTableFrames + goldenFurtherFrames
+
 private func range(_ start: UInt16, _ count: Int) -> AddressRange {
     AddressRange(start: start, count: count) ?? AddressRange(start)
 }
@@ -32,7 +35,7 @@ private let inputs22 = [
 ]
 
 /// The examples of MODBUS Application Protocol V1.1b3 §6.1 to §6.12, each with a header of its own.
-let goldenFrames: [GoldenFrame] = [
+let goldenTableFrames: [GoldenFrame] = [
     GoldenFrame(
         name: "01 read coils 20…38",
         request: .read(.coils, range(0x13, 19)),
