@@ -14,8 +14,9 @@ extension ClientConnection {
     /// must follow from the events alone, or a schedule could not be replayed.
     mutating func abandon(_ ids: Set<JobID>, because cause: Abandonment, now: NIODeadline) {
         let sent = session?.bury(ids.contains, now: now) ?? []
-        for (attempt, request) in sent {
-            fail(attempt, sentCode(request, cause))
+        for (attempt, exchange) in sent {
+            if cause == .deadline, exchange.sharesWire { misbehaved(sent: exchange.sent, now: now) }
+            fail(attempt, sentCode(exchange.request, cause))
         }
         for id in ids.sorted() { finishAll(id, unsentCode(cause)) }
     }

@@ -21,6 +21,8 @@ extension ClientConnection {
         guard let lost = session else { return }
         session = nil
         statistics.connectionLosses += 1
+        // What was lost by trying a larger window was not lost by the caller's request.
+        let isOurFault = adaptive?.event(.closed, now: now) ?? false
         var wait = TimeAmount.zero
         if !lost.isProductive {
             wait = backoff.failed(using: &random)
@@ -34,16 +36,16 @@ extension ClientConnection {
                     fail(attempt, .unknownOutcome(.connectionLost))
                 } else if drainDeadline != nil {
                     fail(attempt, .shuttingDown)
-                } else if attempt.losses > 0 || !limits.repeatsRequests {
+                } else if !limits.repeatsRequests || (attempt.losses > 0 && !isOurFault) {
                     fail(attempt, code)
                 } else {
-                    attempt.losses += 1
+                    if !isOurFault { attempt.losses += 1 }
                     again.append(attempt)
                 }
             }
         }
         statistics.retries += again.count
-        ready.prepend(contentsOf: again)
+        repeatFirst(again)
     }
 
     mutating func goDown(_ code: ModbusError.Code, until: NIODeadline) {

@@ -20,8 +20,12 @@ extension ClientConnection {
                 wakeNoLater(than: notBefore)
             }
         case .up:
-            while (session?.exchanges.count ?? limits.window) < limits.window, let attempt = takeNext() {
+            while (session?.exchanges.count ?? .max) < window, let attempt = takeNext() {
                 send(attempt, now: now)
+            }
+            adaptive?.event(.inFlight(session?.exchanges.count ?? 0), now: now)
+            if let oldest = session?.exchanges.first, oldest.sharesWire, let due = remakeTime(of: oldest) {
+                wakeNoLater(than: due)
             }
         case .dialing, .closed:
             return
@@ -55,7 +59,13 @@ extension ClientConnection {
 
     /// The next request to send: what was sent before, then writes, then reads. A repeated request goes first, since
     /// it has waited longest; among those, the write stands in front (``delay(_:until:)``).
+    ///
+    /// While the window is being found out a write goes alone: lost in a trial it could not be made again.
     private mutating func takeNext() -> Attempt? {
+        if adaptive != nil, let exchanges = session?.exchanges, !exchanges.isEmpty {
+            let isWriteNext = activeWrite.map { $0 == ready.first?.job } ?? !writes.isEmpty
+            if isWriteNext || exchanges.contains(where: \.request.isWrite) { return nil }
+        }
         if let attempt = ready.first, attempt.job == activeWrite {
             return ready.popFirst()
         }

@@ -28,6 +28,7 @@ extension ClientConnection {
             statistics.progressTimeouts += 1
             giveUp("the peer sent no answer for \(limits.progressTimeout.nanoseconds / 1_000_000) ms", now: now)
         }
+        remake(now)
         limitLateReplies(now)
     }
 
@@ -35,7 +36,7 @@ extension ClientConnection {
     /// owed for long are lost and not late; they do not count.
     mutating func limitLateReplies(_ now: NIODeadline) {
         session?.forgetLost(now)
-        guard let owed = session?.tombstones.count, owed > limits.lateReplyLimit else { return }
+        guard let owed = session?.lateReplies, owed > limits.lateReplyLimit else { return }
         statistics.progressTimeouts += 1
         giveUp("the peer owes \(owed) late answers", now: now)
     }
@@ -45,6 +46,11 @@ extension ClientConnection {
         for job in jobs.values { wakeNoLater(than: job.deadline) }
         for entry in delayed { wakeNoLater(than: entry.due) }
         if let since = session?.silentSince { wakeNoLater(than: since + limits.progressTimeout) }
+        if let session {
+            for exchange in session.exchanges {
+                if let due = remakeTime(of: exchange) { wakeNoLater(than: due) }
+            }
+        }
         if case .down(let notBefore) = link, !jobs.isEmpty { wakeNoLater(than: notBefore) }
         if link == .closed { wake = nil }
     }

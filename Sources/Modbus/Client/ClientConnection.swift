@@ -43,6 +43,10 @@ struct ClientConnection: Sendable {
     /// There while the link is up, and only then.
     var session: ClientSession?
     var backoff: ReconnectBackoff
+    /// Finds out how many requests the device takes at a time; nil when that is fixed.
+    var adaptive: AdaptiveWindow?
+    /// How long a slow answer takes; nil before the first.
+    var roundTrip: TimeAmount?
     /// Why the last attempt or silent connection failed, until a valid reply comes.
     var lastFailure: String?
     /// Set by ``shutDown(now:)``: what was sent may be answered until then, nothing more is sent.
@@ -71,6 +75,9 @@ struct ClientConnection: Sendable {
         self.limits = limits
         self.random = SeededGenerator(seed: seed)
         self.backoff = ReconnectBackoff(first: limits.backoff, cap: limits.backoffCap)
+        if limits.window == nil {
+            adaptive = AdaptiveWindow(maximum: limits.windowLimit, progressTimeout: limits.progressTimeout)
+        }
     }
 
     /// A caller wants something done.
@@ -151,6 +158,13 @@ struct ClientConnection: Sendable {
     /// The peer ended the connection, or the operating system did.
     mutating func disconnected(_ reason: String, now: NIODeadline) -> [Action] {
         lose(reason, now: now)
+        pump(now)
+        return takeActions()
+    }
+
+    /// The peer will send nothing more. An answer that has not come by now never will.
+    mutating func finished(now: NIODeadline) -> [Action] {
+        giveUp("the peer closed the connection", now: now)
         pump(now)
         return takeActions()
     }

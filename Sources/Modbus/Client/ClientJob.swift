@@ -93,6 +93,15 @@ struct Exchange: Sendable {
     let request: ModbusRequest
     /// The requests it answers: one, or identical reads of several calls.
     var attempts: [Attempt]
-    /// How long the most patient caller was ready to wait when it was sent.
-    var patience: TimeAmount
+    /// When it was sent.
+    let sent: NIODeadline
+    /// How long the most patient caller was ready to wait then.
+    let patience: TimeAmount
+    /// Since when another request has been on the wire beside it; nil while none ever was.
+    var sharedSince: NIODeadline?
+    /// When a later request of the same unit was answered before it.
+    var skipped: NIODeadline?
+
+    /// Whether another request was on the wire at the same time.
+    var sharesWire: Bool { sharedSince != nil }
 }

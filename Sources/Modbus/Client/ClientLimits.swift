@@ -2,7 +2,11 @@ import NIOCore
 
 /// The numbers of a ``ModbusClient/Configuration`` in the shape the state machine works with.
 struct ClientLimits: Sendable {
-    var window: Int
+    /// Fixed, or nil when it is to be found out.
+    var window: Int?
+    var windowLimit: Int
+    var lenientUnit: Bool
+    var lenientPadding: Bool
     var queueLimit: Int
     var lateReplyLimit: Int
     var repeatsRequests: Bool
@@ -14,6 +18,9 @@ struct ClientLimits: Sendable {
 
     init(_ configuration: ModbusClient.Configuration) {
         window = configuration.window
+        windowLimit = configuration.windowLimit
+        lenientUnit = configuration.lenientUnit
+        lenientPadding = configuration.lenientPadding
         queueLimit = configuration.queueLimit
         lateReplyLimit = configuration.lateReplyLimit
         repeatsRequests = configuration.repeatsRequests

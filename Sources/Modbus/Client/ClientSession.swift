@@ -6,14 +6,21 @@ struct ClientSession: Sendable {
     /// A request that ended before its answer came.
     struct Tombstone: Sendable {
         let transaction: UInt16
+        /// When it was sent.
+        let sent: NIODeadline
         /// An answer that has not come by then is lost.
         let expires: NIODeadline
+        /// Whether the device is believed to have lost the request, so that no answer is on its way.
+        let isSkipped: Bool
     }
 
     /// The shortest time for which an answer counts as late and not as lost.
     static let shortestMemory = TimeAmount.seconds(10)
     /// The longest, for a caller that would have waited for ever.
     static let longestMemory = TimeAmount.hours(1)
+    /// The most skipped requests that are remembered. The oldest is forgotten first; its transaction is not used
+    /// again before tens of thousands of others.
+    static let skippedLimit = 64
 
     /// Requests whose answers are waited for, oldest first; never more than the window.
     private(set) var exchanges: [Exchange] = []
@@ -22,6 +29,8 @@ struct ClientSession: Sendable {
     private(set) var tombstones: [Tombstone] = []
     /// Since when the peer owes an answer without having sent a complete frame; nil while it owes none.
     private(set) var silentSince: NIODeadline?
+    /// Since when the oldest exchange has been the oldest; nil while there is none.
+    private(set) var oldestSince: NIODeadline?
     /// Whether a valid reply has come.
     var isProductive = false
     /// Whether an answer was given up by ``forgetLost(_:)``.
@@ -32,7 +41,7 @@ struct ClientSession: Sendable {
         nextTransaction = firstTransaction
     }
 
-    /// A transaction that is neither in flight nor still owed. There are 65536 and at most 1040 are taken.
+    /// A transaction that is neither in flight nor still owed. There are 65536 and at most 1104 are taken.
     private mutating func freshTransaction() -> UInt16 {
         while exchanges.contains(where: { $0.transaction == nextTransaction })
             || tombstones.contains(where: { $0.transaction == nextTransaction })
@@ -56,7 +65,9 @@ struct ClientSession: Sendable {
     ) -> Exchange {
         let exchange = Exchange(
             transaction: freshTransaction(), unit: unit, request: request, attempts: attempts,
-            patience: deadline - now)
+            sent: now, patience: deadline - now, sharedSince: exchanges.isEmpty ? nil : now)
+        for index in exchanges.indices where !exchanges[index].sharesWire { exchanges[index].sharedSince = now }
+        if exchanges.isEmpty { oldestSince = now }
         exchanges.append(exchange)
         if silentSince == nil { silentSince = now }
         return exchange
@@ -66,41 +77,76 @@ struct ClientSession: Sendable {
     mutating func answered(_ transaction: UInt16, now: NIODeadline) -> Exchange? {
         guard let index = exchanges.firstIndex(where: { $0.transaction == transaction }) else { return nil }
         let exchange = exchanges.remove(at: index)
+        if index == 0 { oldestSince = exchanges.isEmpty ? nil : now }
         progressed(now)
         return exchange
     }
 
+    /// Marks the exchanges of the same unit that were sent before the one of `transaction`.
+    ///
+    /// - Returns: when each that was not marked before was sent.
+    mutating func skip(before transaction: UInt16, now: NIODeadline) -> [NIODeadline] {
+        guard let answered = exchanges.firstIndex(where: { $0.transaction == transaction }), answered > 0 else {
+            return []
+        }
+        var sent: [NIODeadline] = []
+        for index in 0..<answered
+        where exchanges[index].skipped == nil && exchanges[index].unit == exchanges[answered].unit {
+            exchanges[index].skipped = now
+            sent.append(exchanges[index].sent)
+        }
+        return sent
+    }
+
     /// Takes the tombstone that `transaction` belongs to.
     ///
-    /// - Returns: whether there was one.
-    mutating func answeredLate(_ transaction: UInt16, now: NIODeadline) -> Bool {
-        guard let index = tombstones.firstIndex(where: { $0.transaction == transaction }) else { return false }
-        tombstones.remove(at: index)
+    /// - Returns: how long after the request its answer came; nil when there was none.
+    mutating func answeredLate(_ transaction: UInt16, now: NIODeadline) -> TimeAmount? {
+        guard let index = tombstones.firstIndex(where: { $0.transaction == transaction }) else { return nil }
+        let tombstone = tombstones.remove(at: index)
         progressed(now)
-        return true
+        return now - tombstone.sent
     }
 
     /// Takes the attempts of jobs that ended off the wire. An exchange that nobody waits for any more becomes a
     /// tombstone: its answer may be late by three times what its caller was ready to wait, within
     /// ``shortestMemory`` and ``longestMemory``.
     ///
-    /// - Returns: the attempts in the order in which they were sent, each with its request.
-    mutating func bury(_ isEnded: (JobID) -> Bool, now: NIODeadline) -> [(Attempt, ModbusRequest)] {
-        var ended: [(Attempt, ModbusRequest)] = []
+    /// - Returns: the attempts in the order in which they were sent, each with its exchange.
+    mutating func bury(_ isEnded: (JobID) -> Bool, now: NIODeadline) -> [(Attempt, Exchange)] {
+        var ended: [(Attempt, Exchange)] = []
         for index in exchanges.indices {
             for attempt in exchanges[index].attempts where isEnded(attempt.job) {
-                ended.append((attempt, exchanges[index].request))
+                ended.append((attempt, exchanges[index]))
             }
             exchanges[index].attempts.removeAll { isEnded($0.job) }
         }
-        guard !ended.isEmpty else { return [] }
         for exchange in exchanges where exchange.attempts.isEmpty {
-            let memory = min(exchange.patience, Self.longestMemory).nanoseconds * 3
-            let bounded = min(max(.nanoseconds(memory), Self.shortestMemory), Self.longestMemory)
-            tombstones.append(Tombstone(transaction: exchange.transaction, expires: now + bounded))
+            giveUp(exchange.transaction, isSkipped: false, now: now)
         }
-        exchanges.removeAll { $0.attempts.isEmpty }
         return ended
+    }
+
+    /// Turns the exchange of `transaction` into a tombstone.
+    mutating func giveUp(_ transaction: UInt16, isSkipped: Bool, now: NIODeadline) {
+        guard let index = exchanges.firstIndex(where: { $0.transaction == transaction }) else { return }
+        let exchange = exchanges.remove(at: index)
+        if index == 0 { oldestSince = exchanges.isEmpty ? nil : now }
+        let memory = min(exchange.patience, Self.longestMemory).nanoseconds * 3
+        let bounded = min(max(.nanoseconds(memory), Self.shortestMemory), Self.longestMemory)
+        tombstones.append(
+            Tombstone(transaction: transaction, sent: exchange.sent, expires: now + bounded, isSkipped: isSkipped))
+        if isSkipped, tombstones.count(where: \.isSkipped) > Self.skippedLimit,
+            let oldest = tombstones.firstIndex(where: \.isSkipped)
+        {
+            tombstones.remove(at: oldest)
+            hasLost = true
+        }
+    }
+
+    /// How many answers may still be on their way to nobody.
+    var lateReplies: Int {
+        tombstones.count { !$0.isSkipped }
     }
 
     /// Gives up answers that have been owed for so long that they must be lost.

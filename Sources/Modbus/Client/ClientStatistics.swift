@@ -19,6 +19,10 @@ public struct ClientStatistics: Hashable, Sendable {
     public internal(set) var exceptions = 0
     /// Reads queued again because their connection was lost.
     public internal(set) var retries = 0
+    /// Requests that had no answer when a later one of the same unit was answered.
+    public internal(set) var gaps = 0
+    /// Reads made again because the device must have lost them among several.
+    public internal(set) var remade = 0
     /// Reads answered by a frame that was sent for another call as well.
     public internal(set) var coalesced = 0
     /// Requests queued again after the device said it was busy.

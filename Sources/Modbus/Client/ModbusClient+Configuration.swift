@@ -12,9 +12,13 @@ extension ModbusClient {
 
         /// How long one connection attempt may take, the handshake of TLS included. Defaults to 2 s.
         public var connectTimeout: Duration = .seconds(2)
-        /// How many requests may be unanswered at the same time, 1…16. Many devices answer only one of several, so
-        /// raise it only for a device that is known to keep up. Writes always go one at a time. Defaults to 1.
-        public var window: Int = 1
+        /// How many requests may be unanswered at the same time, 1…16, for a device that is known to keep up; 1 for
+        /// one that is known not to. Defaults to nil: the client starts with 1 and finds out how many are faster, up
+        /// to ``windowLimit``. Many devices answer only one of several: a read lost so is made again within its
+        /// deadline. Writes always go one at a time, and alone while the client is finding out.
+        public var window: Int?
+        /// The largest window the client tries by itself, 1…16. Defaults to 4.
+        public var windowLimit: Int = 4
         /// How many calls may wait to be sent, 1…65536, counted separately for reads and writes so that reads can never keep
         /// a write out. A plan counts as one. A call beyond it ends at once with
         /// ``ModbusError/Code/queueFull(limit:)``. Defaults to 256.
@@ -41,6 +45,14 @@ extension ModbusClient {
         /// behind further and further is only helped by a fresh start. Defaults to 16.
         public var lateReplyLimit: Int = 16
 
+        /// Whether an answer from unit 0 or 255 is accepted for every unit. Some devices that are reached directly
+        /// need it; behind a gateway it would let one device answer for another. An exception from unit 255 is
+        /// always accepted: a gateway speaks so of a device it cannot reach. Defaults to false.
+        public var lenientUnit: Bool = false
+        /// Whether unused bits behind the last coil or discrete input of an answer may be set, against the
+        /// specification (§6.1). Defaults to false: such an answer is malformed.
+        public var lenientPadding: Bool = false
+
         public init(host: String, port: Int = 502, unit: UnitID = .one) {
             self.host = host
             self.port = port
@@ -52,7 +64,8 @@ extension ModbusClient {
             var problems: [String] = []
             if host.isEmpty { problems.append("host is empty; name the device") }
             problems += Self.range("port", port, 1...65_535)
-            problems += Self.range("window", window, 1...16)
+            problems += Self.range("window", window ?? 1, 1...16)
+            problems += Self.range("windowLimit", windowLimit, 1...16)
             problems += Self.range("queueLimit", queueLimit, 1...65_536)
             problems += Self.range("lateReplyLimit", lateReplyLimit, 1...1024)
             problems += tls?.validate() ?? []

@@ -14,6 +14,7 @@ struct ConfigurationTests {
     func clientProblems() {
         var configuration = ModbusClient.Configuration(host: "", port: 0)
         configuration.window = 17
+        configuration.windowLimit = 0
         configuration.queueLimit = 0
         configuration.lateReplyLimit = 0
         configuration.connectTimeout = .zero
@@ -21,7 +22,7 @@ struct ConfigurationTests {
         configuration.busyDelay = .seconds(-1)
         configuration.progressTimeout = .seconds(4000)
         configuration.drainTimeout = .zero
-        #expect(configuration.validate().count == 10)
+        #expect(configuration.validate().count == 11)
         #expect(throws: ModbusError.self) { try ModbusClient(configuration: configuration) }
     }
 

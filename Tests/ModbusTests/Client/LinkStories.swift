@@ -30,7 +30,7 @@ struct LinkStories {
         #expect(story.machine.statistics.unknownOutcomes == 1)
     }
 
-    @Test("a write that timed out is not repeated either")
+    @Test("P17: a write that timed out is not repeated either")
     func writeTimesOut() {
         var story = ClientStory.connected()
         story.write(1)
@@ -52,7 +52,7 @@ struct LinkStories {
         #expect(story.result(2) == .success(.wroteRegister(address: 2, value: 7)) && story.registers(1) == [1])
     }
 
-    @Test("busy (06) is asked again after the delay, for a write too, since nothing was executed")
+    @Test("P15: busy (06) is asked again after the delay, for a write too, since nothing was executed")
     func busy() {
         var story = ClientStory.connected { $0.busyDelay = .milliseconds(50) }
         story.write(1)
@@ -77,7 +77,7 @@ struct LinkStories {
         #expect(story.error(1) == .exception(.serverDeviceBusy, .readHoldingRegisters))
     }
 
-    @Test("acknowledge (05) is told to the caller and never asked again")
+    @Test("P16: acknowledge (05) is told to the caller and never asked again")
     func acknowledge() {
         var story = ClientStory.connected()
         story.write(1)
@@ -103,7 +103,7 @@ struct LinkStories {
         #expect(story.sentAddresses == [2])
     }
 
-    @Test("back-off doubles to its cap within ±20 % and starts over only with a valid reply")
+    @Test("P12: back-off doubles to its cap within ±20 % and starts over only with a valid reply")
     func backoff() {
         var story = ClientStory { $0.backoffCap = .seconds(1) }
         story.read(1, within: .hours(1))
@@ -125,7 +125,7 @@ struct LinkStories {
         #expect(story.dials == 9)
     }
 
-    @Test("a peer that accepts and closes five times is dialled ever more slowly")
+    @Test("P13: a peer that accepts and closes five times is dialled ever more slowly")
     func acceptThenClose() {
         var story = ClientStory()
         story.read(0, within: .hours(1))

@@ -161,7 +161,7 @@ private struct RandomSchedule {
         try #require(exchanges.count { $0.request.isWrite } <= 1, "two writes at a time")
         let transactions = exchanges.map(\.transaction) + (machine.session?.tombstones.map(\.transaction) ?? [])
         try #require(Set(transactions).count == transactions.count, "a transaction is used twice")
-        try #require((machine.session?.tombstones.count ?? 0) <= 6 + 4, "tombstones grow")
+        try #require((machine.session?.lateReplies ?? 0) <= 6 + 4, "tombstones grow")
         try #require(machine.reads.count <= 4 && machine.writes.count <= 4, "the queue grows")
         try #require(machine.jobs.isEmpty || machine.wake != nil, "work waits and nobody will look at it again")
         try #require((machine.session != nil) == (machine.link == .up))

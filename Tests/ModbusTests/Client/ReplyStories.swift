@@ -95,7 +95,7 @@ struct ReplyStories {
         #expect(story.disconnects == 0)
     }
 
-    @Test("a gateway may say no in its own name, unit 255")
+    @Test("P21: a gateway may say no in its own name, unit 255")
     func gatewayException() {
         var story = ClientStory.connected()
         story.read(1)
@@ -116,7 +116,7 @@ struct ReplyStories {
         #expect(story.disconnects == 0 && story.machine.statistics.exceptions == 255)
     }
 
-    @Test("with a window of four, answers in reverse order all find their request")
+    @Test("P01: with a window of four, answers in reverse order all find their request")
     func outOfOrder() {
         var story = ClientStory.connected { $0.window = 4 }
         for id in UInt64(1)...6 { story.read(id) }
@@ -128,7 +128,7 @@ struct ReplyStories {
         #expect(story.sentAddresses == [5, 6])
     }
 
-    @Test("an answer and half of the next in one piece")
+    @Test("P10: an answer and half of the next in one piece")
     func coalesced() {
         var story = ClientStory.connected { $0.window = 2 }
         story.read(1)
@@ -141,12 +141,14 @@ struct ReplyStories {
         #expect(story.registers(2) == [2])
     }
 
-    @Test("the second of two answers to one request is a stray")
+    @Test("P09: the second of two answers to one request is a stray")
     func duplicate() {
         var story = ClientStory.connected()
         story.read(1)
         let reply = ClientStory.reply(to: story.sent.removeFirst())
-        story.receive(.joined([reply, reply]))
+        var other = reply
+        other.setInteger(UInt16(99), at: 9)
+        story.receive(.joined([reply, other]))
         #expect(story.registers(1) == [1] && story.machine.statistics.strayReplies == 1)
     }
 

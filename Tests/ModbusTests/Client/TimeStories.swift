@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Client stories: deadlines, cancellation, silence")
 struct TimeStories {
-    @Test("a late answer is recognised, dropped and counted, and never taken for the next one")
+    @Test("P06: a late answer is recognised, dropped and counted, and never taken for the next one")
     func lateReply() {
         var story = ClientStory.connected()
         story.read(1)
@@ -19,7 +19,7 @@ struct TimeStories {
         #expect(story.registers(2) == [2] && story.disconnects == 0)
     }
 
-    @Test("a deadline that has passed never reaches the wire")
+    @Test("P20: a deadline that has passed never reaches the wire")
     func pastDeadline() {
         var story = ClientStory.connected()
         story.read(1, within: .zero)
@@ -49,7 +49,7 @@ struct TimeStories {
         #expect(refused.error(1) == .connectionFailed(reason: "connection refused"))
     }
 
-    @Test("cancelled before it was sent: never sent")
+    @Test("P04, P18: cancelled before it was sent: never sent")
     func cancelBeforeWrite() {
         var story = ClientStory.connected()
         story.read(1)
@@ -62,7 +62,7 @@ struct TimeStories {
         #expect(story.registers(1) == [1] && story.sent.isEmpty)
     }
 
-    @Test("cancelled after it was sent: the slot is free at once and the late answer confuses nobody")
+    @Test("P05: cancelled after it was sent: the slot is free at once and the late answer confuses nobody")
     func cancelAfterWrite() {
         var story = ClientStory.connected()
         story.read(1)
@@ -120,7 +120,7 @@ struct TimeStories {
         #expect(story.error(1) == .timedOut(.reply) && story.disconnects == 0)
     }
 
-    @Test("a peer that accepts and never answers is given up, however many requests time out meanwhile")
+    @Test("P14: a peer that accepts and never answers is given up, however many requests time out meanwhile")
     func silence() {
         var story = ClientStory.connected { $0.progressTimeout = .seconds(3) }
         for id in UInt64(1)...3 {
@@ -239,7 +239,7 @@ struct TimeStories {
         #expect(story.resets == 1)
     }
 
-    @Test("a transaction that is still owed an answer is not used again")
+    @Test("P07: a transaction that is still owed an answer is not used again")
     func transactionsOwed() {
         var session = ClientSession(firstTransaction: 5)
         let now = NIODeadline.uptimeNanoseconds(1)

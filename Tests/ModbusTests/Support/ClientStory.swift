@@ -74,6 +74,11 @@ struct ClientStory {
         perform(machine.disconnected("reset by peer", now: now))
     }
 
+    /// The peer sends nothing more.
+    mutating func finish() {
+        perform(machine.finished(now: now))
+    }
+
     mutating func receive(_ bytes: ByteBuffer) {
         perform(machine.received(bytes, now: now))
     }
