@@ -61,6 +61,16 @@ final class ClientDriver {
         perform(machine.received(bytes, now: .now()))
     }
 
+    /// `channel` will bring no more bytes.
+    func finished(_ channel: any Channel) {
+        guard channel === self.channel else {
+            // Perhaps one whose connection has not been reported yet: then its end is noticed there.
+            channel.close(promise: nil)
+            return
+        }
+        perform(machine.finished(now: .now()))
+    }
+
     /// `channel` ended.
     func ended(_ channel: any Channel, reason: String) {
         guard channel === self.channel else { return }

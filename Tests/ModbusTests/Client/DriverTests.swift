@@ -1,3 +1,4 @@
+import ALDTestKit
 import Dispatch
 import Logging
 import NIOCore
@@ -162,6 +163,41 @@ struct DriverTests {
         await client.close()
         #expect(try await wasReset.futureResult.get())
         try await silent.close()
+    }
+
+    @Test("a peer that closes its side while we wait is given up with a reset, so that the write cannot be sent again")
+    func halfClosed() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let (asked, wasReset) = (loop.makePromise(of: Void.self), loop.makePromise(of: Bool.self))
+        let leaving = try await ServerBootstrap(group: loop)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                asked.futureResult.whenSuccess { channel.close(mode: .output, promise: nil) }
+                return channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Witness(asked: asked, wasReset: wasReset))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let client = try ModbusClient(
+            configuration: .init(host: "127.0.0.1", port: try #require(leaving.localAddress?.port)))
+        let error = await #expect(throws: ModbusError.self) {
+            try await client.write(coil: 0, true, deadline: .now() + .seconds(30))
+        }
+        #expect(error?.code == .unknownOutcome(.connectionLost))
+        #expect(try await wasReset.futureResult.get())
+        await client.close()
+        try await leaving.close()
+    }
+
+    @Test("a peer that closes its side while nothing is owed gets an ordinary close")
+    func closedIdle() async throws {
+        let server = ModbusServer(device: MemoryDevice())
+        let rig = DriverRig(port: try await server.start()) { ClientChannel.dial($0, on: $1) }
+        #expect(isAnswered(await rig.read()))
+        await server.stop()
+        try await eventually("the client notices") { rig.status.state != .up }
+        #expect(rig.status.statistics.connectionLosses == 1)
+        await rig.close()
     }
 
     @Test("what an older connection still delivers is not taken for the present one's")
