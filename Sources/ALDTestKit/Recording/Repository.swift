@@ -11,4 +11,7 @@ public enum Repository {
 
     /// The machine with 51 parameters.
     public static var machine51: String { root + "/Fixtures/Machine/machine-51.csv" }
+
+    /// The addresses of a machine with 137 parameters.
+    public static var registers137: String { root + "/Fixtures/Modbus/registers-137.csv" }
 }

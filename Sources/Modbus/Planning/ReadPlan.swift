@@ -20,8 +20,12 @@ public struct ReadPlan: Hashable, Sendable {
     /// The requests: tables in the order in which the spans first named them, ascending addresses within a table.
     public let requests: [PlannedRead]
 
-    init(requests: [PlannedRead]) {
+    /// Tables that are read as another one, see ``ReadPlanner/aliases``.
+    let aliases: [DataTable: DataTable]
+
+    init(requests: [PlannedRead], aliases: [DataTable: DataTable] = [:]) {
         self.requests = requests
+        self.aliases = aliases
     }
 
     /// A plan without a request.
@@ -39,7 +43,8 @@ public struct ReadPlan: Hashable, Sendable {
 
     /// The position in ``requests`` of the request that reads all of `range`; nil when none does.
     public func index(of table: DataTable, _ range: AddressRange) -> Int? {
-        requests.firstIndex { $0.table == table && $0.range.contains(range) }
+        let table = aliases[table] ?? table
+        return requests.firstIndex { $0.table == table && $0.range.contains(range) }
     }
 
     func count(bits: Bool, _ amount: (PlannedRead) -> Int) -> Int {

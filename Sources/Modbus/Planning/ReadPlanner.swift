@@ -22,6 +22,18 @@ public struct ReadPlanner: Hashable, Sendable {
     public var allowsHoles = true
     /// Addresses that no request may touch, because the device refuses or mistreats reads of them. Defaults to none.
     public var forbidden: [ReadSpan] = []
+    /// Ranges that no request may contain whole, because the device refused such requests. Defaults to none.
+    public var refused: [ReadSpan] = []
+    /// Tables that are the same memory in this device as another table, and are read as that one: fewer requests
+    /// reach the same values. Bits only as bits, registers only as registers. Defaults to none.
+    public var aliases: [DataTable: DataTable] = [:]
+    /// The most addresses of one request in tables for which less was learnt than is configured.
+    var learnt: [DataTable: Int] = [:]
+
+    /// The ``aliases`` of a device with one space of registers and one of bits, read with functions 03 and 01.
+    public static let oneSpace: [DataTable: DataTable] = [
+        .inputRegisters: .holdingRegisters, .discreteInputs: .coils,
+    ]
 
     /// A planner with all defaults.
     public init() {}
@@ -35,26 +47,35 @@ public struct ReadPlanner: Hashable, Sendable {
         var tables: [DataTable] = []
         var ranges: [DataTable: [AddressRange]] = [:]
         for span in spans {
-            try check(span)
-            if ranges[span.table] == nil { tables.append(span.table) }
-            ranges[span.table, default: []].append(span.range)
+            let table = asked(for: span.table)
+            if ranges[table] == nil { tables.append(table) }
+            ranges[table, default: []].append(span.range)
         }
         var requests: [PlannedRead] = []
         for table in tables {
-            requests += packing(of: table).cut(ranges[table] ?? [])
+            let packing = packing(of: table)
+            for range in ranges[table] ?? [] { try check(range, in: packing) }
+            requests += packing.cut(ranges[table] ?? [])
         }
-        return ReadPlan(requests: requests)
+        return ReadPlan(requests: requests, aliases: aliases)
+    }
+
+    /// The table whose function reads `table`.
+    func asked(for table: DataTable) -> DataTable {
+        aliases[table] ?? table
     }
 
     /// The most addresses of `table` one request may read.
     func limit(of table: DataTable) -> Int {
-        table.isBits ? maximumBits : maximumRegisters
+        min(table.isBits ? maximumBits : maximumRegisters, learnt[table] ?? .max)
     }
 
     private func packing(of table: DataTable) -> SpanPacking {
         SpanPacking(
             table: table, limit: limit(of: table), allowsHoles: allowsHoles,
-            forbidden: forbidden.filter { $0.table == table }.map(\.range).sorted { $0.start < $1.start },
+            reach: Reach(
+                forbidden: forbidden.filter { asked(for: $0.table) == table }.map(\.range),
+                refused: refused.filter { asked(for: $0.table) == table }.map(\.range)),
             price: Price(goal, bits: table.isBits))
     }
 
@@ -74,22 +95,26 @@ public struct ReadPlanner: Hashable, Sendable {
                 problems.append("perRegister is \(perRegister); allowed are 0 to 1 s")
             }
         }
+        for (table, other) in aliases where table.isBits != other.isBits || asked(for: other) != other {
+            problems.append("\(table) cannot be read as \(other)")
+        }
         guard problems.isEmpty else {
             throw ModbusError(.invalidRequest("read planner: " + problems.joined(separator: "; ")))
         }
     }
 
-    private func check(_ span: ReadSpan) throws(ModbusError) {
-        let limit = limit(of: span.table)
-        guard span.range.count <= limit else {
+    private func check(_ range: AddressRange, in packing: SpanPacking) throws(ModbusError) {
+        let function = packing.table.readFunction
+        let place = ReadSpan(packing.table, range)
+        guard range.count <= packing.limit else {
             throw ModbusError(
-                .invalidRequest("the value at \(span) does not fit into one request of at most \(limit)"),
-                function: span.table.readFunction, range: span.range)
+                .invalidRequest("the value at \(place) does not fit into one request of at most \(packing.limit)"),
+                function: function, range: range)
         }
-        if let bad = forbidden.first(where: { $0.table == span.table && $0.range.overlaps(span.range) }) {
+        guard range.end <= packing.reach.end(from: range.start) else {
             throw ModbusError(
-                .invalidRequest("the value at \(span) touches the forbidden \(bad)"),
-                function: span.table.readFunction, range: span.range)
+                .invalidRequest("the value at \(place) touches addresses that must not be read"),
+                function: function, range: range)
         }
     }
 }

@@ -52,12 +52,12 @@ struct SpanPacking {
     let table: DataTable
     let limit: Int
     let allowsHoles: Bool
-    /// Sorted by start.
-    let forbidden: [AddressRange]
+    let reach: Reach
     let price: Price
 
     private struct Choice {
-        var cost: Price.Cost
+        /// Nil when no request can end there.
+        var cost: Price.Cost?
         /// The first span of the last request.
         var first: Int
         /// The last address of the last request.
@@ -67,39 +67,36 @@ struct SpanPacking {
     func cut(_ ranges: [AddressRange]) -> [PlannedRead] {
         let spans = Array(Set(ranges)).sorted { ($0.start, $0.count) < ($1.start, $1.count) }
         // best[j]: the cheapest way to read the first j spans; best[0] reads none.
-        var best: [Choice?] = [Choice(cost: .zero, first: 0, last: 0)]
-        best += [Choice?](repeating: nil, count: spans.count)
+        var best = [Choice](repeating: Choice(cost: nil, first: 0, last: 0), count: spans.count + 1)
+        best[0].cost = .zero
         for first in spans.indices {
-            guard let before = best[first]?.cost else { continue }
+            guard let before = best[first].cost else { continue }
             extend(from: first, cost: before, spans: spans, best: &best)
         }
         return requests(spans, best)
     }
 
     /// Tries every request that begins with span `first`.
-    private func extend(from first: Int, cost: Price.Cost, spans: [AddressRange], best: inout [Choice?]) {
-        let start = spans[first].start
-        var last = spans[first].last
+    private func extend(from first: Int, cost: Price.Cost, spans: [AddressRange], best: inout [Choice]) {
+        let start = Int(spans[first].start)
+        let farthest = min(start + limit, reach.end(from: spans[first].start))
+        var end = start
         for next in first..<spans.count {
             let span = spans[next]
-            if !allowsHoles, Int(span.start) > Int(last) + 1 { return }
-            last = max(last, span.last)
-            let range = AddressRange(first: start, last: last)
-            guard range.count <= limit, isAllowed(range) else { return }
-            let total = cost + price.of(range.count)
-            if let known = best[next + 1], known.cost <= total { continue }
-            best[next + 1] = Choice(cost: total, first: first, last: last)
+            if !allowsHoles, next > first, Int(span.start) > end { return }
+            end = max(end, span.end)
+            guard end <= farthest else { return }
+            let total = cost + price.of(end - start)
+            if let known = best[next + 1].cost, known <= total { continue }
+            best[next + 1] = Choice(cost: total, first: first, last: UInt16(end - 1))
         }
     }
 
-    private func isAllowed(_ range: AddressRange) -> Bool {
-        !forbidden.contains { $0.overlaps(range) }
-    }
-
-    private func requests(_ spans: [AddressRange], _ best: [Choice?]) -> [PlannedRead] {
+    private func requests(_ spans: [AddressRange], _ best: [Choice]) -> [PlannedRead] {
         var reads: [PlannedRead] = []
         var end = spans.count
-        while end > 0, let choice = best[end] {
+        while end > 0 {
+            let choice = best[end]
             let range = AddressRange(first: spans[choice.first].start, last: choice.last)
             let wanted = Self.covered(spans[choice.first..<end])
             reads.append(PlannedRead(table: table, range: range, filler: range.count - wanted))

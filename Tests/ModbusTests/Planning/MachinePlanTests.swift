@@ -31,10 +31,10 @@ struct MachinePlanTests {
             ])
         #expect(
             plan.explain() == """
-                4 requests, 170 registers (120 filler), 41 bits (15 filler)
-                  1  04 read input registers  2002×82 (64 filler)
-                  2  04 read input registers  2110×88 (56 filler)
-                  3  01 read coils  0×39 (15 filler)
+                4 requests, 170 registers (120 filler), 41 bits (15 filler), 36 % wanted
+                  1  04 read input registers  2002×82  64 filler
+                  2  04 read input registers  2110×88  56 filler
+                  3  01 read coils            0×39     15 filler
                   4  02 read discrete inputs  35×2
                 """)
     }

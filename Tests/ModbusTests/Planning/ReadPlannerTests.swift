@@ -3,20 +3,26 @@ import Testing
 
 @testable import Modbus
 
-private func span(_ first: UInt16, _ count: Int) -> ReadSpan {
-    ReadSpan(.holdingRegisters, AddressRange(start: first, count: count) ?? AddressRange(first))
+private func span(_ first: UInt16, _ count: Int, _ table: DataTable = .holdingRegisters) -> ReadSpan {
+    ReadSpan(table, AddressRange(start: first, count: count) ?? AddressRange(first))
 }
 
-/// The cheapest way to distribute spans over requests, found by trying every distribution there is.
+/// The cheapest way to distribute the spans of one table over requests, found by trying every distribution there is.
 private struct BruteForce {
     let planner: ReadPlanner
-    let spans: [ReadSpan]
+    let ranges: [AddressRange]
+    private let limit: Int
     private let price: Price
+    private let forbidden: [AddressRange]
+    private let refused: [AddressRange]
 
-    init(_ planner: ReadPlanner, _ spans: [ReadSpan]) {
+    init(_ planner: ReadPlanner, _ spans: [ReadSpan], of table: DataTable) {
         self.planner = planner
-        self.spans = spans
-        self.price = Price(planner.goal, bits: false)
+        ranges = spans.filter { planner.asked(for: $0.table) == table }.map(\.range)
+        limit = planner.limit(of: table)
+        price = Price(planner.goal, bits: table.isBits)
+        forbidden = planner.forbidden.filter { planner.asked(for: $0.table) == table }.map(\.range)
+        refused = planner.refused.filter { planner.asked(for: $0.table) == table }.map(\.range)
     }
 
     func best() -> Price.Cost? {
@@ -24,12 +30,12 @@ private struct BruteForce {
     }
 
     private func search(_ next: Int, groups: [[AddressRange]]) -> Price.Cost? {
-        guard next < spans.count else { return cost(groups) }
+        guard next < ranges.count else { return cost(groups) }
         var best: Price.Cost?
         for index in 0...groups.count {
             var groups = groups
             if index == groups.count { groups.append([]) }
-            groups[index].append(spans[next].range)
+            groups[index].append(ranges[next])
             if let found = search(next + 1, groups: groups), best.map({ found < $0 }) ?? true { best = found }
         }
         return best
@@ -39,9 +45,9 @@ private struct BruteForce {
         var total = Price.Cost.zero
         for group in groups {
             let hull = AddressRange(first: group.map(\.start).min() ?? 0, last: group.map(\.last).max() ?? 0)
-            let covered = Set(group.flatMap { Int($0.start)..<$0.end })
-            guard hull.count <= planner.maximumRegisters, planner.allowsHoles || covered.count == hull.count,
-                !planner.forbidden.contains(where: { $0.range.overlaps(hull) })
+            guard hull.count <= limit,
+                planner.allowsHoles || Set(group.flatMap { $0.start...$0.last }).count == hull.count,
+                !forbidden.contains(where: { $0.overlaps(hull) }), !refused.contains(where: { hull.contains($0) })
             else { return nil }
             total = total + price.of(hull.count)
         }
@@ -55,31 +61,41 @@ struct ReadPlannerTests {
     func bruteForce() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
-        for round in 0..<2000 {
+        for round in 0..<3200 {
             await TestSeed.letOthersRun(round: round)
             var planner = ReadPlanner()
             planner.maximumRegisters = .random(in: 8...20, using: &random)
+            planner.maximumBits = .random(in: 8...20, using: &random)
             planner.allowsHoles = round % 4 != 0
             if round % 2 == 1 {
                 planner.goal = .minimumTime(
                     perRequest: .milliseconds(Int.random(in: 0...20, using: &random)),
-                    perRegister: .milliseconds(Int.random(in: 0...4, using: &random)))
+                    perRegister: .milliseconds(Int.random(in: 0...(round % 8 < 4 ? 4 : 30), using: &random)))
             }
-            if round % 3 == 0 { planner.forbidden = [span(.random(in: 0...40, using: &random), 1)] }
-            let spans = (0..<Int.random(in: 1...6, using: &random)).map { _ in
-                span(.random(in: 0...40, using: &random), .random(in: 1...8, using: &random))
+            if round % 5 == 0 { planner.aliases = ReadPlanner.oneSpace }
+            let tables: [DataTable] =
+                round % 3 == 0 ? [.coils, .discreteInputs] : [.holdingRegisters, .inputRegisters]
+            let anywhere = { (count: Int) in
+                span(.random(in: 0...40, using: &random), count, tables.randomElement(using: &random) ?? .coils)
             }
-            .filter { span in !planner.forbidden.contains { $0.range.overlaps(span.range) } }
-            guard !spans.isEmpty else { continue }
+            if round % 3 != 1 { planner.forbidden = [anywhere(1), anywhere(2)] }
+            if round % 7 < 3 { planner.refused = [anywhere(3), anywhere(5)] }
+            let spans = (0..<Int.random(in: 1...7, using: &random)).map { _ in
+                anywhere(.random(in: 1...8, using: &random))
+            }
+            .filter { (try? planner.plan([$0])) != nil }
             let plan = try planner.plan(spans)
-            let price = Price(planner.goal, bits: false)
-            let cost = plan.requests.reduce(Price.Cost.zero) { $0 + price.of($1.range.count) }
-            try #require(cost == BruteForce(planner, spans).best(), "seed \(seed) round \(round)")
+            for table in DataTable.allCases {
+                let price = Price(planner.goal, bits: table.isBits)
+                let cost = plan.requests.filter { $0.table == table }
+                    .reduce(Price.Cost.zero) { $0 + price.of($1.range.count) }
+                try #require(cost == BruteForce(planner, spans, of: table).best(), "seed \(seed) round \(round)")
+            }
             for span in spans {
                 try #require(plan.index(of: span.table, span.range) != nil, "torn: \(span), seed \(seed)")
             }
             for read in plan.requests {
-                try #require(read.range.count <= planner.maximumRegisters)
+                try #require(read.range.count <= planner.limit(of: read.table))
                 try #require(planner.allowsHoles || read.filler == 0)
             }
         }
@@ -119,6 +135,15 @@ struct ReadPlannerTests {
         #expect(throws: ModbusError.self) { try planner.plan([]) }
         planner = ReadPlanner()
         planner.goal = .minimumTime(perRequest: .seconds(-1), perRegister: .seconds(9))
+        #expect(throws: ModbusError.self) { try planner.plan([]) }
+        planner = ReadPlanner()
+        planner.refused = [span(5, 2)]
+        #expect(throws: ModbusError.self) { try planner.plan([span(4, 3)]) }
+        #expect(throws: Never.self) { try planner.plan([span(5, 1), span(6, 1)]) }
+        planner = ReadPlanner()
+        planner.aliases = [.coils: .holdingRegisters]
+        #expect(throws: ModbusError.self) { try planner.plan([]) }
+        planner.aliases = [.coils: .discreteInputs, .discreteInputs: .coils]
         #expect(throws: ModbusError.self) { try planner.plan([]) }
     }
 
