@@ -1,6 +1,7 @@
 /// Reads a device's whole identification page by page (MODBUS Application Protocol V1.1b3 §6.21). No I/O.
 ///
-/// It ends with every device: each page must begin where the page before said it would go on, and go on further up.
+/// It ends with every device: each page but the last must bring an object that was not there before, and none below
+/// where it was asked to start. Within a page the order is the device's.
 struct IdentificationReader: Sendable {
     /// What to do with the page that was just received.
     enum Action: Hashable, Sendable {
