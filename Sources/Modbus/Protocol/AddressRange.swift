@@ -4,20 +4,20 @@
 public struct AddressRange: Hashable, Sendable {
     /// The first address, as it goes over the wire (zero-based).
     public let start: UInt16
-    /// How many addresses, 1…65536.
-    public let count: Int
+    /// How many addresses follow the first one. Four bytes in all keep requests, of which a client holds many, small.
+    private let following: UInt16
 
     /// Creates a range, or nil when `count` is less than 1 or the range would run past address 65535.
     public init?(start: UInt16, count: Int) {
         guard count >= 1, count <= ModbusLimits.addressSpace - Int(start) else { return nil }
         self.start = start
-        self.count = count
+        self.following = UInt16(count - 1)
     }
 
     /// Creates the range of one single address.
     public init(_ address: UInt16) {
         self.start = address
-        self.count = 1
+        self.following = 0
     }
 
     /// Creates a range that is known to be sound because both ends are addresses.
@@ -25,7 +25,12 @@ public struct AddressRange: Hashable, Sendable {
     /// When `last` lies before `first` the range is `first` alone.
     init(first: UInt16, last: UInt16) {
         self.start = first
-        self.count = max(Int(last) - Int(first), 0) + 1
+        self.following = last < first ? 0 : last - first
+    }
+
+    /// How many addresses, 1…65536.
+    public var count: Int {
+        Int(following) + 1
     }
 
     /// The last address of the range.

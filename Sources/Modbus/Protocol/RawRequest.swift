@@ -1,9 +1,9 @@
 /// A request of any function whose data this library does not look into; the answer's data comes back as it is.
 public struct RawRequest: Hashable, Sendable {
-    /// The function, 1…127.
-    public var function: FunctionCode
     /// What stands behind the function code, at most 252 bytes.
     public var data: [UInt8]
+    /// The function, 1…127.
+    public var function: FunctionCode
     /// Whether the request may change the device. Only with false will a client repeat it on a new connection;
     /// otherwise a lost answer is an unknown outcome.
     public var isWrite: Bool
