@@ -13,28 +13,48 @@ public final class ModbusServer: Sendable {
 
     private let device: any ModbusDevice
     private let authorization: ModbusAuthorization?
-    private let group: any EventLoopGroup
-    private let registry: ServerRegistry
-    private let lifecycle = Mutex(ServerLifecycle<any Channel, CheckedContinuation<Void, Never>>())
+    let group: any EventLoopGroup
+    let registry: ServerRegistry
+    private let behavior: DeviceBehavior
+    /// Stands between the connections and the device; nil when the behaviour is ideal and nobody looks at the frames.
+    let impaired: NIOLoopBoundBox<DeviceDriver>?
+    /// Where to listen again after a restart.
+    let rebootPort = Atomic(0)
+    let lifecycle = Mutex(ServerLifecycle<any Channel, CheckedContinuation<Void, Never>>())
 
     /// Makes a server. Nothing is bound yet.
     ///
     /// - Parameters:
+    ///   - behavior: how slow, limited and faulty the device is. Defaults to ideal.
     ///   - group: where listener and connections run. Defaults to the process-wide group.
     ///   - authorization: who may have what executed. Defaults to nil: every client that may connect, everything.
+    ///   - onFrame: called on an event loop for every frame received and for every piece sent, see ``FrameLog``. With it
+    ///     all connections share one event loop. Return quickly. Defaults to nothing.
     public init(
         configuration: Configuration = Configuration(),
         device: any ModbusDevice,
+        behavior: DeviceBehavior = .ideal,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "modbus.server"),
-        authorization: ModbusAuthorization? = nil
+        authorization: ModbusAuthorization? = nil,
+        onFrame: (@Sendable (FrameRecord) -> Void)? = nil
     ) {
         self.configuration = configuration
         self.device = device
+        self.behavior = behavior
         self.authorization = authorization
-        self.group = group
-        self.registry = ServerRegistry(
+        let registry = ServerRegistry(
             limit: configuration.maximumConnections, policy: configuration.limitPolicy, logger: logger)
+        self.registry = registry
+        guard !behavior.isIdeal || onFrame != nil else {
+            self.group = group
+            impaired = nil
+            return
+        }
+        let loop = group.next()
+        self.group = loop
+        let driver = DeviceDriver(behavior, eventLoop: loop, registry: registry, onFrame: onFrame)
+        impaired = NIOLoopBoundBox.makeBoxSendingValue(driver, eventLoop: loop)
     }
 
     /// What the server has done so far.
@@ -54,7 +74,7 @@ public final class ModbusServer: Sendable {
     ///   called before the port was bound.
     @discardableResult
     public func start() async throws(ModbusServerError) -> Int {
-        let problems = configuration.validate()
+        let problems = configuration.validate() + behavior.validate()
         guard problems.isEmpty else { throw failure(.invalidConfiguration(problems)) }
         let security: ServerSecurity
         do throws(TLSProblem) {
@@ -66,9 +86,10 @@ public final class ModbusServer: Sendable {
         registry.begin()
         let channel: any Channel
         do {
-            channel = try await ServerChannel.bootstrap(
-                configuration, group: group, device: device, registry: registry, security: security
-            ).bind(host: configuration.host, port: configuration.port).get()
+            try await impaired?.eventLoop.submit { [impaired] in
+                impaired?.value.begin { [weak self] in self?.setListening($0, security) }
+            }.get()
+            channel = try await bind(port: configuration.port, security).get()
         } catch {
             _ = registry.end()
             for waiter in lifecycle.withLock({ $0.bindFailed() }) { waiter.resume() }
@@ -98,10 +119,17 @@ public final class ModbusServer: Sendable {
         }
     }
 
+    func bind(port: Int, _ security: ServerSecurity) -> EventLoopFuture<any Channel> {
+        ServerChannel.bootstrap(
+            configuration, group: group, device: device, registry: registry, security: security, impaired: impaired
+        ).bind(host: configuration.host, port: port)
+    }
+
     /// Closes the listener, then the connections, then lets those go on who wait for it.
-    private func close(_ listener: any Channel) {
-        let eventLoop = listener.eventLoop
-        ServerChannel.close([listener], on: eventLoop) {
+    func close(_ listener: (any Channel)?) {
+        if let impaired { impaired.eventLoop.execute { impaired.value.stop() } }
+        let eventLoop = listener?.eventLoop ?? group.next()
+        ServerChannel.close(listener.map { [$0] } ?? [], on: eventLoop) {
             ServerChannel.close(self.registry.end(), on: eventLoop) {
                 for waiter in self.lifecycle.withLock({ $0.closed() }) { waiter.resume() }
             }

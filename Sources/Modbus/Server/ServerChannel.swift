@@ -14,7 +14,8 @@ enum ServerChannel {
     /// A bootstrap with every socket option of the listener and its connections.
     static func bootstrap(
         _ configuration: ModbusServer.Configuration, group: any EventLoopGroup, device: any ModbusDevice,
-        registry: ServerRegistry, security: ServerSecurity = ServerSecurity()
+        registry: ServerRegistry, security: ServerSecurity = ServerSecurity(),
+        impaired: NIOLoopBoundBox<DeviceDriver>? = nil
     ) -> ServerBootstrap {
         let idleTimeout = configuration.idleTimeout
         let gate = configuration.limitPolicy == .backlog ? configuration.maximumConnections : nil
@@ -31,7 +32,8 @@ enum ServerChannel {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try configure(
-                        channel, device: device, registry: registry, idleTimeout: idleTimeout, security: security)
+                        channel, device: device, registry: registry, idleTimeout: idleTimeout, security: security,
+                        impaired: impaired)
                 }
             }
         return VanishedPeer.options().reduce(bootstrap) { bootstrap, option in
@@ -42,7 +44,7 @@ enum ServerChannel {
     /// Puts the handlers into a connection that was just accepted. Runs on the connection's event loop.
     static func configure(
         _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?,
-        security: ServerSecurity = ServerSecurity()
+        security: ServerSecurity = ServerSecurity(), impaired: NIOLoopBoundBox<DeviceDriver>? = nil
     ) throws {
         let admission = registry.admit(channel)
         if case .refuse = admission {
@@ -63,6 +65,11 @@ enum ServerChannel {
         }
         try security.secure(channel, registry: registry) { role in
             let device = security.guarded(device, role: role)
+            if let impaired {
+                try pipeline.addHandler(
+                    DeviceChannelHandler(driver: impaired.value, device: device, registry: registry))
+                return
+            }
             try pipeline.addHandler(ServerChannelHandler(device: device, registry: registry))
         }
     }
@@ -71,6 +78,15 @@ enum ServerChannel {
     private static func configure(listener: any Channel, gate: Int?) throws {
         guard let gate else { return }
         try listener.pipeline.syncOperations.addHandler(AcceptGate(limit: gate))
+    }
+
+    /// Closes a connection so that its peer gets a reset and nothing that was still to be sent.
+    static func reset(_ channel: any Channel) {
+        if let socket = channel as? any SocketOptionProvider {
+            // It only fails on a socket that is closed already, and there is nothing left to throw away then.
+            _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        }
+        channel.close(promise: nil)
     }
 
     /// Closes channels and reports when they all are closed.

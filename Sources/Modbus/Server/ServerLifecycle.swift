@@ -7,10 +7,12 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
         /// Nothing is bound. Can transition to: `starting`.
         case stopped
         /// The port is being bound. Once somebody waits for the end of it, the listener is closed as soon as it is
-        /// there. Can transition to: `running`, `stopping`, `stopped`.
+        /// there. Can transition to: `running`, `rebooting`, `stopping`, `stopped`.
         case starting(waiting: [Waiter])
-        /// Connections are accepted. Can transition to: `stopping`.
+        /// Connections are accepted. Can transition to: `rebooting`, `stopping`.
         case running(Listener)
+        /// The listener is closed until the device has restarted. Can transition to: `starting`, `stopping`.
+        case rebooting
         /// Listener and connections are being closed. Can transition to: `stopped`.
         case stopping(waiting: [Waiter])
     }
@@ -53,8 +55,9 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
         case resume
         /// The waiter is kept until ``closed()`` or ``bindFailed()``.
         case wait
-        /// Close everything, then report ``closed()``, which also returns this waiter.
-        case close(Listener)
+        /// Close everything, then report ``closed()``, which also returns this waiter. There is no listener while the
+        /// device restarts.
+        case close(Listener?)
     }
 
     /// Somebody wants the server to end.
@@ -68,10 +71,45 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
         case .running(let listener):
             state = .stopping(waiting: [waiter])
             return .close(listener)
+        case .rebooting:
+            state = .stopping(waiting: [waiter])
+            return .close(nil)
         case .stopping(let waiting):
             state = .stopping(waiting: waiting + [waiter])
             return .wait
         }
+    }
+
+    /// The device restarts.
+    ///
+    /// - Returns: the listener to close; nil when none is open.
+    mutating func reboot() -> Listener? {
+        guard case .running(let listener) = state else { return nil }
+        state = .rebooting
+        return listener
+    }
+
+    /// The device has restarted.
+    ///
+    /// - Returns: whether to bind again and report ``bound(_:)`` or ``rebindFailed()``.
+    mutating func reopen() -> Bool {
+        guard case .rebooting = state else { return false }
+        state = .starting(waiting: [])
+        return true
+    }
+
+    enum RebindAction {
+        /// Try ``reopen()`` again a little later.
+        case retry
+        /// It was stopped meanwhile; these waited for it.
+        case resume([Waiter])
+    }
+
+    /// The bind asked for by ``reopen()`` failed.
+    mutating func rebindFailed() -> RebindAction {
+        guard case .starting(waiting: let waiting) = state, waiting.isEmpty else { return .resume(end()) }
+        state = .rebooting
+        return .retry
     }
 
     /// The bind asked for by ``start()`` failed.
@@ -93,7 +131,7 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
         case .starting(let waiting), .stopping(let waiting):
             state = .stopped
             return waiting
-        case .stopped, .running:
+        case .stopped, .running, .rebooting:
             return []
         }
     }

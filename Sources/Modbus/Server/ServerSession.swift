@@ -36,7 +36,8 @@ struct ServerSession: Sendable {
         out.writeModbusResponse(response, transaction: frame.header.transaction, unit: frame.header.unit)
     }
 
-    private static func respond(to frame: ModbusFrame, device: any ModbusDevice) -> ModbusResponse {
+    /// What a device answers to one frame, after all checks.
+    static func respond(to frame: ModbusFrame, device: any ModbusDevice) -> ModbusResponse {
         let function = FunctionCode(rawValue: frame.functionByte)
         let request: ModbusRequest
         do throws(ModbusException) {
