@@ -20,21 +20,25 @@ extension DataType {
     ///
     /// Integers are rounded to the nearest; a binary is on above one half.
     func encode(_ value: Double, order: WordOrder) -> [UInt16]? {
+        encodeWords(value, order: order).map { addressCount(in: .holdingRegisters) == 2 ? [$0.0, $0.1] : [$0.0] }
+    }
+
+    /// As ``encode(_:order:)``, without an array: the registers that hold `value`, the second one 0 for a type that
+    /// takes only one.
+    func encodeWords(_ value: Double, order: WordOrder) -> (UInt16, UInt16)? {
         switch self {
         case .float32:
             let single = Float(value)
             guard single.isFinite == value.isFinite else { return nil }
-            let words = order.split(single.bitPattern)
-            return [words.0, words.1]
+            return order.split(single.bitPattern)
         case .int32:
             guard let integer = Int32(exactly: value.rounded()) else { return nil }
-            let words = order.split(UInt32(bitPattern: integer))
-            return [words.0, words.1]
+            return order.split(UInt32(bitPattern: integer))
         case .int16:
             guard let integer = Int16(exactly: value.rounded()) else { return nil }
-            return [UInt16(bitPattern: integer)]
+            return (UInt16(bitPattern: integer), 0)
         case .binary:
-            return [value > 0.5 ? 1 : 0]
+            return (value > 0.5 ? 1 : 0, 0)
         }
     }
 }

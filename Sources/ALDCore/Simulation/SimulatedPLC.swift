@@ -5,14 +5,17 @@ import Synchronization
 ///
 /// The same object answers in this process (``PLC``) and over Modbus TCP (`ModbusDevice`, served by a `ModbusServer`),
 /// so what a test proves against one holds for the other. Every call sees one consistent state: a multi-register value
-/// is never half old, half new.
+/// is never half old, half new, and neither is anything that one request wrote.
+///
+/// Limits and faults of a real controller (connections, latency, bandwidth, busy, faults) belong to the `ModbusServer`
+/// that serves it. Calls in this process answer at once and never fail for such a reason.
 public final class SimulatedPLC: PLC, ModbusDevice {
     public let registerMap: RegisterMap
     private let memory: DeviceMemory
     private let time: any TimeSource
     private let model: Mutex<MachineModel>
 
-    /// - Parameter seed: the same seed and the same writes at the same times give the same values.
+    /// - Parameter seed: the same seed and the same writes at the same times give the same values, to the last bit.
     public init(_ registerMap: RegisterMap, seed: UInt64, time: any TimeSource = SystemTime()) {
         self.registerMap = registerMap
         self.time = time
@@ -20,12 +23,18 @@ public final class SimulatedPLC: PLC, ModbusDevice {
         model = Mutex(MachineModel(parameters: registerMap.parameters, seed: seed, now: time.now))
     }
 
-    /// One doorway to the state: the machine has run up to now before anybody looks at it.
-    private func withModel<Result: Sendable>(_ body: (inout MachineModel) -> Result) -> Result {
+    /// The controller restarts: every set point and switch is again what the register map says. Temperatures and
+    /// pressures go on from where they are.
+    public func reboot() {
+        withModel { $0.reboot(step: $1) }
+    }
+
+    /// One doorway to the state: whoever looks sees the machine as it is in the present step.
+    private func withModel<Result: Sendable>(_ body: (inout MachineModel, _ step: Int64) -> Result) -> Result {
         let now = time.now
         return model.withLock { model in
-            model.advance(to: now)
-            return body(&model)
+            let step = model.step(at: now)
+            return body(&model, step)
         }
     }
 
@@ -33,8 +42,8 @@ public final class SimulatedPLC: PLC, ModbusDevice {
 
     public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
         let parameters = registerMap.parameters
-        let readings = withModel { model in
-            parameters.indices.map { Reading(model.value(at: $0), of: parameters[$0]) }
+        let readings = withModel { model, step in
+            parameters.indices.map { Reading(model.value(at: $0, step: step), of: parameters[$0]) }
         }
         return Scan(time: time.wallClock, readings: readings)
     }
@@ -43,23 +52,25 @@ public final class SimulatedPLC: PLC, ModbusDevice {
         guard let index = memory.index(of: id), let parameter = registerMap[id] else {
             throw .unknownParameter("number \(id)")
         }
-        guard let setPoint = withModel({ $0.setPoint(at: index) }) else { throw .notWritable(parameter) }
+        guard let setPoint = withModel({ model, _ in model.setPoint(at: index) }) else {
+            throw .notWritable(parameter)
+        }
         return setPoint
     }
 
     public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
         let (parameter, _) = try registerMap.checkedForWriting(value, to: id)
         guard let index = memory.index(of: id) else { throw .unknownParameter(parameter.qualifiedName) }
-        withModel { $0.write(value, at: index) }
+        withModel { $0.write(value, at: index, step: $1) }
     }
 
     // MARK: ModbusDevice
 
     public func respond(to request: ModbusRequest, unit: UnitID) throws(ModbusException) -> ModbusResponse {
         let image = memory
-        let answer = withModel { model -> Result<ModbusResponse, ModbusException> in
+        let answer = withModel { model, step -> Result<ModbusResponse, ModbusException> in
             do throws(ModbusException) {
-                return .success(try image.respond(to: request, model: &model))
+                return .success(try image.respond(to: request, model: &model, step: step))
             } catch {
                 return .failure(error)
             }
