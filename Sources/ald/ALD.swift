@@ -12,6 +12,7 @@ struct ALD: AsyncParsableCommand {
               ALD_PLC=10.0.0.5:502 ald run   a real controller
               ald doctor                     what is missing or wrong, and what to do
               ald database psql              look into the recorded data
+              ald modbus read holding 100    read, write, watch, scan any Modbus device
 
             EXIT STATUS
               0   done
@@ -22,5 +23,5 @@ struct ALD: AsyncParsableCommand {
               78  a setting or a file is wrong
             """,
         version: "0.1.0",
-        subcommands: [RunCommand.self, DoctorCommand.self, DatabaseCommand.self])
+        subcommands: [RunCommand.self, DoctorCommand.self, DatabaseCommand.self, ModbusCommand.self])
 }

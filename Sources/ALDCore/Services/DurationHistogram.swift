@@ -19,6 +19,13 @@ public struct DurationHistogram: Sendable {
         max = Swift.max(max, duration)
     }
 
+    /// Adds all durations of another one.
+    public mutating func add(_ other: DurationHistogram) {
+        histogram.add(other.histogram)
+        count += other.count
+        max = Swift.max(max, other.max)
+    }
+
     /// The duration that `percent` of all recorded ones do not exceed; zero when there is none.
     public func percentile(_ percent: Double) -> Duration {
         count == 0 ? .zero : .microseconds(Int64(histogram.valueAtPercentile(percent)))

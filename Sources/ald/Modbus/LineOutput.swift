@@ -1,0 +1,20 @@
+import Foundation
+
+/// Results go straight to standard output, line by line: a script that reads slowly makes the command wait and loses
+/// nothing.
+enum LineOutput {
+    static func write(_ line: String) throws {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+        } catch {
+            throw Failure(.unavailable, "standard output cannot be written: \(error.localizedDescription)")
+        }
+    }
+
+    /// One JSON value on one line.
+    static func write(json value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try write(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+}
