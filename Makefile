@@ -11,7 +11,7 @@ RELEASE := .build-release
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build-release run doctor test lint format clean
+.PHONY: help setup setup-tests build-release run doctor test peers lint format clean
 
 help: ## this table
 	@echo 'make TARGET [ARGS="…"]'
@@ -38,6 +38,9 @@ doctor: build-release ## check database, ports, permissions and PLC, and say wha
 test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for one target
 	@$(SWIFT) build --build-tests
 	@exec $(SWIFT) test --skip-build $(ARGS)
+
+peers: setup-tests ## our Modbus client and server against libmodbus, as ratios; ARGS="--quick"
+	@SWIFT=$(SWIFT) Benchmarks/Peers/run $(ARGS)
 
 lint: ## check the format of every Swift file
 	@$(SWIFT) format lint --strict --parallel --recursive $(LINTED)

@@ -20,9 +20,10 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 
-func suite(_ name: String, path: String? = nil) -> Target {
+func suite(_ name: String, path: String? = nil, exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: ["ALDCore", "ALDTestKit", "Modbus"], path: path, swiftSettings: settings)
+        name: name, dependencies: ["ALDCore", "ALDTestKit", "Modbus"], path: path, exclude: exclude,
+        swiftSettings: settings)
 }
 
 let package = Package(
@@ -101,6 +102,6 @@ let package = Package(
         suite("StressPLC"),
         suite("Stability"),
         suite("FailureInjection"),
-        suite("Benchmarks", path: "Benchmarks"),
+        suite("Benchmarks", path: "Benchmarks", exclude: ["Peers"]),
     ]
 )
