@@ -67,6 +67,7 @@ extension ClientConnection {
             statistics.succeeded += 1
         case .failure(let error):
             statistics.failed += 1
+            report(.failed(error))
             if case .unknownOutcome = error.code { statistics.unknownOutcomes += 1 }
         }
     }

@@ -45,11 +45,12 @@ extension ClientConnection {
             }
         }
         statistics.retries += again.count
+        reportRepetition(again, .connectionLost)
         repeatFirst(again)
     }
 
     mutating func goDown(_ code: ModbusError.Code, until: NIODeadline) {
         link = .down(notBefore: until)
-        actions.append(.stateChanged(.down(reason: ModbusError(code, peer: peer))))
+        changeState(.down(reason: ModbusError(code, peer: peer)))
     }
 }

@@ -11,8 +11,10 @@ extension ClientConnection {
         } else if let time = session?.answeredLate(transaction, now: now) {
             measured(time)
             statistics.lateReplies += 1
+            report(.late(after: .nanoseconds(time.nanoseconds)))
         } else {
             statistics.strayReplies += 1
+            report(.stray)
         }
     }
 
@@ -25,6 +27,7 @@ extension ClientConnection {
         } catch {
             // The frame's boundaries are intact, so the stream is: only this request fails.
             statistics.malformedReplies += 1
+            reportReply(.malformed, to: exchange, now: now)
             for attempt in exchange.attempts {
                 fail(
                     attempt,
@@ -40,8 +43,10 @@ extension ClientConnection {
         judge(response, to: exchange, now: now)
         if case .exception(let function, let code) = response {
             statistics.exceptions += 1
+            reportReply(.exception(code), to: exchange, now: now)
             for attempt in exchange.attempts { refuse(attempt, function, code, now: now) }
         } else {
+            reportReply(.done, to: exchange, now: now)
             for attempt in exchange.attempts { finish(attempt, .success(response)) }
         }
     }

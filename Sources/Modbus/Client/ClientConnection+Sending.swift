@@ -14,7 +14,7 @@ extension ClientConnection {
             guard !jobs.isEmpty else { return }
             if notBefore <= now {
                 link = .dialing
-                actions.append(.stateChanged(.connecting))
+                changeState(.connecting)
                 actions.append(.dial)
             } else {
                 wakeNoLater(than: notBefore)
@@ -55,6 +55,7 @@ extension ClientConnection {
         statistics.requests += 1
         wakeNoLater(than: now + limits.progressTimeout)
         actions.append(.send(frame))
+        reportSent(exchange)
     }
 
     /// The next request to send: what was sent before, then writes, then reads. A repeated request goes first, since
@@ -122,6 +123,7 @@ extension ClientConnection {
         guard !delayed.isEmpty else { return }
         for entry in delayed where entry.due <= now {
             statistics.busyRetries += 1
+            reportRepetition([entry.attempt], .busy)
             if entry.attempt.job == activeWrite {
                 ready.prepend(entry.attempt)
             } else {
@@ -137,7 +139,7 @@ extension ClientConnection {
         if let session { actions.append(.disconnect(reset: session.isOwed)) }
         session = nil
         link = .closed
-        actions.append(.stateChanged(.down(reason: ModbusError(.shuttingDown, peer: peer))))
+        changeState(.down(reason: ModbusError(.shuttingDown, peer: peer)))
         actions.append(.finished)
     }
 }

@@ -53,6 +53,7 @@ extension ClientConnection {
             }
         }
         statistics.remade += again.count
+        reportRepetition(again, .skipped)
         repeatFirst(again)
     }
 

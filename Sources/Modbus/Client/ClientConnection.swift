@@ -19,6 +19,10 @@ struct ClientConnection: Sendable {
         case disconnect(reset: Bool)
         /// Tell whoever watches.
         case stateChanged(ConnectionState)
+        /// Tell the hook for events. Only with ``reportsEvents``.
+        case report(ClientEvent)
+        /// Show a frame that was received to the hook for frames. Only with ``logsFrames``.
+        case show(ModbusFrame)
         /// Everything is over; the answer to ``shutDown(now:)``.
         case finished
     }
@@ -65,6 +69,10 @@ struct ClientConnection: Sendable {
     /// Requests to be sent again later, because the device was busy.
     var delayed: [(due: NIODeadline, attempt: Attempt)] = []
 
+    /// Whether somebody wants ``Action/report(_:)``.
+    var reportsEvents = false
+    /// Whether somebody wants ``Action/show(_:)``.
+    var logsFrames = false
     var actions: [Action] = []
     var statistics = ClientStatistics()
     /// When ``tick(now:)`` has something to do; possibly too early, never too late.
@@ -78,13 +86,14 @@ struct ClientConnection: Sendable {
         if limits.window == nil {
             adaptive = AdaptiveWindow(maximum: limits.windowLimit, progressTimeout: limits.progressTimeout)
         }
+        statistics.window = window
     }
 
     /// A caller wants something done.
     mutating func submit(
         _ work: ClientWork, unit: UnitID, deadline: NIODeadline, id: JobID, now: NIODeadline
     ) -> [Action] {
-        let job = ClientJob(id: id, work: work, unit: unit, deadline: deadline)
+        let job = ClientJob(id: id, work: work, unit: unit, submitted: now, deadline: deadline)
         jobs[id] = job
         statistics.submitted += work.count
         if let refusal = refusal(of: job, now: now) {
@@ -133,7 +142,7 @@ struct ClientConnection: Sendable {
             session = ClientSession(firstTransaction: random.next())
             if statistics.connects > 0 { statistics.reconnects += 1 }
             statistics.connects += 1
-            actions.append(.stateChanged(.up))
+            changeState(.up)
             pump(now)
         case .down, .up, .closed:
             // Only a connection that came too late to be wanted.
@@ -178,6 +187,7 @@ struct ClientConnection: Sendable {
                 pump(now)
                 return takeActions()
             case .frame(let frame):
+                if logsFrames { actions.append(.show(frame)) }
                 receive(frame, now: now)
             case .poisoned(let fault):
                 statistics.poisonedStreams += 1
@@ -211,6 +221,7 @@ struct ClientConnection: Sendable {
     }
 
     private mutating func takeActions() -> [Action] {
+        noticeWindow()
         defer { actions = [] }
         return actions
     }

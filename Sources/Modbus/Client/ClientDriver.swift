@@ -9,6 +9,7 @@ final class ClientDriver {
     private let eventLoop: any EventLoop
     private let logger: Logger
     private let status: ClientStatus
+    private let hooks: ModbusClient.Hooks
 
     private var machine: ClientConnection
     private var channel: (any Channel)?
@@ -23,15 +24,18 @@ final class ClientDriver {
     /// - Parameter dial: how a connection is opened. Defaults to what the configuration says.
     init(
         configuration: ModbusClient.Configuration, eventLoop: any EventLoop, logger: Logger, status: ClientStatus,
-        dial: ClientChannel.Dial? = nil
+        hooks: ModbusClient.Hooks = .init(), dial: ClientChannel.Dial? = nil
     ) {
         self.openChannel = dial ?? ClientChannel.dial(configuration, on: eventLoop)
         self.eventLoop = eventLoop
         self.logger = logger
         self.status = status
+        self.hooks = hooks
         self.machine = ClientConnection(
             peer: "\(configuration.host):\(configuration.port)", limits: ClientLimits(configuration),
             seed: .random(in: .min ... .max))
+        self.machine.reportsEvents = hooks.onEvent != nil
+        self.machine.logsFrames = hooks.onFrame != nil
     }
 
     func submit(
@@ -94,6 +98,7 @@ final class ClientDriver {
         case .dial:
             dial()
         case .send(let frame):
+            show(frame, .sent)
             channel?.writeAndFlush(frame, promise: nil)
         case .complete(let id, let outcome):
             // First the numbers, so that a caller who has its result also finds it counted.
@@ -107,12 +112,23 @@ final class ClientDriver {
             log(state)
             status.publish(machine.statistics)
             status.publish(state)
+        case .report(let event):
+            hooks.onEvent?(event)
+        case .show(let frame):
+            show(frame.bytes, .received)
         case .finished:
             status.markClosed()
             sweep?.cancel()
             for done in closers { done() }
             closers = []
         }
+    }
+
+    private func show(_ frame: @autoclosure () -> ByteBuffer, _ direction: FrameRecord.Direction) {
+        guard let onFrame = hooks.onFrame else { return }
+        onFrame(
+            FrameRecord(
+                time: .now(), connection: machine.statistics.connects, direction: direction, bytes: frame()))
     }
 
     private func dial() {

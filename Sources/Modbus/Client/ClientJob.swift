@@ -16,6 +16,7 @@ struct ClientJob: Sendable {
     let id: JobID
     let work: ClientWork
     let unit: UnitID
+    let submitted: NIODeadline
     let deadline: NIODeadline
     /// The next request to issue for the first time.
     var next = 0
@@ -24,10 +25,11 @@ struct ClientJob: Sendable {
     private var single: Result<ModbusResponse, ModbusError>?
     private var reads: [Result<ReadData, ModbusError>?]
 
-    init(id: JobID, work: ClientWork, unit: UnitID, deadline: NIODeadline) {
+    init(id: JobID, work: ClientWork, unit: UnitID, submitted: NIODeadline, deadline: NIODeadline) {
         self.id = id
         self.work = work
         self.unit = unit
+        self.submitted = submitted
         self.deadline = deadline
         self.unfinished = work.count
         if case .plan(let plan) = work {

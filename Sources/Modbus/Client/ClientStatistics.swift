@@ -1,4 +1,5 @@
-/// What a ``ModbusClient`` has done since it was made. All numbers only grow, except ``pending``.
+/// What a ``ModbusClient`` has done since it was made. All numbers only grow, except ``pending`` and
+/// ``window``.
 ///
 /// `submitted = succeeded + failed + pending` holds at every moment.
 public struct ClientStatistics: Hashable, Sendable {
@@ -11,6 +12,8 @@ public struct ClientStatistics: Hashable, Sendable {
     /// Requests that have not ended yet.
     public var pending: Int { submitted - succeeded - failed }
 
+    /// How many requests may be unanswered at this moment.
+    public internal(set) var window = 1
     /// Frames sent, retries included.
     public internal(set) var requests = 0
     /// Frames received that answered a request, exceptions included, late ones not.

@@ -41,13 +41,14 @@ public final class ModbusClient: Sendable {
     /// - Parameters:
     ///   - group: where the connection runs. Defaults to the process-wide group. Close the client before the group
     ///     is shut down.
+    ///   - hooks: who is told what the client does and which frames it exchanges. Defaults to nobody.
     ///   - onStateChange: called on the event loop at every change of ``state``. Return quickly.
     /// - Throws: ``ModbusError/Code/invalidRequest(_:)`` naming every problem of the configuration.
     public init(
         configuration: Configuration,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "modbus.client"),
-        onStateChange: (@Sendable (ConnectionState) -> Void)? = nil
+        hooks: Hooks = Hooks(), onStateChange: (@Sendable (ConnectionState) -> Void)? = nil
     ) throws(ModbusError) {
         let problems = configuration.validate()
         guard problems.isEmpty else {
@@ -60,7 +61,8 @@ public final class ModbusClient: Sendable {
         self.executor = LoopExecutor(eventLoop: loop)
         self.status = status
         self.driver = NIOLoopBoundBox.makeBoxSendingValue(
-            ClientDriver(configuration: configuration, eventLoop: loop, logger: logger, status: status), eventLoop: loop
+            ClientDriver(configuration: configuration, eventLoop: loop, logger: logger, status: status, hooks: hooks),
+            eventLoop: loop
         )
     }
 
@@ -72,6 +74,13 @@ public final class ModbusClient: Sendable {
     /// The connection's state at this moment.
     public var state: ConnectionState {
         status.state
+    }
+
+    /// The connection's state now and every change from now on. Ends when the client is closed, after
+    /// ``ConnectionState/down(reason:)`` with ``ModbusError/Code/shuttingDown``. Each call makes a stream of its own;
+    /// a reader that falls behind finds the newest 16 changes and holds nobody up.
+    public var states: AsyncStream<ConnectionState> {
+        status.states()
     }
 
     /// What the client has done so far.

@@ -18,6 +18,9 @@ struct ClientStory {
     /// The jobs that ended, in this order.
     private(set) var order: [UInt64] = []
     private(set) var isFinished = false
+    /// What the hooks were told.
+    private(set) var events: [ClientEvent] = []
+    private(set) var shown: [ByteBuffer] = []
 
     init(seed: UInt64 = 1, _ change: (inout ModbusClient.Configuration) -> Void = { _ in }) {
         var configuration = ModbusClient.Configuration(host: "plc")
@@ -164,6 +167,8 @@ struct ClientStory {
                 disconnects += 1
                 if reset { resets += 1 }
             case .stateChanged(let state): states.append(state)
+            case .report(let event): events.append(event)
+            case .show(let frame): shown.append(frame.bytes)
             case .finished: isFinished = true
             case .complete(let id, let outcome):
                 order.append(id.rawValue)
