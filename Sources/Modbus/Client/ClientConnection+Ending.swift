@@ -54,6 +54,7 @@ extension ClientConnection {
     /// Records how one request ended, and hands the job over when it was the last.
     mutating func finish(_ attempt: Attempt, _ result: Result<ModbusResponse, ModbusError>) {
         let id = attempt.job
+        if case .success = result, let time = session?.loneRoundTrip { jobs[id]?.measured(attempt.index, time) }
         guard jobs[id]?.finish(attempt.index, result) == true else { return }
         count(result)
         guard let outcome = jobs[id]?.outcome, let job = jobs.removeValue(forKey: id) else { return }

@@ -24,6 +24,7 @@ struct ClientJob: Sendable {
     private(set) var unfinished: Int
     private var single: Result<ModbusResponse, ModbusError>?
     private var reads: [Result<ReadData, ModbusError>?]
+    private var roundTrips: [Duration?]
 
     init(id: JobID, work: ClientWork, unit: UnitID, submitted: NIODeadline, deadline: NIODeadline) {
         self.id = id
@@ -37,6 +38,7 @@ struct ClientJob: Sendable {
         } else {
             self.reads = []
         }
+        self.roundTrips = Array(repeating: nil, count: reads.count)
     }
 
     func isFinished(_ index: Int) -> Bool {
@@ -63,12 +65,17 @@ struct ClientJob: Sendable {
         return true
     }
 
+    /// Keeps how long the answer to request `index` of a plan took.
+    mutating func measured(_ index: Int, _ roundTrip: Duration) {
+        if roundTrips.indices.contains(index) { roundTrips[index] = roundTrip }
+    }
+
     /// How the call ended; nil while a request has not.
     var outcome: ClientOutcome? {
         guard unfinished == 0 else { return nil }
         switch work {
         case .single: return single.map { .single($0) }
-        case .plan: return .plan(reads.compactMap { $0 })
+        case .plan: return .plan(reads.compactMap { $0 }, roundTrips: roundTrips)
         }
     }
 }

@@ -36,6 +36,10 @@ struct ClientSession: Sendable {
     /// Whether an answer was given up by ``forgetLost(_:)``.
     private var hasLost = false
     private var nextTransaction: UInt16
+    /// When the request in flight was sent, if no other answer has been owed since.
+    private var loneSince: NIODeadline?
+    /// How long the latest answer took; nil when its request was not alone on the connection all the time.
+    private(set) var loneRoundTrip: Duration?
 
     init(firstTransaction: UInt16) {
         nextTransaction = firstTransaction
@@ -68,6 +72,7 @@ struct ClientSession: Sendable {
             sent: now, patience: deadline - now, sharedSince: exchanges.isEmpty ? nil : now)
         for index in exchanges.indices where !exchanges[index].sharesWire { exchanges[index].sharedSince = now }
         if exchanges.isEmpty { oldestSince = now }
+        loneSince = exchanges.isEmpty && tombstones.isEmpty ? now : nil
         exchanges.append(exchange)
         if silentSince == nil { silentSince = now }
         return exchange
@@ -78,6 +83,8 @@ struct ClientSession: Sendable {
         guard let index = exchanges.firstIndex(where: { $0.transaction == transaction }) else { return nil }
         let exchange = exchanges.remove(at: index)
         if index == 0 { oldestSince = exchanges.isEmpty ? nil : now }
+        loneRoundTrip = loneSince.map { .nanoseconds((now - $0).nanoseconds) }
+        loneSince = nil
         progressed(now)
         return exchange
     }

@@ -31,8 +31,8 @@ enum ClientWork: Sendable {
 enum ClientOutcome: Sendable {
     /// The end of a single request.
     case single(Result<ModbusResponse, ModbusError>)
-    /// The ends of a plan's requests, in its order.
-    case plan([Result<ReadData, ModbusError>])
+    /// The ends of a plan's requests, in its order, and what ``ClientSession/loneRoundTrip`` measured of each.
+    case plan([Result<ReadData, ModbusError>], roundTrips: [Duration?])
 
     /// The answer to a single request.
     func single(or otherwise: ModbusError.Code) throws(ModbusError) -> ModbusResponse {
@@ -45,9 +45,14 @@ enum ClientOutcome: Sendable {
     /// One result for each of a plan's `count` requests.
     func readResults(count: Int) -> [Result<ReadData, ModbusError>] {
         switch self {
-        case .plan(let results): results
+        case .plan(let results, _): results
         case .single(.failure(let error)): Array(repeating: .failure(error), count: count)
         case .single(.success): Array(repeating: .failure(ModbusError(.cancelled)), count: count)
         }
+    }
+
+    /// Empty when there was no plan.
+    var roundTrips: [Duration?] {
+        if case .plan(_, let roundTrips) = self { roundTrips } else { [] }
     }
 }

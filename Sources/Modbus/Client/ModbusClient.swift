@@ -112,7 +112,8 @@ public final class ModbusClient: Sendable {
     ) async -> PlanResult {
         guard !plan.requests.isEmpty else { return PlanResult(plan: plan, results: []) }
         let outcome = await perform(.plan(plan.requests), unit: unit, deadline: deadline)
-        return PlanResult(plan: plan, results: outcome.readResults(count: plan.requests.count))
+        return PlanResult(
+            plan: plan, results: outcome.readResults(count: plan.requests.count), roundTrips: outcome.roundTrips)
     }
 
     /// Closes the connection. Waiting calls end with ``ModbusError/Code/shuttingDown``, requests already sent get

@@ -5,10 +5,19 @@ public struct PlanResult: Sendable {
     public let plan: ReadPlan
     /// One result per request of the plan.
     public let results: [Result<ReadData, ModbusError>]
+    private let roundTrips: [Duration?]
 
-    init(plan: ReadPlan, results: [Result<ReadData, ModbusError>]) {
+    /// - Parameter roundTrips: as many as there are results, or none when nothing was measured.
+    init(plan: ReadPlan, results: [Result<ReadData, ModbusError>], roundTrips: [Duration?] = []) {
         self.plan = plan
         self.results = results
+        self.roundTrips = roundTrips
+    }
+
+    /// How long the answer to request `index` took; nil when the request shared the connection with another one, so
+    /// that part of the time was spent waiting for that.
+    public func roundTrip(_ index: Int) -> Duration? {
+        roundTrips.indices.contains(index) ? roundTrips[index] : nil
     }
 
     /// The values of `range`, which must be (part of) a span the plan was made from.

@@ -178,7 +178,7 @@ private struct RandomSchedule {
         case .single(.success(.wroteRegister(let address, _))): try #require(address == UInt16(id))
         case .single(.success): Issue.record("job \(id) has the answer to something else")
         case .single(.failure): break
-        case .plan(let results):
+        case .plan(let results, _):
             for (index, result) in results.enumerated() {
                 guard case .success(let data) = result else { continue }
                 let addresses = Int(UInt16(id) &* 7) + index...Int(UInt16(id) &* 7) + 2 * index
