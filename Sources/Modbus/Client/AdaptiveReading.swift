@@ -14,8 +14,8 @@ public final class AdaptiveReading: Sendable {
         state.withLock { $0 }
     }
 
-    fileprivate func begin(now: NIODeadline) -> ReadCycle {
-        state.withLock { $0.begin(now: now) }
+    fileprivate func begin(now: NIODeadline, deadline: NIODeadline) -> ReadCycle {
+        state.withLock { $0.begin(now: now, deadline: deadline) }
     }
 
     fileprivate func take(_ result: PlanResult, in cycle: ReadCycle, now: NIODeadline) -> ReadCycle {
@@ -38,7 +38,7 @@ extension ModbusClient {
     public nonisolated(nonsending) func read(
         _ reading: AdaptiveReading, unit: UnitID? = nil, deadline: NIODeadline
     ) async -> SpanResults {
-        var cycle = reading.begin(now: .now())
+        var cycle = reading.begin(now: .now(), deadline: deadline)
         while !cycle.next.requests.isEmpty {
             let result = await run(cycle.next, unit: unit, deadline: deadline)
             cycle = reading.take(result, in: cycle, now: .now())

@@ -15,7 +15,7 @@ extension AdaptiveReader {
         } while cycle.inquiries.count < before
         cycle.next = .empty
         guard !cycle.isBroken else { return }
-        if cycle.pending.isEmpty, cycle.inquiries.isEmpty, !cycle.hasTried {
+        if cycle.pending.isEmpty, cycle.inquiries.isEmpty, !cycle.hasTried, cycle.hasTime(now: now) {
             cycle.hasTried = true
             if let block = limits.outdated(now: now) ?? search(now: now) ?? sample() { cycle.pending.append(block) }
         }
@@ -144,7 +144,7 @@ extension AdaptiveReader {
 
     /// A request of another size than the one before, while the plan alone does not tell what costs how much.
     private mutating func sample() -> ReadSpan? {
-        guard followsCost, !fit.isMeasured, samplesAsked < CostFit.fewest,
+        guard followsCost, !isOutdated, !fit.isMeasured, samplesAsked < CostFit.fewest,
             let long = plan.requests.max(by: { $0.range.count < $1.range.count })
         else { return nil }
         samplesAsked += 1

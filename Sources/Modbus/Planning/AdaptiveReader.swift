@@ -75,7 +75,10 @@ public struct AdaptiveReader: Sendable {
     }
 
     /// Begins to read everything once.
-    public mutating func begin(now: NIODeadline) -> ReadCycle {
+    ///
+    /// - Parameter deadline: when it must be over. What is asked besides the values is only asked while as much time
+    ///   is left as was used. Defaults to never.
+    public mutating func begin(now: NIODeadline, deadline: NIODeadline = .distantFuture) -> ReadCycle {
         if followsCost, fit.isMeasured, rule.shouldPlan(forGap: fit.breakEvenGap, now: now) {
             goal = fit.cost.goal
             isOutdated = true
@@ -85,7 +88,7 @@ public struct AdaptiveReader: Sendable {
             limits.forgetFloors()
         }
         isOutdated = false
-        var cycle = ReadCycle(plan: plan, budget: Self.questionsPerCycle)
+        var cycle = ReadCycle(plan: plan, budget: Self.questionsPerCycle, started: now, deadline: deadline)
         (cycle.pending, cycle.inquiries) = leftOver
         leftOver = ([], [])
         if plan.requests.isEmpty { takeUp(&cycle, now: now) }

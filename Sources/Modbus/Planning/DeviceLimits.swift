@@ -62,6 +62,16 @@ public struct DeviceLimits: Sendable {
         tables[table].flatMap { $0.tooLarge == nil ? nil : $0.accepted }
     }
 
+    /// The exception with which one of the refused values was refused; nil when there is none.
+    var anyValueRefused: ModbusError? {
+        for (table, learnt) in tables {
+            guard let refusal = learnt.refusals.first(where: { $0.reason == .value }) else { continue }
+            return ModbusError(
+                .exception(refusal.code, table.readFunction), function: table.readFunction, range: refusal.range)
+        }
+        return nil
+    }
+
     /// The refusal that a request for `span` would meet.
     func refusal(of span: ReadSpan) -> Refusal? {
         tables[span.table]?.refusals.first { span.range.contains($0.range) }

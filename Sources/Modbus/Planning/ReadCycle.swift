@@ -1,3 +1,5 @@
+import NIOCore
+
 /// One round of reading everything: what came back so far, and what is still to be asked. Begun by
 /// ``AdaptiveReader/begin(now:)``.
 public struct ReadCycle: Sendable {
@@ -27,9 +29,19 @@ public struct ReadCycle: Sendable {
     /// The longest request answered in this cycle.
     var longest: [DataTable: Int] = [:]
 
-    init(plan: ReadPlan, budget: Int) {
+    private let started: NIODeadline
+    private let deadline: NIODeadline
+
+    init(plan: ReadPlan, budget: Int, started: NIODeadline, deadline: NIODeadline) {
         next = plan
         self.budget = budget
+        self.started = started
+        self.deadline = deadline
+    }
+
+    /// Whether there is time for questions that bring no values.
+    func hasTime(now: NIODeadline) -> Bool {
+        now < deadline && deadline - now >= now - started
     }
 
     mutating func ask(_ block: ReadSpan) {

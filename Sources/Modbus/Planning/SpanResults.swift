@@ -50,11 +50,12 @@ public struct SpanResults: Sendable {
         outcomes.contains { if case .success = $0.result { true } else { false } }
     }
 
-    /// The first error that is no answer of the device, otherwise the first error; nil when there was none.
+    /// The first error that is no answer of the device, otherwise the first error, otherwise the exception of
+    /// something that was refused earlier; nil when everything was read.
     public var firstError: ModbusError? {
         let errors = outcomes.compactMap { outcome -> ModbusError? in
             if case .failure(let error) = outcome.result { error } else { nil }
         }
-        return errors.first { !$0.isAnswer } ?? errors.first
+        return errors.first { !$0.isAnswer } ?? errors.first ?? limits.anyValueRefused
     }
 }

@@ -239,6 +239,31 @@ struct AdaptiveReaderTests {
         #expect(device.asked.allSatisfy { $0.table == .holdingRegisters })
     }
 
+    @Test("when half of the time is used, nothing is asked but values")
+    func noTime() throws {
+        let spans = [span(0, 2), span(100, 2)]
+        for (milliseconds, isAsked) in [(500, true), (501, false)] {
+            var device = LimitedDevice()
+            var reader = try AdaptiveReader(spans)
+            var cycle = reader.begin(now: start, deadline: start + .seconds(1))
+            reader.take(device.run(cycle.next), in: &cycle, now: start + .milliseconds(Int64(milliseconds)))
+            #expect(cycle.next.requests.isEmpty != isAsked)
+        }
+    }
+
+    @Test("when every value is refused, each says so, and so does the whole")
+    func allRefused() throws {
+        var device = LimitedDevice(missing: [0, 50])
+        let spans = [span(0, 2), span(50, 2)]
+        var reader = try AdaptiveReader(spans)
+        for second in 0..<3 {
+            let results = device.read(with: &reader, now: start + .seconds(Int64(second)))
+            #expect(!results.hasData)
+            #expect(results.firstError?.code == .exception(.illegalDataAddress, .readHoldingRegisters))
+        }
+        #expect(device.asked.count == 3)
+    }
+
     @Test("refusals are bounded: the one that expires first is forgotten")
     func bounded() {
         var limits = DeviceLimits()
