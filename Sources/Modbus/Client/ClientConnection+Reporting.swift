@@ -47,14 +47,3 @@ extension ClientConnection {
         return .nanoseconds((exchange.sent - submitted).nanoseconds)
     }
 }
-
-extension ModbusFrame {
-    /// The frame as it was on the wire. A sound header has only one form.
-    var bytes: ByteBuffer {
-        var whole = ByteBuffer()
-        whole.reserveCapacity(ModbusLimits.headerSize + pdu.readableBytes)
-        header.write(to: &whole)
-        whole.writeImmutableBuffer(pdu)
-        return whole
-    }
-}

@@ -148,13 +148,3 @@ extension DeviceMachine {
             + TimeAmount(timing.perSixteenBits) * words
     }
 }
-
-extension ModbusFrame {
-    /// The frame as it was received.
-    var bytes: ByteBuffer {
-        var whole = ByteBuffer()
-        header.write(to: &whole)
-        whole.writeImmutableBuffer(pdu)
-        return whole
-    }
-}

@@ -11,6 +11,15 @@ public struct ModbusFrame: Hashable, Sendable {
     public var functionByte: UInt8 {
         pdu.getInteger(at: pdu.readerIndex) ?? 0
     }
+
+    /// The frame as it was on the wire: a sound header has only one form.
+    var bytes: ByteBuffer {
+        var whole = ByteBuffer()
+        whole.reserveCapacity(ModbusLimits.headerSize + pdu.readableBytes)
+        header.write(to: &whole)
+        whole.writeImmutableBuffer(pdu)
+        return whole
+    }
 }
 
 extension ByteBuffer {

@@ -13,15 +13,16 @@ import Testing
     static let numbers = [Float(bitPattern: 0x3FC0_0001), Float(bitPattern: 0x42F6_E979)]
 
     private static func map() throws -> RegisterMap {
-        try RegisterMap(
-            parameters: (0..<count).map { index in
-                Parameter(
-                    id: ParameterID(rawValue: Int32(index + 1)), component: "Channel \(index)", name: "level",
-                    range: 0...200, dataType: .float32,
-                    readLocation: RegisterLocation(table: .inputRegisters, address: UInt16(2 * index)),
-                    writeLocation: RegisterLocation(table: .holdingRegisters, address: UInt16(2 * index)),
-                    initialValue: Double(numbers[0]))
-            }, wordOrder: .abcd)
+        try RegisterMap(parameters: (0..<count).map(parameter), wordOrder: .abcd)
+    }
+
+    private static func parameter(_ index: Int) -> Parameter {
+        let address = UInt16(2 * index)
+        return Parameter(
+            id: ParameterID(rawValue: Int32(index + 1)), component: "Channel \(index)", name: "level", range: 0...200,
+            dataType: .float32, readLocation: RegisterLocation(table: .inputRegisters, address: address),
+            writeLocation: RegisterLocation(table: .holdingRegisters, address: address),
+            initialValue: Double(numbers[0]))
     }
 
     private static func words(_ number: Float) -> [UInt16] {
