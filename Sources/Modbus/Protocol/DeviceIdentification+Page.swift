@@ -33,7 +33,8 @@ extension DeviceIdentification {
 
     /// What a device with these objects answers.
     ///
-    /// A stream that is asked to start at an object the device does not have starts at object 00 (§6.21).
+    /// A stream that is asked to start at an object the device does not have starts at object 00 (§6.21). It leaves
+    /// out objects of more than 244 bytes, which no frame can carry.
     ///
     /// - Returns: nil when a single object is asked for that does not exist: exception 02.
     public func page(_ access: Access, from first: ObjectID) -> Page? {
@@ -41,7 +42,9 @@ extension DeviceIdentification {
             guard let value = self[first] else { return nil }
             return Page(access: access, conformity: conformity, objects: [Object(first, value)])
         }
-        let offered = objects.filter { $0.id.rawValue <= access.lastObject }
+        let offered = objects.filter {
+            $0.id.rawValue <= access.lastObject && $0.value.count <= ModbusLimits.maximumIdentificationObject
+        }
         let start = offered.firstIndex { $0.id == first } ?? 0
         var page = Page(access: access, conformity: conformity, objects: [])
         var room = ModbusLimits.maximumIdentificationObjects

@@ -67,7 +67,6 @@ extension ModbusRequest {
 
     private static func readWrite(_ rest: inout ByteBuffer) throws(ModbusException) -> ModbusRequest {
         let (first, count) = try addressAndNumber(&rest, isLast: false)
-        try checkQuantity(count, atMost: ModbusLimits.maximumReadRegisters)
         let (start, values) = try startAndRegisters(&rest, atMost: ModbusLimits.maximumReadWriteRegisters)
         let read = try range(first, count, atMost: ModbusLimits.maximumReadRegisters)
         _ = try range(start, UInt16(values.count), atMost: ModbusLimits.maximumReadWriteRegisters)

@@ -8,7 +8,7 @@ public protocol ModbusDevice: Sendable {
     /// execution works (04, 05, 06), which units it answers for (0A, 0B).
     ///
     /// The unit is passed on as it came. On TCP, units 0 and 255 both mean the device at the end of the connection
-    /// (Messaging on TCP/IP V1.0b §4.4.2); unit 0 is no broadcast there and is answered. A device that is no gateway
+    /// (Messaging on TCP/IP V1.0b); unit 0 is no broadcast there and is answered. A device that is no gateway
     /// may answer every unit; a gateway answers 0A or 0B for units it cannot reach.
     ///
     /// Called on an event loop, for one request of a connection after the other and for several connections at the

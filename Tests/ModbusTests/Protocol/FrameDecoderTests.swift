@@ -15,7 +15,7 @@ private func drain(_ decoder: inout FrameDecoder) -> (frames: [ModbusFrame], fau
     }
 }
 
-private let allFrames = goldenFrames.flatMap { [$0.requestBytes, $0.responseBytes] }
+private let allFrames = (goldenFrames + goldenRawFrames).flatMap { [$0.requestBytes, $0.responseBytes] }
 
 @Suite("Cutting a stream into frames")
 struct FrameDecoderTests {

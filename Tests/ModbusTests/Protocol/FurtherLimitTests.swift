@@ -250,6 +250,28 @@ struct FurtherLimitTests {
         }
     }
 
+    @Test("a stream of identification objects goes on where a frame is full, and leaves out what none can carry")
+    func identificationPages() throws {
+        var identification = DeviceIdentification([
+            object(0, 100), object(1, 100), object(2, 42), object(3, 1), object(0x80, 245), object(0x81, 244),
+        ])
+        let first = try #require(identification.page(.extended, from: .vendorName))
+        #expect(first.objects.map(\.id.rawValue) == [0, 1], "the third one needs 44 bytes where 42 are left")
+        #expect(first.moreFollows && first.nextObject == .majorMinorRevision && first.conformity == 0x83)
+        let second = try #require(identification.page(.extended, from: first.nextObject))
+        #expect(second.objects.map(\.id.rawValue) == [2, 3] && second.nextObject.rawValue == 0x81)
+        let third = try #require(identification.page(.extended, from: second.nextObject))
+        #expect(third.objects.map(\.id.rawValue) == [0x81] && !third.moreFollows && third.nextObject.rawValue == 0)
+        #expect(identification.page(.regular, from: .init(rawValue: 0x50))?.objects.first?.id == .vendorName)
+        #expect(identification.page(.individual, from: .init(rawValue: 0x50)) == nil)
+        identification[.majorMinorRevision] = Array(repeating: 2, count: 40)
+        #expect(identification.page(.basic, from: .vendorName)?.moreFollows == false, "now it fits exactly")
+    }
+
+    private func object(_ id: UInt8, _ size: Int) -> DeviceIdentification.Object {
+        DeviceIdentification.Object(.init(rawValue: id), Array(repeating: id, count: size))
+    }
+
     @Test("values that cannot hold nonsense: files, server IDs, identifications")
     func values() {
         #expect(FileRecordRange(file: 0, start: 0, count: 1) == nil)

@@ -52,6 +52,31 @@ struct ServerSessionTests {
             ])
     }
 
+    @Test("every request is answered the same whole, cut at any byte, and among many in one segment")
+    func everyRequest() throws {
+        var configuration = TableDevice.Configuration(size: 1000)
+        configuration.files = [4: Array(repeating: 0, count: 20)]
+        func session(_ pieces: [ByteBuffer]) throws -> ByteBuffer {
+            let device = try TableDevice(configuration)
+            var session = ServerSession()
+            var out = ByteBuffer()
+            for piece in pieces { _ = session.received(piece, device: device, out: &out) }
+            return out
+        }
+        let requests = (goldenFrames + goldenRawFrames).map(\.requestBytes)
+        for request in requests {
+            let whole = try session([request])
+            #expect(whole.part(0, 2) == request.part(0, 2) && whole.readableBytes >= 8)
+            for cut in 1..<request.readableBytes {
+                #expect(try session([request.part(0, cut), request.part(cut, request.readableBytes)]) == whole)
+            }
+        }
+        let burst = ByteBuffer.joined(requests)
+        let whole = try session([burst])
+        #expect(try session(requests) == whole)
+        #expect(try session((0..<burst.readableBytes).map { burst.part($0, $0 + 1) }) == whole)
+    }
+
     @Test("a device that answers something else than it was asked has failed (04)")
     func wrongDevice() {
         let got = answers(
@@ -133,12 +158,12 @@ struct ServerSessionTests {
     }
 
     @Test("200 000 mutated requests: an answer for every complete frame, no trap")
-    func mutations() async {
+    func mutations() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
         var session = ServerSession()
         var written = 0
-        let device = MemoryDevice()
+        let device = try TableDevice(.init(size: 1000))
         for round in 0..<200_000 {
             await TestSeed.letOthersRun(round: round)
             var frame = goldenFrames[round % goldenFrames.count].requestBytes
