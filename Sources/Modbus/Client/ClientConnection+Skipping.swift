@@ -65,6 +65,7 @@ extension ClientConnection {
         // A client that is closing sends nothing more and waits no longer than its drain timeout.
         guard drainDeadline == nil else { return nil }
         let oldestSince = exchange.transaction == session?.exchanges.first?.transaction ? session?.oldestSince : nil
+        if !exchange.request.isWrite, !limits.repeatsRequests { return nil }
         if exchange.request.isWrite { return oldestSince.map { $0 + limits.progressTimeout } }
         if let skipped = exchange.skipped { return skipped + gapPatience }
         guard let oldestSince, let sharedSince = exchange.sharedSince else { return nil }

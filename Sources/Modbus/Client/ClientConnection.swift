@@ -83,7 +83,8 @@ struct ClientConnection: Sendable {
         self.limits = limits
         self.random = SeededGenerator(seed: seed)
         self.backoff = ReconnectBackoff(first: limits.backoff, cap: limits.backoffCap)
-        if limits.window == nil {
+        // What is lost in a trial must be made again.
+        if limits.window == nil, limits.repeatsRequests {
             adaptive = AdaptiveWindow(maximum: limits.windowLimit, progressTimeout: limits.progressTimeout)
         }
         statistics.window = window

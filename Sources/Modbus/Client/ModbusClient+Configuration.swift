@@ -16,6 +16,7 @@ extension ModbusClient {
         /// one that is known not to. Defaults to nil: the client starts with 1 and finds out how many are faster, up
         /// to ``windowLimit``. Many devices answer only one of several: a read lost so is made again within its
         /// deadline. Writes always go one at a time, and alone while the client is finding out.
+        /// Without ``repeatsRequests`` nil means 1.
         public var window: Int?
         /// The largest window the client tries by itself, 1…16. Defaults to 4.
         public var windowLimit: Int = 4

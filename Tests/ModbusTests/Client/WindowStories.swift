@@ -51,6 +51,17 @@ struct WindowStories {
         #expect(story.sentAddresses == [10], "and the next write is not kept out for an hour")
     }
 
+    @Test("a client that repeats nothing does not repeat what was overtaken, and tries no window")
+    func nothingRepeated() {
+        var story = Self.four { $0.repeatsRequests = false }
+        story.sent.remove(at: 1)
+        for _ in 1...3 { story.answer() }
+        story.pass(.seconds(1))
+        #expect(story.error(2) == .timedOut(.reply) && story.sent.isEmpty && story.machine.statistics.gaps == 1)
+        let careful = ClientStory { $0.repeatsRequests = false }
+        #expect(careful.machine.adaptive == nil && careful.machine.window == 1)
+    }
+
     @Test("behind a gateway another unit may answer first; that is no gap")
     func otherUnit() {
         var story = ClientStory.connected { $0.window = 4 }
