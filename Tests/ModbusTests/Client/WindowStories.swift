@@ -88,6 +88,26 @@ struct WindowStories {
         for id in UInt64(2)...3 { #expect(story.error(id) == .connectionClosed(mayHaveExecuted: true)) }
     }
 
+    @Test("a connection that ends right after the window grew does not count against the reads that were on it")
+    func lostInTrial() {
+        var story = ClientStory.connected { $0.windowLimit = 2 }
+        for _ in 0..<20 {
+            story.machine.adaptive?.event(.inFlight(1), now: story.now)
+            story.machine.adaptive?.event(.answered(after: .milliseconds(1), isWanted: true), now: story.now)
+        }
+        for id in UInt64(1)...2 { story.read(id, within: .seconds(30)) }
+        #expect(story.sentAddresses == [1, 2])
+        story.close()
+        #expect(story.machine.window == 1)
+        story.connect()
+        story.close()
+        #expect(story.result(1) == nil, "made again as if it had been lost once")
+        story.pass(.milliseconds(120))
+        story.connect()
+        story.close()
+        #expect(story.error(1) == .connectionClosed(mayHaveExecuted: true))
+    }
+
     @Test(
         "P08: at most 1024 answers can be owed before the connection is replaced, so 65536 never are",
         arguments: [1, 1024])
