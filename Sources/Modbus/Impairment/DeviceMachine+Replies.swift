@@ -50,21 +50,7 @@ extension DeviceMachine {
             connections[number]?.inFlight -= 1
             return
         }
-        var script = ReplyScript(reply)
-        if let faults = behavior.faults {
-            let previous = connections[number]?.previous
-            var random = self.random
-            let subject = FaultPlan.Subject(connection: number, traits: request.traits, elapsed: now - epoch)
-            _ = faults.bite(.reply, subject) { fault in
-                guard case .reply(let fault) = fault,
-                    let made = ReplyScript(fault, on: reply, to: request.traits, previous: previous, using: &random)
-                else { return false }
-                script = made
-                return true
-            }
-            self.random = random
-            connections[number]?.previous = reply
-        }
+        let script = faulty(reply, to: request, now: now) ?? ReplyScript(reply)
         let overtaken = connections[number]?.held != nil
         if !overtaken, let holdsFor = script.holdsFor {
             let serial = (connections[number]?.heldNumber ?? 0) + 1
@@ -75,6 +61,26 @@ extension DeviceMachine {
         }
         transmit(script, to: number, now: leaves)
         if overtaken { releaseHeld(number, now: leaves) }
+    }
+
+    /// What the faults make of an answer; nil when none of them bites.
+    private mutating func faulty(_ reply: ByteBuffer, to request: DeviceRequest, now: NIODeadline) -> ReplyScript? {
+        guard let faults = behavior.faults else { return nil }
+        let number = request.connection
+        let previous = connections[number]?.previous
+        connections[number]?.previous = reply
+        let subject = FaultPlan.Subject(connection: number, traits: request.traits, elapsed: now - epoch)
+        func script(_ fault: Fault, _ random: inout SeededGenerator) -> ReplyScript? {
+            guard case .reply(let fault) = fault else { return nil }
+            return ReplyScript(fault, on: reply, to: request.traits, previous: previous, using: &random)
+        }
+        // A fault that fits is tried with a copy of the generator, and drawn again when it bites.
+        let random = self.random
+        let bitten = faults.bite(.reply, subject) { fault in
+            var trial = random
+            return script(fault, &trial) != nil
+        }
+        return bitten.flatMap { script($0, &self.random) }
     }
 
     /// What was held back leaves.

@@ -174,4 +174,21 @@ struct ReplyFaultTests {
         #expect(story.received.map { hex($0.bytes) } == ["00 05 00 00 00 07 01 04 04 00 2a 00 2b"])
         #expect(faults.counts.isEmpty)
     }
+
+    @Test("a fault that fits and is not due leaves the answer alone", arguments: FaultExample.all)
+    func notDue(_ example: FaultExample) throws {
+        let faults = FaultInjector()
+        var rule = FaultRule("later", example.fault)
+        rule.after = 5
+        try faults.add(rule)
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        for _ in 0..<3 {
+            story.send(bytes(FaultExample.tenCoils), on: connection)
+            story.run()
+        }
+        let sound = "00 05 00 00 00 05 11 01 02 00 00"
+        #expect(story.received.map { hex($0.bytes) } == [sound, sound, sound])
+        #expect(faults.counts.isEmpty)
+    }
 }
