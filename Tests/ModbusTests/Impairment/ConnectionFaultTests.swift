@@ -31,8 +31,9 @@ struct ConnectionFaultTests {
             let hanging = try await RawPeer(port: port)
             try await eventually("the first hangs") { faults.count("connect") == 1 }
             try faults.add(FaultRule("connect", .connect(.refuse)))
-            let refused = try await RawPeer(port: port)
-            try await eventually("the second is reset") { refused.wasReset }
+            // The reset may come while the operating system still connects, or afterwards.
+            let refused = try? await RawPeer(port: port)
+            try await eventually("the second is reset") { faults.count("connect") == 2 && refused?.wasReset != false }
             try faults.add(FaultRule("connect", .connect(.acceptThenClose)))
             let closed = try await RawPeer(port: port)
             try await eventually("the third is closed") { closed.sawEnd }
@@ -43,7 +44,8 @@ struct ConnectionFaultTests {
             try await served.send(question)
             #expect(try await served.take(11) == answer)
             #expect(!hanging.isOver && hanging.received.readableBytes == 0 && faults.count("connect") == 3)
-            for peer in [hanging, refused, closed, served] { await peer.close() }
+            await refused?.close()
+            for peer in [hanging, closed, served] { await peer.close() }
         }
     }
 
