@@ -35,4 +35,9 @@ struct AuthorizingDevice: ModbusDevice {
         guard isAllowed(role, request, unit) else { throw ModbusException(.illegalFunction) }
         return try device.respond(to: request, unit: unit)
     }
+
+    func respond(toRaw request: RawRequest, unit: UnitID) throws(ModbusException) -> [UInt8] {
+        guard isAllowed(role, .raw(request), unit) else { throw ModbusException(.illegalFunction) }
+        return try device.respond(toRaw: request, unit: unit)
+    }
 }
