@@ -26,6 +26,7 @@ import struct
 import sys
 import threading
 
+from pymodbus import ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -122,7 +123,10 @@ async def serve(spaces, port):
 
     blocks = tuple(block(spaces[name], bits=index < 2) for index, name in enumerate(SPACES))
     device = SimDevice(0, simdata=blocks)  # id 0 answers for every unit
-    server = ModbusTcpServer(device, address=("127.0.0.1", port))
+    identity = ModbusDeviceIdentification(
+        info_name={"VendorName": "Foreign", "ProductCode": "PEER", "MajorMinorRevision": "1.0"}
+    )
+    server = ModbusTcpServer(device, address=("127.0.0.1", port), identity=identity)
     await server.serve_forever(background=True)
     print(f"listening {server.transport.sockets[0].getsockname()[1]}", flush=True)
     threading.Thread(target=watch_input, daemon=True).start()

@@ -54,7 +54,7 @@ def perform(name, numbers):
             record = FileRecord(file_number=first, record_number=rest[0], record_data=packed(rest[1:]))
             return client.write_file_record([record], device_id=UNIT), nothing
         case "fifo":
-            return client.read_fifo_queue(first, device_id=UNIT), lambda reply: reply.values
+            return client.read_fifo_queue(address=first, device_id=UNIT), lambda reply: reply.values
         case "identify":
             return client.read_device_information(read_code=1, device_id=UNIT), lambda reply: objects(reply.information)
         case "status":

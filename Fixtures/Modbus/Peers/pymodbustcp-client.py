@@ -33,7 +33,7 @@ def perform(name, numbers):
             return client.write_read_multiple_registers(rest[1], rest[2:], first, rest[0])
         case "identify":
             reply = client.read_device_identification()
-            return reply and objects(reply.objs_by_id)
+            return reply and objects(reply.objects_by_id)
     raise ValueError(f"no such call: {name}")
 
 

@@ -7,23 +7,131 @@ import XCTest
 /// values, report the right exceptions, and never hang.
 final class ForeignServerTests: XCTestCase {
     func test_libmodbus_everyFunctionBringsWhatItHolds() async throws {
-        try await makeCalls(InteropCall.everyBasicFunctionAndRefusedWrites, to: .libmodbus)
+        try await makeCalls(
+            Self.basic + Self.maskAndExchange + Self.exchanges + InteropCall.refusedExchange, to: .libmodbus)
     }
 
     func test_pymodbus_everyFunctionBringsWhatItHolds() async throws {
-        try await makeCalls(InteropCall.everyBasicFunctionAndRefusedWrites, to: .pymodbus)
+        try await makeCalls(Self.basic + Self.maskAndExchange + Self.exchanges, to: .pymodbus)
     }
 
     func test_pyModbusTCP_everyFunctionBringsWhatItHolds() async throws {
-        try await makeCalls(InteropCall.everyBasicFunctionAndRefusedWrites, to: .pyModbusTCP)
+        let exchanges = Self.maskAndExchange.filter { $0.request.function == .readWriteMultipleRegisters }
+        let identification = InteropCall(
+            request: .readDeviceIdentification(.basic), expected: "ok 0=Foreign 1=PEER 2=1.0")
+        try await makeCalls(
+            Self.basic + exchanges + InteropCall.exchangeOfTheSame + [identification], to: .pyModbusTCP)
     }
 
     func test_modbusTK_everyFunctionBringsWhatItHolds() async throws {
-        try await makeCalls(InteropCall.everyBasicFunctionAndRefusedWrites, to: .modbusTK)
+        try await makeCalls(Self.basic + Self.maskAndExchange + InteropCall.largestExchange, to: .modbusTK)
     }
 
     func test_uModbus_everyFunctionBringsWhatItHolds() async throws {
-        try await makeCalls(InteropCall.everyBasicFunction, to: .uModbus)
+        let unknown = InteropCall(request: .readExceptionStatus, expected: "exception 1")
+        try await makeCalls(InteropCall.everyBasicFunction + [unknown], to: .uModbus)
+    }
+
+    /// Functions that are about the device, not about its tables. Files and queues are stubs in pymodbus.
+    func test_pymodbus_tellsWhatItIs() async throws {
+        let files = [FileRecordRange(file: 4, start: 1, count: 10)].compactMap { $0 }
+        let written = [FileRecord(file: 4, start: 1, values: [1, 2])].compactMap { $0 }
+        try await makeCalls(
+            [
+                InteropCall(request: .readExceptionStatus, expected: "ok 0"),
+                InteropCall(request: .diagnostics(.returnQueryData, data: [0xA537]), expected: "ok 42295"),
+                InteropCall(request: .getCommEventCounter, expected: "ok 0"),
+                InteropCall(request: .reportServerID, expected: "ok 466f726569676e2d504545522d312e30ff"),
+                InteropCall(request: .readDeviceIdentification(.basic), expected: "ok 0=Foreign 1=PEER 2=1.0"),
+                InteropCall(request: .readFIFOQueue(address: 5), expected: "ok 0 1 2 3"),
+                InteropCall(
+                    request: .readFileRecords(files),
+                    expected: "ok 21317 21078 17746 8260 21837 19801 8274 17731 20306 17454"),
+                InteropCall(request: .writeFileRecords(written), expected: "ok"),
+            ], to: .pymodbus)
+    }
+
+    func test_libmodbus_tellsWhatItIs() async throws {
+        try await ForeignServer.libmodbus.serve { port in
+            try await self.withClient(port: port) { client in
+                let bytes = try await client.readServerID(deadline: .now() + .seconds(20))
+                // Identifier 180, running, and then its name with its version.
+                XCTAssertEqual(Array(bytes.prefix(5)), [0xB4, 0xFF] + Array("LMB".utf8))
+            }
+        }
+    }
+
+    private static let exchanges = InteropCall.largestExchange + InteropCall.exchangeOfTheSame
+
+    private static let basic = InteropCall.everyBasicFunctionAndRefusedWrites
+    private static let maskAndExchange = InteropCall.predicted(InteropCall.maskAndExchange)
+
+    /// pymodbus and pyModbusTCP write before they look at what is to be read: the exception does not promise that
+    /// nothing was written.
+    func test_pymodbusAndPyModbusTCPRefusingAnExchange_areReportedAsTheirExceptionAlthoughTheyWrote() async throws {
+        var calls = InteropCall.refusedExchange
+        calls[1].expected = "ok 1"
+        try await makeCalls(calls, to: .pymodbus)
+        try await makeCalls(calls, to: .pyModbusTCP)
+    }
+
+    /// pyModbusTCP takes 123 for the largest read of function 23, where §6.17 says 125.
+    func test_pyModbusTCPRefusingTheLargestExchange_isReportedAsItsException() async throws {
+        var calls = InteropCall.largestExchange
+        calls[0].expected = "exception 3"
+        try await makeCalls(calls, to: .pyModbusTCP)
+    }
+
+    /// modbus-tk reads before it writes, the other way round than §6.17 says: its answer is the old content.
+    func test_modbusTKExchangingTheSameRegisters_bringsWhatWasThereBefore() async throws {
+        var calls = InteropCall.exchangeOfTheSame
+        calls[0].expected = "ok 5300 5301 5302 5303"
+        try await makeCalls(calls, to: .modbusTK)
+    }
+
+    /// modbus-tk answers a request that it cannot take apart with two bytes that have no header. Nobody can tell what
+    /// follows them, so the connection is given up, and the next request is as good as ever.
+    func test_modbusTKAnsweringWithoutHeader_costsTheConnectionAndNothingElse() async throws {
+        try await ForeignServer.modbusTK.serve { port in
+            try await self.withClient(port: port) { client in
+                let short = ModbusRequest.raw(RawRequest(.readHoldingRegisters, [0, 0, 0], isWrite: false))
+                let outcome = await Self.send(short, with: client, patience: .milliseconds(300))
+                XCTAssertTrue(outcome.hasPrefix("error"), outcome)
+                try await self.expectUsable(client)
+                XCTAssertEqual(client.statistics.poisonedStreams, 1)
+                XCTAssertEqual(client.statistics.reconnects, 1)
+            }
+        }
+    }
+
+    /// pymodbus answers a request that it cannot take apart with `80 01`, the exception of function 0.
+    func test_pymodbusAnsweringWithFunctionZero_failsThatRequestAndKeepsTheConnection() async throws {
+        try await ForeignServer.pymodbus.serve { port in
+            try await self.withClient(port: port) { client in
+                let short = ModbusRequest.raw(RawRequest(.readHoldingRegisters, [0, 0, 0], isWrite: false))
+                let outcome = await Self.send(short, with: client)
+                XCTAssertTrue(outcome.hasPrefix("error"), outcome)
+                XCTAssertEqual(client.statistics.malformedReplies, 1)
+                try await self.expectUsable(client)
+                XCTAssertEqual(client.statistics.reconnects, 0)
+            }
+        }
+    }
+
+    /// libmodbus sleeps half a second over a request with a bad quantity, and then throws away whatever has arrived
+    /// behind it. Those reads come on the next connection.
+    func test_libmodbusFlushingRequestsBehindABadQuantity_losesNoReadForGood() async throws {
+        try await ForeignServer.libmodbus.serve { port in
+            try await self.withClient(port: port, window: 4, progressTimeout: .milliseconds(900)) { client in
+                let tooMany = ModbusRequest.raw(RawRequest(.readHoldingRegisters, [0, 0, 0, 126], isWrite: false))
+                async let refused = Self.send(tooMany, with: client)
+                async let first = Self.send(.read(.holdingRegisters, AddressRange(1)), with: client)
+                async let second = Self.send(.read(.holdingRegisters, AddressRange(2)), with: client)
+                let outcomes = await [refused, first, second]
+                XCTAssertEqual(outcomes, ["exception 3", "ok 1", "ok 2"])
+                try await self.expectUsable(client)
+            }
+        }
     }
 
     /// What a write reached before its first bad address stays written: an exception does not promise that nothing
@@ -164,9 +272,11 @@ final class ForeignServerTests: XCTestCase {
         await client.close()
     }
 
-    private static func send(_ request: ModbusRequest, with client: ModbusClient) async -> String {
+    private static func send(
+        _ request: ModbusRequest, with client: ModbusClient, patience: TimeAmount = .seconds(20)
+    ) async -> String {
         do {
-            return InteropCall.words(of: .success(try await client.send(request, deadline: .now() + .seconds(20))))
+            return InteropCall.words(of: .success(try await client.send(request, deadline: .now() + patience)))
         } catch {
             return InteropCall.words(of: .failure(error))
         }

@@ -1,3 +1,4 @@
+import Foundation
 import Modbus
 
 /// One call of the interoperability tests, and what it must bring.
@@ -8,26 +9,41 @@ struct InteropCall {
 
     /// The call in the words of `Fixtures/Modbus/Peers/calling.py`; nil where these have none.
     var words: String? {
-        if case .read(let table, let range) = request {
-            "read \(Self.name(of: table)) \(range.start) \(range.count)"
-        } else if case .writeCoil(let address, let value) = request {
-            "write coil \(address) \(value ? 1 : 0)"
-        } else if case .writeRegister(let address, let value) = request {
-            "write register \(address) \(value)"
-        } else if case .writeCoils(let start, let values) = request {
-            "write coils \(start) \(Self.list(values.map { $0 ? 1 : 0 }))"
-        } else if case .writeRegisters(let start, let values) = request {
-            "write registers \(start) \(Self.list(values))"
-        } else {
-            nil
+        switch request {
+        case .read(let table, let range): "read \(Self.name(of: table)) \(range.start) \(range.count)"
+        case .writeCoil(let address, let value): "write coil \(address) \(value ? 1 : 0)"
+        case .writeRegister(let address, let value): "write register \(address) \(value)"
+        case .writeCoils(let start, let values): "write coils \(start) \(Self.list(values.map { $0 ? 1 : 0 }))"
+        case .writeRegisters(let start, let values): "write registers \(start) \(Self.list(values))"
+        case .maskWriteRegister(let address, let and, let or): "mask \(address) \(and) \(or)"
+        case .readWriteRegisters(let range, let start, let values):
+            "exchange \(range.start) \(range.count) \(start) \(Self.list(values))"
+        case .readExceptionStatus: "status"
+        case .diagnostics(.returnQueryData, let data): "echo \(Self.list(data))"
+        case .getCommEventCounter: "counter"
+        case .reportServerID: "serverid"
+        case .readFileRecords(let ranges): ranges.first.map { "readfile \($0.file) \($0.start) \($0.count)" }
+        case .writeFileRecords(let records):
+            records.first.map { "writefile \($0.file) \($0.start) \(Self.list($0.values))" }
+        case .readFIFOQueue(let address): "fifo \(address)"
+        case .readDeviceIdentification: "identify"
+        default: nil
         }
     }
 
     /// What came back, in the words of the foreign clients.
     static func words(of outcome: Result<ModbusResponse, ModbusError>) -> String {
         switch outcome {
-        case .success(.bits(_, let bits)): "ok \(list(bits.map { $0 ? 1 : 0 }))"
-        case .success(.registers(_, let registers)): "ok \(list(registers))"
+        case .success(.bits(_, let bits)): ok(bits.map { $0 ? 1 : 0 })
+        case .success(.registers(_, let registers)), .success(.readWroteRegisters(let registers)),
+            .success(.fifoQueue(let registers)), .success(.diagnostics(_, let registers)):
+            ok(registers)
+        case .success(.exceptionStatus(let status)): "ok \(status)"
+        case .success(.commEventCounter(let counter)): "ok \(counter.events)"
+        case .success(.serverID(let bytes)): "ok \(bytes.map { String(format: "%02x", $0) }.joined())"
+        case .success(.fileRecords(let groups)): ok(Array(groups.joined()))
+        case .success(.deviceIdentification(let page)):
+            ok(page.objects.map { "\($0.id.rawValue)=\($0.text)" })
         case .success: "ok"
         case .failure(let error):
             if case .exception(let code, _) = error.code { "exception \(code.rawValue)" } else { "error \(error)" }
@@ -53,6 +69,10 @@ struct InteropCall {
         case .holdingRegisters: "holding"
         case .inputRegisters: "input"
         }
+    }
+
+    private static func ok(_ values: [some CustomStringConvertible]) -> String {
+        values.isEmpty ? "ok" : "ok \(list(values))"
     }
 
     private static func list(_ values: [some CustomStringConvertible]) -> String {
@@ -95,7 +115,29 @@ extension InteropCall {
         .writeRegisters(start: 9_999, values: [1, 2]), read(.holdingRegisters, 9_999, 1),
     ]
 
+    /// Functions 22 and 23: at the ends of the table, at their limits, one address too far, and read back.
+    static let maskAndExchange: [ModbusRequest] = [
+        .maskWriteRegister(address: 0x12, and: 0xF2, or: 0x25), read(.holdingRegisters, 0x11, 3),
+        .maskWriteRegister(address: 9_999, and: 0, or: 0xFFFF), read(.holdingRegisters, 9_999, 1),
+        .maskWriteRegister(address: 10_000, and: 0, or: 0),
+        .readWriteRegisters(range(0, 2), start: 500, values: [8, 9]), read(.holdingRegisters, 499, 4),
+        .readWriteRegisters(range(9_870, 123), start: 600, values: (0..<121).map { 0xABCD ^ $0 }),
+        read(.holdingRegisters, 599, 123),
+        .readWriteRegisters(range(0, 1), start: 9_999, values: [1, 2]), read(.holdingRegisters, 0, 1),
+    ]
+    static let largestExchange = predicted([.readWriteRegisters(range(5_000, 125), start: 5_200, values: [5])])
+    /// A function 23 whose second range is bad: refused as a whole.
+    static let refusedExchange = predicted([
+        .readWriteRegisters(range(9_999, 2), start: 5_400, values: [1]), read(.holdingRegisters, 5_400, 1),
+    ])
+    /// Function 23 reads what it has just written (§6.17).
+    static let exchangeOfTheSame = predicted([.readWriteRegisters(range(5_300, 4), start: 5_301, values: [5, 6])])
+
+    private static func range(_ start: UInt16, _ count: Int) -> AddressRange {
+        AddressRange(start: start, count: count) ?? AddressRange(start)
+    }
+
     private static func read(_ table: DataTable, _ start: UInt16, _ count: Int) -> ModbusRequest {
-        .read(table, AddressRange(start: start, count: count) ?? AddressRange(start))
+        .read(table, range(start, count))
     }
 }
