@@ -45,6 +45,20 @@ struct ModbusWriteTests {
         }
     }
 
+    @Test("Ctrl-C while a write is under way: nobody can say whether it was executed")
+    func cancelled() async throws {
+        let peer = try RawPeer { _, _ in .nothing }
+        defer { peer.close() }
+        let result = try await ModbusProcess.run(
+            ["write", "holding", "1", "2", "--port", "\(peer.port)", "--timeout", "30m"]
+        ) { child in
+            try await eventually("the request is out") { !peer.requests.isEmpty }
+            child.send(SIGINT)
+        }
+        #expect(result.output == ["error unknown-outcome"] && result.exitCode == 1)
+        #expect(peer.requests.count == 1)
+    }
+
     @Test("no answer, a lost connection or a wrong echo: unknown-outcome, and the write is never sent again")
     func unknownOutcome() async throws {
         let replies: [@Sendable ([UInt8]) -> RawPeer.Reply] = [
@@ -54,7 +68,7 @@ struct ModbusWriteTests {
             let peer = try RawPeer { request, _ in reply(request) }
             defer { peer.close() }
             let result = try await ModbusProcess.run(
-                ["write", "holding", "1", "2", "--port", "\(peer.port)", "--timeout", "200ms"])
+                ["write", "holding", "1", "2", "--port", "\(peer.port)", "--timeout", "2s"])
             #expect(result.output == ["error unknown-outcome"] && result.exitCode == 1)
             #expect(peer.requests.count == 1)
         }
