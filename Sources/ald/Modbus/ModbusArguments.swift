@@ -132,11 +132,12 @@ struct DeviceOptions: ParsableArguments {
         }
     }
 
-    /// A configuration with which every request goes to the wire at most once: what is made again, and how often, is
-    /// for the command to say.
+    /// A configuration with which requests go to the wire one at a time and at most once: what is made again, and how
+    /// often, is for the command to say.
     var configuration: ModbusClient.Configuration {
         var configuration = ModbusClient.Configuration(host: host, port: port, unit: UnitID(unit))
         configuration.repeatsRequests = false
+        configuration.window = 1
         // The request's own deadline comes first.
         configuration.connectTimeout = timeout.duration + .seconds(1)
         configuration.progressTimeout = max(.seconds(5), timeout.duration * 2)
