@@ -3,12 +3,12 @@ import NIOCore
 
 /// A machine's controller reached over Modbus TCP.
 ///
-/// Reads go through one plan that covers all parameters in as few requests as the map allows; writes are single
-/// requests that are never repeated once they may have been executed.
+/// Reads go through one plan that covers all parameters in as few requests, or in as little time, as the map and the
+/// device allow; which addresses a device lacks and how much it takes at once is learnt while reading. Writes are
+/// single requests that are never repeated once they may have been executed.
 public final class ModbusPLC: PLC {
     public let registerMap: RegisterMap
-    /// The requests one scan sends.
-    public let plan: ReadPlan
+    private let reading: AdaptiveReading
     private let client: ModbusClient
     private let time: any TimeSource
 
@@ -22,26 +22,29 @@ public final class ModbusPLC: PLC {
         self.client = client
         self.time = time
         do {
-            plan = try planner.plan(registerMap.readSpans)
+            reading = AdaptiveReading(try AdaptiveReader(registerMap.readSpans, planner: planner))
         } catch {
             throw .refused("\(error)")
         }
     }
+
+    /// The requests the next scan sends, as far as they are known before.
+    public var plan: ReadPlan { reading.reader.plan }
 
     /// The connection to the controller as it is now.
     public var connectionState: ConnectionState { client.state }
 
     public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
         let started = time.wallClock
-        let result = await client.run(plan, deadline: nioDeadline(deadline))
+        let result = await client.read(reading, deadline: nioDeadline(deadline))
         // One unanswered request costs its own parameters; without any answer there is nothing to record.
-        guard result.results.contains(where: { if case .success = $0 { true } else { false } }) else {
+        guard result.hasData else {
             throw Self.translate(result.firstError, writing: false)
         }
         return Scan(time: started, readings: registerMap.parameters.map { reading(of: $0, in: result) })
     }
 
-    private func reading(of parameter: Parameter, in result: PlanResult) -> Reading {
+    private func reading(of parameter: Parameter, in result: SpanResults) -> Reading {
         let table = parameter.readLocation.table
         let count = parameter.dataType.addressCount(in: table)
         guard let range = AddressRange(start: parameter.readLocation.address, count: count),
