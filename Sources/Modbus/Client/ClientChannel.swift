@@ -93,6 +93,9 @@ enum ClientChannel {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls { try ClientTLS.add(tls, configuration, to: channel, limit: limit) }
+                    if configuration.framing == .rtuOverTCP {
+                        try channel.pipeline.syncOperations.addHandler(RTUHandler(from: .server))
+                    }
                     try channel.pipeline.syncOperations.addHandler(ClientChannelHandler(driver: driver.value))
                 }
             }
@@ -129,6 +132,7 @@ final class ClientChannelHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         failure = TLSFailure.reason(error)
-        context.close(promise: nil)
+        // What was not answered must not be sent again after what comes next.
+        ClientChannel.close(context.channel, reset: true)
     }
 }

@@ -29,5 +29,10 @@ struct ClientLimits: Sendable {
         busyDelay = TimeAmount(configuration.busyDelay)
         progressTimeout = TimeAmount(configuration.progressTimeout)
         drainTimeout = TimeAmount(configuration.drainTimeout)
+        if configuration.framing == .rtuOverTCP {
+            // Nothing tells a late answer from the next one: one request at a time, and no answer may be owed.
+            window = 1
+            lateReplyLimit = 0
+        }
     }
 }

@@ -9,6 +9,8 @@ extension ModbusClient {
         public var unit: UnitID = .one
         /// Modbus/TCP Security; set ``port`` to ``ModbusTLS/port`` with it. Defaults to nil, plain TCP.
         public var tls: ModbusTLS.Client?
+        /// How frames are cut out of the stream. Defaults to Modbus TCP.
+        public var framing: ModbusFraming = .tcp
 
         /// How long one connection attempt may take, the handshake of TLS included. Defaults to 2 s.
         public var connectTimeout: Duration = .seconds(2)

@@ -34,6 +34,8 @@ extension ModbusServer {
         public var idleTimeout: Duration? = nil
         /// Modbus/TCP Security; its port is ``ModbusTLS/port``. Defaults to nil, plain TCP.
         public var tls: ModbusTLS.Server? = nil
+        /// How frames are cut out of the stream. Defaults to Modbus TCP.
+        public var framing: ModbusFraming = .tcp
 
         public init(host: String = "127.0.0.1", port: Int = 0) {
             self.host = host

@@ -74,7 +74,11 @@ public final class ModbusServer: Sendable {
     ///   called before the port was bound.
     @discardableResult
     public func start() async throws(ModbusServerError) -> Int {
-        let problems = configuration.validate() + behavior.validate()
+        var problems = configuration.validate() + behavior.validate()
+        if configuration.framing != .tcp, !behavior.isIdeal {
+            // Its faults are faults of the TCP framing.
+            problems.append("framing is not .tcp, and only a server with that framing can have a behavior")
+        }
         guard problems.isEmpty else { throw failure(.invalidConfiguration(problems)) }
         let security: ServerSecurity
         do throws(TLSProblem) {

@@ -18,6 +18,7 @@ enum ServerChannel {
         impaired: NIOLoopBoundBox<DeviceDriver>? = nil
     ) -> ServerBootstrap {
         let idleTimeout = configuration.idleTimeout
+        let framing = configuration.framing
         let gate = configuration.limitPolicy == .backlog ? configuration.maximumConnections : nil
         let acceptedAtOnce: UInt = gate == nil ? 4 : 1
         let bootstrap = ServerBootstrap(group: group)
@@ -33,7 +34,7 @@ enum ServerChannel {
                 channel.eventLoop.makeCompletedFuture {
                     try configure(
                         channel, device: device, registry: registry, idleTimeout: idleTimeout, security: security,
-                        impaired: impaired)
+                        framing: framing, impaired: impaired)
                 }
             }
         return VanishedPeer.options().reduce(bootstrap) { bootstrap, option in
@@ -44,7 +45,8 @@ enum ServerChannel {
     /// Puts the handlers into a connection that was just accepted. Runs on the connection's event loop.
     static func configure(
         _ channel: any Channel, device: any ModbusDevice, registry: ServerRegistry, idleTimeout: Duration?,
-        security: ServerSecurity = ServerSecurity(), impaired: NIOLoopBoundBox<DeviceDriver>? = nil
+        security: ServerSecurity = ServerSecurity(), framing: ModbusFraming = .tcp,
+        impaired: NIOLoopBoundBox<DeviceDriver>? = nil
     ) throws {
         let admission = registry.admit(channel)
         if case .refuse = admission {
@@ -65,6 +67,7 @@ enum ServerChannel {
         }
         try security.secure(channel, registry: registry) { role in
             let device = security.guarded(device, role: role)
+            if framing == .rtuOverTCP { try pipeline.addHandler(RTUHandler(from: .client)) }
             if let impaired {
                 try pipeline.addHandler(
                     DeviceChannelHandler(driver: impaired.value, device: device, registry: registry))
