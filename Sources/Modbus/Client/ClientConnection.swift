@@ -90,6 +90,11 @@ struct ClientConnection: Sendable {
         statistics.window = window
     }
 
+    /// Whether something was sent whose answer somebody waits for.
+    var isAwaitingAnswers: Bool {
+        session?.exchanges.isEmpty == false
+    }
+
     /// A caller wants something done.
     mutating func submit(
         _ work: ClientWork, unit: UnitID, deadline: NIODeadline, id: JobID, now: NIODeadline

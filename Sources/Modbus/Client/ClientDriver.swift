@@ -13,13 +13,30 @@ final class ClientDriver {
 
     private var machine: ClientConnection
     private var channel: (any Channel)?
-    private var callers: [JobID: CheckedContinuation<ClientOutcome, Never>] = [:]
+    private var callers: [JobID: Caller] = [:]
+    /// Of the callers, those for whose answers it pays to look before the event loop sleeps.
+    private var polling = 0
+    private var poll: ShortPoll?
+    private let mayPoll: Bool
+    /// Whether requests that may go at the same time go in one system call. Only where the configuration says how many
+    /// the device takes: some answer no more than the first of several that share a TCP segment, so while that is
+    /// being found out each goes alone.
+    private let gathers: Bool
+    private var isGathering = false
     private var closers: [() -> Void] = []
     /// Actions that came while one was being performed: a failing write reports the lost connection at once.
     private var backlog: Deque<ClientConnection.Action> = []
     private var isPerforming = false
+    /// Whether a frame was written that the channel still keeps back.
+    private var isFlushDue = false
     private var sweep: Scheduled<Void>?
     private var sweepAt = NIODeadline.distantFuture
+
+    /// Who waits for a job.
+    private struct Caller {
+        let continuation: CheckedContinuation<ClientOutcome, Never>
+        let polls: Bool
+    }
 
     /// - Parameter dial: how a connection is opened. Defaults to what the configuration says.
     init(
@@ -31,6 +48,8 @@ final class ClientDriver {
         self.logger = logger
         self.status = status
         self.hooks = hooks
+        self.mayPoll = configuration.tls == nil && configuration.framing == .tcp
+        self.gathers = (configuration.window ?? 1) > 1
         self.machine = ClientConnection(
             peer: "\(configuration.host):\(configuration.port)", limits: ClientLimits(configuration),
             seed: .random(in: .min ... .max))
@@ -38,16 +57,26 @@ final class ClientDriver {
         self.machine.logsFrames = hooks.onFrame != nil
     }
 
+    /// - Parameter polls: the answer may be looked for before the event loop sleeps, because nobody has to be woken
+    ///   for it: the caller lives on this event loop, or wants many answers before it goes on.
     func submit(
-        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, call: ClientCall,
+        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, call: ClientCall, polls: Bool = false,
         continuation: CheckedContinuation<ClientOutcome, Never>
     ) {
         if call.isCancelled {
             continuation.resume(returning: .single(.failure(ModbusError(.cancelled, peer: machine.peer, unit: unit))))
             return
         }
-        callers[call.id] = continuation
-        perform(machine.submit(work, unit: unit, deadline: deadline, id: call.id, now: .now()))
+        callers[call.id] = Caller(continuation: continuation, polls: polls)
+        if polls { polling += 1 }
+        let actions = machine.submit(work, unit: unit, deadline: deadline, id: call.id, now: .now())
+        if gathers, case .single = work {
+            perform(actions, flushing: false)
+            gather()
+        } else {
+            perform(actions)
+            lookForAnswers()
+        }
     }
 
     func cancel(_ call: ClientCall) {
@@ -63,6 +92,31 @@ final class ClientDriver {
     func received(_ bytes: ByteBuffer, on channel: any Channel) {
         guard channel === self.channel else { return }
         perform(machine.received(bytes, now: .now()))
+        lookForAnswers()
+    }
+
+    /// Sends what has been written once everybody has run who is due on this loop: with a window above 1 they may
+    /// have something to send as well, and it all goes in one system call.
+    private func gather() {
+        guard isFlushDue, !isGathering else { return }
+        isGathering = true
+        eventLoop.assumeIsolated().execute {
+            self.isGathering = false
+            self.flush()
+            self.lookForAnswers()
+        }
+    }
+
+    /// Takes answers that come at once as if the channel had delivered them, until somebody can go on.
+    private func lookForAnswers() {
+        guard polling > 0, !isPerforming else { return }
+        let waiting = callers.count
+        for _ in 0..<ShortPoll.burst {
+            guard callers.count == waiting, machine.isAwaitingAnswers, let channel, channel.isActive,
+                let bytes = poll?.read()
+            else { return }
+            perform(machine.received(bytes, now: .now()))
+        }
     }
 
     /// `channel` will bring no more bytes.
@@ -84,11 +138,14 @@ final class ClientDriver {
 
     // MARK: Performing actions
 
-    private func perform(_ actions: [ClientConnection.Action]) {
+    private func perform(_ actions: [ClientConnection.Action], flushing: Bool = true) {
         backlog.append(contentsOf: actions)
         guard !isPerforming else { return }
         isPerforming = true
-        while let action = backlog.popFirst() { perform(action) }
+        while let action = backlog.popFirst() {
+            perform(action)
+            if backlog.isEmpty, flushing { flush() }
+        }
         isPerforming = false
         armSweep()
     }
@@ -99,11 +156,15 @@ final class ClientDriver {
             dial()
         case .send(let frame):
             show(frame, .sent)
-            channel?.writeAndFlush(frame, promise: nil)
+            channel?.write(frame, promise: nil)
+            isFlushDue = true
+            if !gathers { flush() }
         case .complete(let id, let outcome):
             // First the numbers, so that a caller who has its result also finds it counted.
             status.publish(machine.statistics)
-            callers.removeValue(forKey: id)?.resume(returning: outcome)
+            guard let caller = callers.removeValue(forKey: id) else { return }
+            if caller.polls { polling -= 1 }
+            caller.continuation.resume(returning: outcome)
         case .disconnect(let reset):
             let channel = self.channel
             self.channel = nil
@@ -131,6 +192,12 @@ final class ClientDriver {
                 time: .now(), connection: machine.statistics.connects, direction: direction, bytes: frame()))
     }
 
+    private func flush() {
+        guard isFlushDue else { return }
+        isFlushDue = false
+        channel?.flush()
+    }
+
     private func dial() {
         openChannel(self)
             .assumeIsolated()
@@ -144,6 +211,7 @@ final class ClientDriver {
 
     private func connected(_ channel: any Channel) {
         self.channel = channel
+        poll = mayPoll ? ShortPoll(channel) : nil
         perform(machine.connected(now: .now()))
         if !channel.isActive { ended(channel, reason: "the peer closed the connection at once") }
     }

@@ -19,6 +19,13 @@ enum ClientWork: Sendable {
         }
     }
 
+    var isPlan: Bool {
+        switch self {
+        case .single: false
+        case .plan: true
+        }
+    }
+
     func request(at index: Int) -> ModbusRequest {
         switch self {
         case .single(let request): request

@@ -130,9 +130,13 @@ public final class ModbusClient: Sendable {
     ) async -> ClientOutcome {
         let call = status.makeCall()
         let unit = unit ?? configuration.unit
+        let polls = work.isPlan || eventLoop.inEventLoop
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                onLoop { $0.submit(work, unit: unit, deadline: deadline, call: call, continuation: continuation) }
+                onLoop {
+                    $0.submit(
+                        work, unit: unit, deadline: deadline, call: call, polls: polls, continuation: continuation)
+                }
             }
         } onCancel: {
             call.markCancelled()
