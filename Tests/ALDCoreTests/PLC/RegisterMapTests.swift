@@ -169,7 +169,7 @@ import Testing
             try map.restricted(to: ["MFC 1.power_on", "MFC 1.flow"]).parameters.map(\.name) == ["flow", "power_on"])
     }
 
-    @Test("mutated files never crash the parser and are never half accepted")
+    @Test("mutated files never crash the parser and are never half accepted", .background)
     func mutations() async throws {
         let original = Array(try String(contentsOfFile: Repository.machine51, encoding: .utf8))
         let seed = TestSeed.draw()

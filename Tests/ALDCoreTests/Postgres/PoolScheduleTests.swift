@@ -5,7 +5,7 @@ import Testing
 
 /// Random schedules against a reference model that throws on the first broken promise.
 struct PoolScheduleTests {
-    @Test func twentyThousandRandomSchedulesKeepEveryPromise() async throws {
+    @Test(.background) func twentyThousandRandomSchedulesKeepEveryPromise() async throws {
         let first = TestSeed.draw()
         for seed in first..<(first + 20_000) {
             await TestSeed.letOthersRun(round: Int(seed - first))

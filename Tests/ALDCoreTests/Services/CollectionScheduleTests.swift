@@ -43,7 +43,7 @@ import Testing
         #expect(schedule.outstanding(now: Self.at(2999)) == 1..<3)
     }
 
-    @Test("however slow the cycles are, every instant is collected once or missed once")
+    @Test("however slow the cycles are, every instant is collected once or missed once", .background)
     func conservation() async {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

@@ -69,7 +69,7 @@ import Testing
         #expect(ledger.take(now: Self.at(1), final: true).map(\.instants) == [1])
     }
 
-    @Test("no missed instant is ever forgotten or counted twice, and memory stays bounded")
+    @Test("no missed instant is ever forgotten or counted twice, and memory stays bounded", .background)
     func conservation() async {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

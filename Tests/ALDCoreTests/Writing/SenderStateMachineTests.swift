@@ -70,7 +70,7 @@ import Testing
         #expect(machine.attemptDeadline(now: Self.at(1), timeout: .seconds(10)) == Self.at(3))
     }
 
-    @Test("random faults: it never gives up a batch, never sends during a pause and always ends")
+    @Test("random faults: it never gives up a batch, never sends during a pause and always ends", .background)
     func randomSchedules() async {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

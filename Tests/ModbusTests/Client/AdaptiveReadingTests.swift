@@ -39,7 +39,10 @@ struct AdaptiveReadingTests {
     func learns() async throws {
         let device = ServedDevice(LimitedDevice(missing: [20], maximumRegisters: 60))
         let server = ModbusServer(device: device)
-        let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: try await server.start()))
+        var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: try await server.start())
+        // Requests are counted, so each must be alone on the connection.
+        configuration.window = 1
+        let client = try ModbusClient(configuration: configuration)
         let reading = AdaptiveReading(try AdaptiveReader(spans, followsCost: false))
         for _ in 0..<8 {
             let results = await client.read(reading, deadline: .now() + .seconds(30))

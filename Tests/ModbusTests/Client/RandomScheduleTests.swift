@@ -268,7 +268,8 @@ private struct RandomSchedule {
 
 @Suite("Random schedules of the client machine")
 struct RandomScheduleTests {
-    @Test("20 000 schedules: every call ends once and in time, with its own data, and no write is repeated")
+    @Test(
+        "20 000 schedules: every call ends once and in time, with its own data, and no write is repeated", .background)
     func schedules() async throws {
         let first = TestSeed.draw()
         var sums = [String: Int]()

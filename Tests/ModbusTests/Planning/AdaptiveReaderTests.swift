@@ -152,7 +152,8 @@ struct AdaptiveReaderTests {
         #expect(reader.plan.requests.count == 1 && reader.limits.maximum(of: .holdingRegisters) == nil)
     }
 
-    @Test("random holes and sizes: all that can be read is, with the plan that knowing them all would give")
+    @Test(
+        "random holes and sizes: all that can be read is, with the plan that knowing them all would give", .background)
     func random() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

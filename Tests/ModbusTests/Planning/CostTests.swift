@@ -101,7 +101,7 @@ struct CostTests {
         #expect(isClose(fit.cost, truth, within: 0.01), "what was measured is not lost")
     }
 
-    @Test("no share is ever negative, whatever comes")
+    @Test("no share is ever negative, whatever comes", .background)
     func neverNegative() async {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

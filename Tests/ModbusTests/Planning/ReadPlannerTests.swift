@@ -57,7 +57,7 @@ private struct BruteForce {
 
 @Suite("The read planner")
 struct ReadPlannerTests {
-    @Test("no plan is cheaper: compared with every distribution of small random maps")
+    @Test("no plan is cheaper: compared with every distribution of small random maps", .background)
     func bruteForce() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

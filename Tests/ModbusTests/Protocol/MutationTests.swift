@@ -61,6 +61,7 @@ private struct Tally {
 struct MutationTests {
     @Test(
         "a million mutated frames: no trap, bounded memory, and what is accepted is exactly what would be sent",
+        .background,
         arguments: 0..<4)
     func mutations(part: Int) async throws {
         let seed = TestSeed.draw() &+ UInt64(part)
@@ -136,7 +137,7 @@ struct MutationTests {
         }
     }
 
-    @Test("a stream of noise never makes the decoder hold more than one frame")
+    @Test("a stream of noise never makes the decoder hold more than one frame", .background)
     func noise() async {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

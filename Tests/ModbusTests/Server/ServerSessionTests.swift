@@ -157,7 +157,7 @@ struct ServerSessionTests {
         #expect(!channel.isActive)
     }
 
-    @Test("200 000 mutated requests: an answer for every complete frame, no trap")
+    @Test("200 000 mutated requests: an answer for every complete frame, no trap", .background)
     func mutations() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)

@@ -98,7 +98,7 @@ struct CertificateRoleTests {
         }
     }
 
-    @Test("thirty thousand mutated certificates: no trap")
+    @Test("thirty thousand mutated certificates: no trap", .background)
     func mutated() throws {
         let file = try #require(NIOSSLCertificate.fromPEMFile(TLSFiles.path("operator.pem")).first)
         let whole = try file.toDERBytes()

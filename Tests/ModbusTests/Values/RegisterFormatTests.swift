@@ -248,7 +248,9 @@ struct RegisterFormatTests {
         #expect(RegisterFormat(.uint64, sentinels: [.max]).validate().isEmpty)
     }
 
-    @Test("20 000 random registers in every numeric format: what is read is written back to the same registers")
+    @Test(
+        "20 000 random registers in every numeric format: what is read is written back to the same registers",
+        .background)
     func random() async throws {
         let seed = TestSeed.draw()
         var random = SeededGenerator(seed: seed)
