@@ -28,24 +28,31 @@ struct ClientLoad {
         }
     }
 
-    /// As many tasks as the window is wide, each making one read after the other.
-    func runSingleReads() async throws {
+    /// As many tasks as the window is wide, each making one read after the other: on the client's executor, as a
+    /// program should that makes many, or wherever they happen to run.
+    func runSingleReads(onExecutor: Bool) async throws {
         try await measure { [window] client in
-            try await withThrowingTaskGroup(of: Int.self) { group in
-                for task in 0..<window {
-                    group.addTask {
-                        var wrong = 0
-                        for read in 0..<Self.blocks {
-                            let range = Self.range((task + read) % Self.blocks)
-                            let data = try await client.read(
-                                .holdingRegisters, range, deadline: .now() + .seconds(10))
-                            wrong += Self.isRight(data, range) ? 0 : 1
-                        }
-                        return wrong
-                    }
-                }
-                return (window * Self.blocks, try await group.reduce(0, +))
+            try await withTaskExecutorPreference(onExecutor ? client.executor : nil) {
+                try await Self.singleReads(client, window)
             }
+        }
+    }
+
+    private static func singleReads(_ client: ModbusClient, _ window: Int) async throws -> (requests: Int, wrong: Int) {
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for task in 0..<window {
+                group.addTask {
+                    var wrong = 0
+                    for read in 0..<Self.blocks {
+                        let range = Self.range((task + read) % Self.blocks)
+                        let data = try await client.read(
+                            .holdingRegisters, range, deadline: .now() + .seconds(10))
+                        wrong += Self.isRight(data, range) ? 0 : 1
+                    }
+                    return wrong
+                }
+            }
+            return (window * Self.blocks, try await group.reduce(0, +))
         }
     }
 
