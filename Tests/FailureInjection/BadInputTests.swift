@@ -42,8 +42,9 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_databaseUnreachable_saysSoAndHowToRecordAnyway() async throws {
-        // Nothing listens on a port that was just given back.
-        let port = try freePort()
+        let refusing = try SilentListener(accepts: false)
+        defer { refusing.close() }
+        let port = refusing.port
         try await AldProcess.withStation { station in
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald:s3cr3t-word@127.0.0.1:\(port)/ald"
             let result = try await refusal(
@@ -53,7 +54,9 @@ final class BadInputTests: XCTestCase {
     }
 
     func test_databaseUnreachableAndOffline_rowsWaitInTheSpool() async throws {
-        let port = try freePort()
+        let refusing = try SilentListener(accepts: false)
+        defer { refusing.close() }
+        let port = refusing.port
         try await AldProcess.withStation { station in
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald:s3cr3t-word@127.0.0.1:\(port)/ald"
             let result = try await station.run(["--offline", "--duration", "1", "--period", "100ms"])
@@ -195,11 +198,5 @@ final class BadInputTests: XCTestCase {
 
     private func findings(_ result: ChildResult) throws -> [Finding] {
         try JSONDecoder().decode([Finding].self, from: Data(result.output.joined(separator: "\n").utf8))
-    }
-
-    private func freePort() throws -> Int {
-        let listener = try SilentListener()
-        listener.close()
-        return listener.port
     }
 }

@@ -6,7 +6,8 @@ public final class SilentListener: Sendable {
     public let port: Int
     private let descriptor: Int32
 
-    public init() throws {
+    /// - Parameter accepts: with false nobody listens: the port is taken, and every connection to it is refused.
+    public init(accepts: Bool = true) throws {
         let stream = Int32(SOCK_STREAM.rawValue)
         let descriptor = socket(AF_INET, stream, 0)
         var address = sockaddr_in()
@@ -15,7 +16,7 @@ public final class SilentListener: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let result = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(descriptor, generic, length) == 0 && listen(descriptor, 16) == 0
+                bind(descriptor, generic, length) == 0 && (!accepts || listen(descriptor, 16) == 0)
                     && getsockname(descriptor, generic, &length) == 0
             }
         }

@@ -32,8 +32,8 @@ struct ModbusReadTests {
 
     @Test("nobody listens: refused, at once and for each address")
     func refused() async throws {
-        let peer = try SilentListener()
-        peer.close()
+        let peer = try SilentListener(accepts: false)
+        defer { peer.close() }
         let result = try await read(peer.port, "holding", "1", "2", "--timeout", "20s")
         #expect(result.output == ["error refused", "error refused"] && result.exitCode == 1)
         #expect(result.errors.first?.contains("refused") == true)

@@ -191,8 +191,8 @@ struct ModbusServeTests {
 
     @Test("scan of nothing: exit status 1, and why")
     func scanNothing() async throws {
-        let peer = try SilentListener()
-        peer.close()
+        let peer = try SilentListener(accepts: false)
+        defer { peer.close() }
         let result = try await ModbusProcess.run(["scan", "--port", "\(peer.port)", "--json"])
         let scan = try JSONDecoder().decode(Scan.self, from: Data(try #require(result.output.first).utf8))
         #expect(result.exitCode == 1 && scan.units.isEmpty && scan.error == "refused")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ald
 
-@Suite("ald modbus: values, error kinds and the watched table")
+@Suite("ald modbus: values, error kinds and the watched table", .background)
 struct ModbusValueTests {
     @Test(
         "123456.0 and its 64-bit brother stand in the registers as each order says, both ways",

@@ -76,8 +76,8 @@ struct ModbusWriteTests {
 
     @Test("a write that could not be sent is refused, which is certain")
     func refused() async throws {
-        let peer = try SilentListener()
-        peer.close()
+        let peer = try SilentListener(accepts: false)
+        defer { peer.close() }
         let result = try await write(peer.port, "coils", "1", "1", "--json")
         struct Line: Decodable {
             var ok: Bool

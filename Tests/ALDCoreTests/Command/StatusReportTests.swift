@@ -4,7 +4,7 @@ import Testing
 
 @testable import ald
 
-@Suite("What a person sees") struct StatusReportTests {
+@Suite("What a person sees", .background) struct StatusReportTests {
     private func status(_ change: (inout StationStatus) -> Void = { _ in }) -> StationStatus {
         var status = StationStatus(
             machine: "ALD-1", parameters: 51, period: .seconds(1), running: .seconds(3723),

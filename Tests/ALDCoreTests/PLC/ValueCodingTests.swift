@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Values in registers") struct ValueCodingTests {
+@Suite("Values in registers", .background) struct ValueCodingTests {
     @Test(
         "123456.0 lies in two registers in four ways",
         arguments: [

@@ -4,7 +4,7 @@ import Testing
 @testable import ALDCore
 
 /// Random schedules against a reference model that throws on the first broken promise.
-struct PoolScheduleTests {
+@Suite(.background) struct PoolScheduleTests {
     @Test(.background) func twentyThousandRandomSchedulesKeepEveryPromise() async throws {
         let first = TestSeed.draw()
         for seed in first..<(first + 20_000) {

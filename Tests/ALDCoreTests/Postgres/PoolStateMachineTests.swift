@@ -3,7 +3,7 @@ import Testing
 @testable import ALDCore
 
 /// Failure stories of the pool, one decision at a time.
-struct PoolStateMachineTests {
+@Suite(.background) struct PoolStateMachineTests {
     typealias Machine = PoolStateMachine
 
     private func at(_ milliseconds: Int64) -> MonotonicInstant {

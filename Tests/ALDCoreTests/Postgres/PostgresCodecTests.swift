@@ -4,7 +4,7 @@ import Testing
 @testable import ALDCore
 
 /// The bytes of PostgreSQL's binary format, written down by hand.
-struct PostgresCodecTests {
+@Suite(.background) struct PostgresCodecTests {
     private func bytes(_ value: PostgresValue) throws -> [UInt8] {
         var writer = BinaryWriter()
         try value.encode(into: &writer)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ALDCore
 
-struct PostgresConfigurationTests {
+@Suite(.background) struct PostgresConfigurationTests {
     private static let secret = "s3cr3t!word"
 
     @Test(arguments: [

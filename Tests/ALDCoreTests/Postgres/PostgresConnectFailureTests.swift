@@ -13,9 +13,9 @@ struct PostgresConnectFailureTests {
     }
 
     @Test func aRefusedPort() async throws {
-        let listener = try SilentListener()
+        let listener = try SilentListener(accepts: false)
+        defer { listener.close() }
         let port = listener.port
-        listener.close()
         let error = try await connectFailure("host=127.0.0.1 port=\(port) user=x dbname=y password=pass-\(port)")
         #expect(error.code == .connectionFailed)
         #expect(error.effect == .notSent)

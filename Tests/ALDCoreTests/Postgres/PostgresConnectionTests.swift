@@ -80,7 +80,7 @@ extension PostgresServerTests {
 
         @Test func moreThanASocketBufferGoesBothWays() async throws {
             let connection = try await PostgresTestServer.connect()
-            let bytes = (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let bytes = await inBackground { (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) } }
             let result = try await connection.query(
                 "SELECT $1::bytea AS b", [.bytea(bytes)], deadline: .patience)
             #expect(try #require(result.first).decode("b", as: [UInt8].self) == bytes)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Back-off") struct BackoffTests {
+@Suite("Back-off", .background) struct BackoffTests {
     @Test("grows by at most three, stays between base and cap, and starts over after a success")
     func bounds() {
         let seed = TestSeed.draw()

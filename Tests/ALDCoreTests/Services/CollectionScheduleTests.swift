@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Collection schedule") struct CollectionScheduleTests {
+@Suite("Collection schedule", .background) struct CollectionScheduleTests {
     static let origin = MonotonicInstant(nanoseconds: 5_000_000_000)
 
     static func at(_ milliseconds: Int64) -> MonotonicInstant { origin + .milliseconds(milliseconds) }

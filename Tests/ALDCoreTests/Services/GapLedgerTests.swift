@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Gap ledger") struct GapLedgerTests {
+@Suite("Gap ledger", .background) struct GapLedgerTests {
     var ledger = GapLedger()
 
     static func at(_ seconds: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: seconds * 1_000_000_000) }

@@ -34,7 +34,7 @@ private struct Rig {
     func values() async throws -> [Double?] { try await machine.scan(deadline: time.now).readings.map(\.value) }
 }
 
-@Suite("The machine's physics") struct MachinePhysicsTests {
+@Suite("The machine's physics", .background) struct MachinePhysicsTests {
     @Test("polled ten times a second or once, the machine is the same at the common instants")
     func pollingRate() async throws {
         let (often, seldom) = (try Rig(), try Rig())

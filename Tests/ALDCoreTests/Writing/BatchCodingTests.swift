@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Stored form of a batch") struct BatchCodingTests {
+@Suite("Stored form of a batch", .background) struct BatchCodingTests {
     static let rows = [
         HistoryRow(
             parameter: ParameterID(rawValue: 1), time: Timestamp(microseconds: 0x0102_0304_0506_0708), value: 25.5,

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Fault classes") struct FaultClassifierTests {
+@Suite("Fault classes", .background) struct FaultClassifierTests {
     private func answered(_ state: String, constraint: String? = nil) -> PostgresError {
         var error = PostgresError(.queryFailed, "scripted", effect: .notApplied)
         error.sqlState = SQLState(rawValue: state)

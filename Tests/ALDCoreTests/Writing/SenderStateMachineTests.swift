@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Sender") struct SenderStateMachineTests {
+@Suite("Sender", .background) struct SenderStateMachineTests {
     static let start = MonotonicInstant(nanoseconds: 0)
     var machine = SenderStateMachine(
         backoff: .init(base: .milliseconds(100), cap: .seconds(5)), rejectedPause: .seconds(15))

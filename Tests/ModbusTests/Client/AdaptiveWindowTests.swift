@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("The window that a client finds out by itself")
+@Suite("The window that a client finds out by itself", .background)
 struct AdaptiveWindowTests {
     @Test("a device that serves many at a time gets as many as allowed")
     func parallel() {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Configurations")
+@Suite("Configurations", .background)
 struct ConfigurationTests {
     @Test("the defaults are valid")
     func defaults() {

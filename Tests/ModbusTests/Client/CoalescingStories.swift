@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: the same read wanted by several callers")
+@Suite("Client stories: the same read wanted by several callers", .background)
 struct CoalescingStories {
     /// A story with one read on the wire, so that others have to wait.
     private static func occupied(_ change: (inout ModbusClient.Configuration) -> Void = { _ in }) -> ClientStory {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: lost connections, busy devices, full queues")
+@Suite("Client stories: lost connections, busy devices, full queues", .background)
 struct LinkStories {
     @Test("a read whose connection is lost is made once more, not twice")
     func readRetriedOnce() {

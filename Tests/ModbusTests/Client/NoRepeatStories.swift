@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: a client that repeats nothing")
+@Suite("Client stories: a client that repeats nothing", .background)
 struct NoRepeatStories {
     private static func connected() -> ClientStory {
         ClientStory.connected { $0.repeatsRequests = false }

@@ -266,7 +266,7 @@ private struct RandomSchedule {
     }
 }
 
-@Suite("Random schedules of the client machine")
+@Suite("Random schedules of the client machine", .background)
 struct RandomScheduleTests {
     @Test(
         "20 000 schedules: every call ends once and in time, with its own data, and no write is repeated", .background)

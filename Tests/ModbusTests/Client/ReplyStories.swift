@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: which answer belongs to which request")
+@Suite("Client stories: which answer belongs to which request", .background)
 struct ReplyStories {
     @Test("the first request connects, is sent in one piece and answered")
     func firstRequest() {

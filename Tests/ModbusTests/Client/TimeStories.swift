@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: deadlines, cancellation, silence")
+@Suite("Client stories: deadlines, cancellation, silence", .background)
 struct TimeStories {
     @Test("P06: a late answer is recognised, dropped and counted, and never taken for the next one")
     func lateReply() {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Client stories: several requests on the wire, and replies that are almost right")
+@Suite("Client stories: several requests on the wire, and replies that are almost right", .background)
 struct WindowStories {
     /// Four reads, 1…4, on the wire of a window of four.
     private static func four(_ change: (inout ModbusClient.Configuration) -> Void = { _ in }) -> ClientStory {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("How slow a device is, in virtual time")
+@Suite("How slow a device is, in virtual time", .background)
 struct DeviceTimingTests {
     /// The discrete model of the reference: 10 kbit/s both ways, one request at a time.
     struct Row: Sendable, CustomTestStringConvertible {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("When a fault bites")
+@Suite("When a fault bites", .background)
 struct FaultPlanTests {
     private func subject(
         _ request: ModbusRequest, unit: UnitID = 1, connection: Int = 1, milliseconds: Int64 = 0

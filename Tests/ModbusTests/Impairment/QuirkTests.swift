@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Devices and servers as they are")
+@Suite("Devices and servers as they are", .background)
 struct QuirkTests {
     /// What comes back for each request, in one string per frame or piece.
     private func answers(

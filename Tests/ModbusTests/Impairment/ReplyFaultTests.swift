@@ -62,7 +62,7 @@ struct FaultExample: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("What a faulty device sends")
+@Suite("What a faulty device sends", .background)
 struct ReplyFaultTests {
     @Test(
         "every fault has exactly these bytes, is counted once, and ends when its rule is removed",

@@ -16,7 +16,7 @@ extension SpanResults {
     }
 }
 
-@Suite("The adaptive reader")
+@Suite("The adaptive reader", .background)
 struct AdaptiveReaderTests {
     @Test("a hole costs some requests once, and afterwards nothing")
     func hole() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("What reads cost")
+@Suite("What reads cost", .background)
 struct CostTests {
     @Test("the gap worth bridging, by link: 4 to 125 registers for the same device")
     func breakEven() {

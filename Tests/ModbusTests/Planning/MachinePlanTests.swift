@@ -12,7 +12,7 @@ private let coils: [UInt16] = [
 ]
 private let discreteInputs: [UInt16] = [35, 36]
 
-@Suite("The plan for the machine with 51 parameters")
+@Suite("The plan for the machine with 51 parameters", .background)
 struct MachinePlanTests {
     private let spans =
         doubleWords.map { ReadSpan(.inputRegisters, AddressRange(first: $0, last: $0 + 1)) }

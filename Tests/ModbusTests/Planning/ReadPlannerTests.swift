@@ -55,7 +55,7 @@ private struct BruteForce {
     }
 }
 
-@Suite("The read planner")
+@Suite("The read planner", .background)
 struct ReadPlannerTests {
     @Test("no plan is cheaper: compared with every distribution of small random maps", .background)
     func bruteForce() async throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import Modbus
 
 /// Times are those of a link of 10 kbit/s each way, one request outstanding.
-@Suite("The plans for the layout of a real machine with 137 parameters")
+@Suite("The plans for the layout of a real machine with 137 parameters", .background)
 struct RealMapTests {
     private static func spans() throws -> [ReadSpan] {
         try String(contentsOfFile: Repository.registers137, encoding: .utf8).split(separator: "\n")

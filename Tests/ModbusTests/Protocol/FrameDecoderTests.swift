@@ -17,7 +17,7 @@ private func drain(_ decoder: inout FrameDecoder) -> (frames: [ModbusFrame], fau
 
 private let allFrames = (goldenFrames + goldenRawFrames).flatMap { [$0.requestBytes, $0.responseBytes] }
 
-@Suite("Cutting a stream into frames")
+@Suite("Cutting a stream into frames", .background)
 struct FrameDecoderTests {
     @Test("a frame comes out the same wherever the stream is cut")
     func everySplit() {

@@ -42,7 +42,7 @@ private func readWrite(_ first: UInt16, _ count: UInt16, _ start: UInt16, _ writ
     return pdu
 }
 
-@Suite("Limits of the functions beside the four tables")
+@Suite("Limits of the functions beside the four tables", .background)
 struct FurtherLimitTests {
     @Test("file reads: 1 to 35 groups whose answer fits a frame, then type, file and records")
     func fileReads() {

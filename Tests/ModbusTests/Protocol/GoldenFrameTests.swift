@@ -3,7 +3,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Golden frames: every function, both ways")
+@Suite("Golden frames: every function, both ways", .background)
 struct GoldenFrameTests {
     @Test("a request is written as the specification prints it", arguments: goldenFrames + goldenRawFrames)
     func encodesRequest(_ golden: GoldenFrame) throws {

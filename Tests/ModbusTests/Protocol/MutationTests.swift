@@ -57,7 +57,7 @@ private struct Tally {
     var poisoned = 0
 }
 
-@Suite("Mutated frames")
+@Suite("Mutated frames", .background)
 struct MutationTests {
     @Test(
         "a million mutated frames: no trap, bounded memory, and what is accepted is exactly what would be sent",

@@ -26,7 +26,7 @@ private func write(_ function: UInt8, _ start: UInt16, _ quantity: Int, byteCoun
     return pdu
 }
 
-@Suite("Limits of requests, and the order in which they are checked")
+@Suite("Limits of requests, and the order in which they are checked", .background)
 struct RequestLimitTests {
     @Test("reads: quantity first, then addresses", arguments: [(UInt8(1), 2000), (2, 2000), (3, 125), (4, 125)])
     func reads(_ function: UInt8, _ most: Int) {

@@ -7,7 +7,7 @@ private func isRefused(_ pdu: String, for request: ModbusRequest) -> Bool {
     (try? ModbusResponse(decodingPDU: bytes(pdu), answering: request)) == nil
 }
 
-@Suite("An answer must have exactly the shape its request asks for")
+@Suite("An answer must have exactly the shape its request asks for", .background)
 struct ResponseShapeTests {
     private let registers = ModbusRequest.read(.holdingRegisters, AddressRange(first: 0, last: 1))
     private let coils = ModbusRequest.read(.coils, AddressRange(first: 0, last: 8))

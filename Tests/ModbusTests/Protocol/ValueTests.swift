@@ -2,7 +2,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Values that cannot hold nonsense")
+@Suite("Values that cannot hold nonsense", .background)
 struct ValueTests {
     @Test("an address range has at least one address and ends inside the table")
     func addressRanges() throws {

@@ -17,7 +17,7 @@ private final class ReadCounter: ChannelOutboundHandler {
     }
 }
 
-@Suite("What a server answers")
+@Suite("What a server answers", .background)
 struct ServerSessionTests {
     private func answers(_ requests: [String], _ device: any ModbusDevice = MemoryDevice()) -> [String] {
         var session = ServerSession()

@@ -17,7 +17,7 @@ private func answers(_ device: any ModbusDevice, unit: UInt8 = 1, _ requests: [S
     }
 }
 
-@Suite("A device that is nothing but memory")
+@Suite("A device that is nothing but memory", .background)
 struct TableDeviceTests {
     @Test("register i is i, bit i is i AND 1, and the address behind the last one is 02")
     func index() throws {

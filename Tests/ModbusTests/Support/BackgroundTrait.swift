@@ -1,8 +1,11 @@
 import ALDTestKit
 import Testing
 
-/// For a test that computes for long: see ``inBackground(_:)``.
-struct BackgroundTrait: TestTrait, TestScoping {
+/// For tests that only compute: see ``inBackground(_:)``.
+struct BackgroundTrait: SuiteTrait, TestTrait, TestScoping {
+    // The tests of a suite are child tasks, which stay where their parent is.
+    let isRecursive = false
+
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {

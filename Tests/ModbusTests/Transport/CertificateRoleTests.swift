@@ -37,7 +37,7 @@ private func fault(_ bytes: [UInt8]) -> CertificateRoleFault? {
     }
 }
 
-@Suite("The role in a certificate")
+@Suite("The role in a certificate", .background)
 struct CertificateRoleTests {
     @Test("certificates made by OpenSSL: a role, none, and one of the wrong kind")
     func real() throws {

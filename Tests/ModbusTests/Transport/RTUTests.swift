@@ -35,7 +35,7 @@ private func patience() -> NIODeadline {
     .now() + .seconds(60)
 }
 
-@Suite("RTU frames", .timeLimit(.minutes(1)))
+@Suite("RTU frames", .timeLimit(.minutes(5)))
 struct RTUTests {
     @Test(
         "checksums: known vectors, low byte first",

@@ -61,7 +61,7 @@ private func failure(_ body: () throws(RegisterValueError) -> Void) -> RegisterV
     }
 }
 
-@Suite("What registers mean")
+@Suite("What registers mean", .background)
 struct RegisterFormatTests {
     @Test("registers become values, and values become the same registers", arguments: vectors)
     private func vector(_ vector: Vector) throws {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Modbus
 
-@Suite("Word orders: the bytes on the wire")
+@Suite("Word orders: the bytes on the wire", .background)
 struct WordOrderTests {
     // `a` (or A) is the most significant byte, so a value whose bytes are counted up shows the order by itself.
     @Test(
