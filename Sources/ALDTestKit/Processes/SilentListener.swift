@@ -25,6 +25,12 @@ public final class SilentListener: Sendable {
         port = Int(UInt16(bigEndian: address.sin_port))
     }
 
+    /// Whether a peer has connected.
+    public var hasConnection: Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, 0) > 0
+    }
+
     /// Stops listening; connections that were never accepted are reset.
     public func close() {
         Foundation.close(descriptor)

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Foundation
 import Testing
 
@@ -44,7 +45,7 @@ struct PostgresConnectFailureTests {
             group.addTask {
                 try await connectFailure("host=127.0.0.1 port=\(port) user=x dbname=y", within: .seconds(60))
             }
-            listener.waitForConnection()
+            try await eventually("a peer has connected") { listener.hasConnection }
             group.cancelAll()
             return try #require(try await group.next())
         }
@@ -64,39 +65,3 @@ struct PostgresConnectFailureTests {
         #expect(error.isConfigurationFault)
     }
 }
-
-/// A TCP socket that completes connections in the kernel and never says a word.
-final class SilentListener: Sendable {
-    private let descriptor: Int32
-    let port: UInt16
-
-    init() throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let file = descriptor
-        let status = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(file, generic, length) == 0 && listen(file, 16) == 0 && getsockname(file, generic, &length) == 0
-            }
-        }
-        try #require(status)
-        port = UInt16(bigEndian: address.sin_port)
-    }
-
-    /// Returns when a peer has connected.
-    func waitForConnection() {
-        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        _ = poll(&waiting, 1, 20_000)
-    }
-
-    func close() {
-        _ = shutdown(descriptor, Int32(SHUT_RDWR))
-        _ = systemClose(descriptor)
-    }
-}
-
-/// `close` under a name that the method above does not hide.
-private func systemClose(_ descriptor: Int32) -> Int32 { close(descriptor) }

@@ -1,3 +1,4 @@
+import ALDTestKit
 import Foundation
 import Testing
 
