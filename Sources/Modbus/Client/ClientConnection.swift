@@ -10,7 +10,7 @@ struct ClientConnection: Sendable {
     enum Action: Sendable {
         /// Open a TCP connection; report ``connected(now:)`` or ``connectFailed(_:now:)``.
         case dial
-        /// Write one frame, in one piece and at once.
+        /// Write one frame. It may leave together with others that follow, but not later than they.
         case send(ByteBuffer)
         /// Hand the outcome to the caller of this job. Comes exactly once for each job.
         case complete(JobID, ClientOutcome)

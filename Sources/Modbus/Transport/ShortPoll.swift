@@ -16,7 +16,7 @@ import NIOCore
 struct ShortPoll {
     /// How long one look takes at most.
     static let limit = TimeAmount.microseconds(60)
-    /// Answers taken one after the other before the event loop has its turn: others live on it, too.
+    /// Answers taken one after the other before the event loop must bring one: others live on it, too.
     static let burst = 64
     /// Room for the answers of the largest window.
     private static let capacity = 4352

@@ -1,7 +1,16 @@
 import ALDTestKit
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 @testable import Modbus
 
@@ -96,5 +105,97 @@ struct ShortPollTests {
         #expect(client.statistics.succeeded == 800)
         await client.close()
         await server.stop()
+    }
+
+    @Test("a device that always answers in time does not keep others off the event loop")
+    func sharedLoop() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let device = try AnsweringSocket()
+        var hooks = ModbusClient.Hooks()
+        // The answer lies in the socket before anybody looks for it.
+        hooks.onFrame = { if $0.direction == .sent { device.answer($0.bytes) } }
+        let client = try ModbusClient(
+            configuration: .init(host: "127.0.0.1", port: device.port), group: group, hooks: hooks)
+        let other = try AnsweringSocket()
+        let heard = Mutex(false)
+        let neighbour = try await ClientBootstrap(group: group)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Ear { heard.withLock { $0 = true } })
+                }
+            }
+            .connect(host: "127.0.0.1", port: other.port).get()
+        other.accept()
+        let reads = await withTaskExecutorPreference(client.executor) {
+            for address in UInt16(0)..<1000 {
+                if address == 10 { other.send(bytes("00")) }
+                let data = try? await client.read(.holdingRegisters, AddressRange(address), deadline: .distantFuture)
+                #expect(data == .registers([address]))
+                if heard.withLock({ $0 }) { return Int(address) }
+            }
+            return 1000
+        }
+        #expect((10...(10 + 2 * ShortPoll.burst)).contains(reads), "\(reads)")
+        await client.close()
+        try await neighbour.close()
+        try await group.shutdownGracefully()
+    }
+}
+
+/// A listening socket of the operating system whose one connection is answered by whoever holds it, at once.
+private final class AnsweringSocket: Sendable {
+    private let listener: CInt
+    private let connection = Mutex<CInt>(-1)
+    let port: Int
+
+    init() throws {
+        listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = listener
+        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(descriptor, address, length) == 0 && listen(descriptor, 1) == 0
+                    && getsockname(descriptor, address, &length) == 0
+            }
+        }
+        try #require(isListening)
+        port = Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    deinit {
+        close(connection.withLock { $0 })
+        close(listener)
+    }
+
+    func accept() {
+        connection.withLock { if $0 < 0 { $0 = Glibc.accept(listener, nil, nil) } }
+    }
+
+    func answer(_ request: ByteBuffer) {
+        accept()
+        send(ClientStory.reply(to: request))
+    }
+
+    func send(_ bytes: ByteBuffer) {
+        _ = bytes.withUnsafeReadableBytes { bytes in
+            connection.withLock { Glibc.send($0, bytes.baseAddress, bytes.count, 0) }
+        }
+    }
+}
+
+private final class Ear: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let heard: () -> Void
+
+    init(_ heard: @escaping () -> Void) {
+        self.heard = heard
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        heard()
     }
 }
