@@ -51,6 +51,9 @@ struct RTUTranslator: Sendable {
             switch decoder.sender {
             case .server:
                 guard question == nil else { throw .busy }
+                // Those bytes came before the request: taken for the beginning of its answer, they could complete the
+                // copy of an older one.
+                guard !decoder.hasPartialFrame else { throw .unexpected }
                 guard case .known = RTULength.request(frame.pdu) else { throw .function(frame.functionByte) }
                 question = Question(
                     transaction: frame.header.transaction, unit: unit, function: frame.functionByte)

@@ -137,6 +137,16 @@ struct RTUTests {
         #expect(throws: RTUFault.mismatch(unit: 1, function: 0x83)) { try function.received(exception) }
     }
 
+    @Test("bytes that came before the request are no part of its answer")
+    func beforeTheRequest() throws {
+        var client = RTUTranslator(from: .server)
+        let request = bytes("12 34 |00 00 |00 06 |01 |03 |00 00 |00 0A")
+        _ = try client.sent(request)
+        // The answer, and the first bytes of a second copy.
+        #expect(try client.received(bytes("01 83 02 C0 F1 |01 83")).readableBytes == 9)
+        #expect(throws: RTUFault.unexpected) { try client.sent(request) }
+    }
+
     @Test("a server numbers requests, and does not answer a broadcast")
     func serverTranslation() throws {
         var server = RTUTranslator(from: .client)
