@@ -49,7 +49,11 @@ extension ClientConnection {
                 statistics.timeouts += 1
                 for attempt in exchange.attempts { fail(attempt, .unknownOutcome(.replyTimedOut)) }
             } else {
-                again += exchange.attempts
+                again += exchange.attempts.map { attempt in
+                    var attempt = attempt
+                    attempt.remakes += 1
+                    return attempt
+                }
             }
         }
         statistics.remade += again.count
@@ -60,16 +64,21 @@ extension ClientConnection {
     /// When `exchange` must be taken for lost; nil when only its caller's deadline or the peer's silence ends it.
     ///
     /// The time of a request runs from when it is the oldest: a device that serves one after the other cannot be
-    /// expected to begin with it earlier.
+    /// expected to begin with it earlier. It doubles every time the request is made again: a device that has only
+    /// become slow serves every copy, and would fall behind further with each.
     func remakeTime(of exchange: Exchange) -> NIODeadline? {
         // A client that is closing sends nothing more and waits no longer than its drain timeout.
         guard drainDeadline == nil else { return nil }
         let oldestSince = exchange.transaction == session?.exchanges.first?.transaction ? session?.oldestSince : nil
         if !exchange.request.isWrite, !limits.repeatsRequests { return nil }
         if exchange.request.isWrite { return oldestSince.map { $0 + limits.progressTimeout } }
-        if let skipped = exchange.skipped { return skipped + gapPatience }
+        if let skipped = exchange.skipped { return skipped + patience(gapPatience, exchange) }
         guard let oldestSince, let sharedSince = exchange.sharedSince else { return nil }
-        return max(oldestSince, sharedSince) + suspicion
+        return max(oldestSince, sharedSince) + patience(suspicion, exchange)
+    }
+
+    private func patience(_ first: TimeAmount, _ exchange: Exchange) -> TimeAmount {
+        min(.nanoseconds(first.nanoseconds << min(exchange.remakes, 16)), longestPatience)
     }
 
     /// Requests to be sent again before all others, except the write whose turn it is.

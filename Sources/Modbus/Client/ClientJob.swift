@@ -93,6 +93,8 @@ struct Attempt: Hashable, Sendable {
     let index: Int
     /// Connections that were lost while this request was unanswered on them.
     var losses = 0
+    /// How often it was taken for lost on a connection that stood.
+    var remakes = 0
 }
 
 /// One request on the wire whose answer somebody waits for.
@@ -110,6 +112,9 @@ struct Exchange: Sendable {
     var sharedSince: NIODeadline?
     /// When a later request of the same unit was answered before it.
     var skipped: NIODeadline?
+
+    /// How often the most unlucky of its requests was taken for lost before.
+    var remakes: Int { attempts.lazy.map(\.remakes).max() ?? 0 }
 
     /// Whether another request was on the wire at the same time.
     var sharesWire: Bool { sharedSince != nil }

@@ -296,4 +296,18 @@ struct WindowStories {
         #expect((UInt64(1)...4).allSatisfy { story.registers($0) == [UInt16($0)] })
         #expect(story.machine.statistics.remade == 0)
     }
+
+    @Test("a device that has become slow is not buried under copies: each waits twice as long as the one before")
+    func slowDevice() {
+        var story = Self.four { $0.progressTimeout = .seconds(10) }
+        story.cancel(3)
+        story.cancel(4)
+        for id in UInt64(5)...6 { story.read(id, within: .seconds(60)) }
+        story.cancel(1)
+        story.cancel(2)
+        story.sent = []
+        // 50, 100, 200, 400, 800, 1600 and 3200 ms for each of the two, of which one at a time is the oldest.
+        story.pass(.seconds(9))
+        #expect((6...14).contains(story.machine.statistics.remade), "\(story.machine.statistics.remade)")
+    }
 }
