@@ -152,6 +152,58 @@ struct TLSTests {
         await server.stop()
     }
 
+    @Test("a server that has nothing newer than TLS 1.1 is refused, and so is such a client")
+    func oldVersions() async throws {
+        func old(_ configuration: TLSConfiguration) throws -> NIOSSLContext {
+            var configuration = configuration
+            configuration.minimumTLSVersion = .tlsv1
+            configuration.maximumTLSVersion = .tlsv11
+            configuration.certificateVerification = .none
+            return try NIOSSLContext(configuration: configuration)
+        }
+        let identity = try (
+            NIOSSLCertificate.fromPEMFile(TLSFiles.path("server.pem")).map { NIOSSLCertificateSource.certificate($0) },
+            NIOSSLPrivateKey(file: TLSFiles.path("server.key"), format: .pem)
+        )
+        let served = try old(
+            .makeServerConfiguration(certificateChain: identity.0, privateKey: .privateKey(identity.1)))
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: served))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let client = try makeClient(operatorOnly, port: try #require(listener.localAddress?.port))
+        let attempt = Task { try await client.write(coil: 0, true, deadline: patience()) }
+        try await eventually("the client has refused") {
+            if case .down(let error) = client.state {
+                error.message.contains("no TLS version in common")
+            } else {
+                false
+            }
+        }
+        attempt.cancel()
+        _ = await attempt.result
+        #expect(client.statistics.connects == 0)
+        await client.close()
+        try await listener.close()
+
+        let server = makeServer(clients: .insecurelyNotAsked)
+        let used = try old(.makeClientConfiguration())
+        let peer = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        NIOSSLClientHandler(context: used, serverHostname: nil))
+                }
+            }
+            .connect(host: "127.0.0.1", port: try await server.start()).get()
+        try await eventually("the server has refused") { server.statistics.handshakesFailed == 1 }
+        try? await peer.close()
+        await server.stop()
+    }
+
     @Test("a server that does not speak TLS: the reason says so")
     func plainServer() async throws {
         let reason = try await refusal(of: operatorOnly, by: ModbusServer(device: MemoryDevice()))
