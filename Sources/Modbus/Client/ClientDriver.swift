@@ -18,9 +18,6 @@ final class ClientDriver {
     private var polling = 0
     private var poll: ShortPoll?
     private let mayPoll: Bool
-    /// Answers taken by looking since the event loop last brought one. A caller on the loop can go on at once, ask
-    /// again and be answered again, and the loop serves nobody else while anybody on it has something to do.
-    private var looked = 0
     /// Whether requests that may go at the same time go in one system call. Only where the configuration says how many
     /// the device takes: some answer no more than the first of several that share a TCP segment, so while that is
     /// being found out each goes alone.
@@ -94,7 +91,7 @@ final class ClientDriver {
     /// `channel` received bytes. Those of a connection that was given up are ignored.
     func received(_ bytes: ByteBuffer, on channel: any Channel) {
         guard channel === self.channel else { return }
-        looked = 0
+        poll?.loopHadItsTurn()
         perform(machine.received(bytes, now: .now()))
         lookForAnswers()
     }
@@ -115,10 +112,9 @@ final class ClientDriver {
     private func lookForAnswers() {
         guard polling > 0, !isPerforming else { return }
         let waiting = callers.count
-        while looked < ShortPoll.burst, callers.count == waiting, machine.isAwaitingAnswers, let channel,
+        while callers.count == waiting, machine.isAwaitingAnswers, let channel,
             channel.isActive, let bytes = poll?.read()
         {
-            looked += 1
             perform(machine.received(bytes, now: .now()))
         }
     }
@@ -216,7 +212,6 @@ final class ClientDriver {
     private func connected(_ channel: any Channel) {
         self.channel = channel
         poll = mayPoll ? ShortPoll(channel) : nil
-        looked = 0
         perform(machine.connected(now: .now()))
         if !channel.isActive { ended(channel, reason: "the peer closed the connection at once") }
     }

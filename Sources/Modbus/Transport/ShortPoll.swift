@@ -16,8 +16,6 @@ import NIOCore
 struct ShortPoll {
     /// How long one look takes at most.
     static let limit = TimeAmount.microseconds(60)
-    /// Answers taken one after the other before the event loop must bring one: others live on it, too.
-    static let burst = 64
     /// Room for the answers of the largest window.
     private static let capacity = 4352
 
@@ -33,6 +31,11 @@ struct ShortPoll {
         }
         guard let handle else { return nil }
         socket = handle
+    }
+
+    /// The event loop brought bytes itself, so it has looked after everybody.
+    mutating func loopHadItsTurn() {
+        score.loopHadItsTurn()
     }
 
     /// Only while the channel is active, since its socket's number may belong to another one afterwards.

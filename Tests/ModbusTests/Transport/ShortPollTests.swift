@@ -23,6 +23,7 @@ struct ShortPollTests {
             let looks = score.shouldPoll()
             #expect(looks)
             score.hit()
+            score.loopHadItsTurn()
         }
         #expect(score.value == PollScore.maximum)
         score.miss()
@@ -37,6 +38,22 @@ struct ShortPollTests {
 
         for _ in 0..<PollScore.trialInterval where score.shouldPoll() { score.hit() }
         #expect(score.value > 0)
+    }
+
+    @Test("after 64 answers in a row the loop must bring one, then looking goes on")
+    func turns() {
+        var score = PollScore()
+        func looks() -> Int {
+            var looks = 0
+            while looks < 1000, score.shouldPoll() {
+                looks += 1
+                score.hit()
+            }
+            return looks
+        }
+        #expect([looks(), looks()] == [64, 0])
+        score.loopHadItsTurn()
+        #expect(looks() == 64)
     }
 
     @Test("a missed look costs twice what one that hit brings: half and half is too little")
@@ -135,7 +152,7 @@ struct ShortPollTests {
             }
             return 1000
         }
-        #expect((10...(10 + 2 * ShortPoll.burst)).contains(reads), "\(reads)")
+        #expect((10...(10 + 2 * PollScore.burst)).contains(reads), "\(reads)")
         await client.close()
         try await neighbour.close()
         try await group.shutdownGracefully()
