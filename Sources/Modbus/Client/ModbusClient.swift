@@ -99,6 +99,7 @@ public final class ModbusClient: Sendable {
         _ request: ModbusRequest, unit: UnitID? = nil, deadline: NIODeadline
     ) async throws(ModbusError) -> ModbusResponse {
         try request.checked()
+        if configuration.framing == .rtuOverTCP { try request.checkedForRTU() }
         let outcome = await perform(.single(request), unit: unit, deadline: deadline)
         return try outcome.single(or: .cancelled)
     }

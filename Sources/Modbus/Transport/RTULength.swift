@@ -76,6 +76,26 @@ enum RTULength: Hashable {
     }
 }
 
+extension ModbusRequest {
+    /// Checks that the other end of a serial line can tell where the request ends. Only a raw one can be at fault. An
+    /// echo (08) may be longer than the specification says.
+    ///
+    /// - Throws: ``ModbusError/Code/invalidRequest(_:)``.
+    func checkedForRTU() throws(ModbusError) {
+        guard case .raw = self else { return }
+        var pdu = ByteBuffer()
+        writePDU(to: &pdu)
+        let isLongEcho = function == .diagnostics && pdu.readableBytes > 5
+        guard isLongEcho || RTULength.request(pdu) == .known(pdu.readableBytes) else {
+            throw ModbusError(
+                .invalidRequest(
+                    "RTU frames have no length: only functions of the specification can be sent, as long as their own "
+                        + "counts say"),
+                function: function)
+        }
+    }
+}
+
 extension ByteBuffer {
     fileprivate func byte(at offset: Int) -> UInt8? {
         getInteger(at: readerIndex + offset)

@@ -186,6 +186,34 @@ struct RTUTests {
         await server.stop()
     }
 
+    @Test(
+        "a raw request whose end nobody could see is refused before anything is sent; others are sent",
+        arguments: [
+            (RawRequest(FunctionCode(rawValue: 100)), false), (RawRequest(.readCoils, [0, 0]), false),
+            (RawRequest(.readCoils, [0, 0, 0, 1, 0]), false), (RawRequest(.writeMultipleCoils), false),
+            (RawRequest(.encapsulatedInterface, [13, 0, 0]), false), (RawRequest(.diagnostics, [0, 0]), false),
+            (RawRequest(.readCoils, [0, 0, 0, 1]), true), (RawRequest(.diagnostics, [0, 0, 1, 2, 3, 4]), true),
+            (RawRequest(.writeMultipleCoils, [0, 0, 0, 1, 1, 1]), true),
+        ])
+    func endless(request: RawRequest, isSound: Bool) async throws {
+        if isSound {
+            try ModbusRequest.raw(request).checkedForRTU()
+            return
+        }
+        var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: 1)
+        configuration.framing = .rtuOverTCP
+        let client = try ModbusClient(configuration: configuration)
+        let error = await #expect(throws: ModbusError.self) {
+            try await client.send(.raw(request), deadline: patience())
+        }
+        guard case .invalidRequest = error?.code else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(client.statistics.submitted == 0)
+        await client.close()
+    }
+
     @Test("a request that ends without its answer takes the connection with it, by deadline and by cancellation")
     func abandoned() {
         for isCancelled in [true, false] {
