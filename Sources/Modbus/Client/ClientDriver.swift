@@ -12,7 +12,9 @@ final class ClientDriver {
     private let hooks: ModbusClient.Hooks
 
     private var machine: ClientConnection
-    private var channel: (any Channel)?
+    private var channel: (any Channel)? {
+        didSet { poll = mayPoll ? channel.flatMap { ShortPoll($0) } : nil }
+    }
     private var callers: [JobID: Caller] = [:]
     /// Of the callers, those for whose answers it pays to look before the event loop sleeps.
     private var polling = 0
@@ -112,9 +114,7 @@ final class ClientDriver {
     private func lookForAnswers() {
         guard polling > 0, !isPerforming else { return }
         let waiting = callers.count
-        while callers.count == waiting, machine.isAwaitingAnswers, let channel,
-            channel.isActive, let bytes = poll?.read()
-        {
+        while callers.count == waiting, machine.isAwaitingAnswers, let bytes = poll?.read() {
             perform(machine.received(bytes, now: .now()))
         }
     }
@@ -211,7 +211,6 @@ final class ClientDriver {
 
     private func connected(_ channel: any Channel) {
         self.channel = channel
-        poll = mayPoll ? ShortPoll(channel) : nil
         perform(machine.connected(now: .now()))
         if !channel.isActive { ended(channel, reason: "the peer closed the connection at once") }
     }

@@ -19,6 +19,7 @@ struct ShortPoll {
     /// Room for the answers of the largest window.
     private static let capacity = 4352
 
+    private let channel: any Channel
     private let socket: NIOBSDSocket.Handle
     private var score = PollScore()
     private var buffer = ByteBuffer()
@@ -30,6 +31,7 @@ struct ShortPoll {
             socket
         }
         guard let handle else { return nil }
+        self.channel = channel
         socket = handle
     }
 
@@ -38,11 +40,10 @@ struct ShortPoll {
         score.loopHadItsTurn()
     }
 
-    /// Only while the channel is active, since its socket's number may belong to another one afterwards.
-    ///
     /// - Returns: bytes that were there or came in time; nil when none did, or when looking has not paid lately.
     mutating func read() -> ByteBuffer? {
-        guard score.shouldPoll() else { return nil }
+        // Once the channel has closed its socket, the socket's number may be another one's.
+        guard channel.isActive, score.shouldPoll() else { return nil }
         let end = NIODeadline.now() + Self.limit
         repeat {
             buffer.clear()
