@@ -136,4 +136,43 @@ struct CoalescingStories {
         }
         #expect(story.registers(4) == [12])
     }
+
+    @Test("a read that was made after a write shares no request that leaves before the write", arguments: [1, 4])
+    func behindAWrite(window: Int) {
+        var story = ClientStory.connected { $0.window = window }
+        for id in UInt64(1)...UInt64(window) { story.read(id) }
+        story.read(10, at: 40)
+        story.write(40)
+        story.read(11, at: 40)
+        story.sent.removeFirst(window - 1)
+        story.answer()
+        #expect(story.sent.first?.getInteger(at: 7, as: UInt8.self) == FunctionCode.writeSingleRegister.rawValue)
+        while !story.sent.isEmpty { story.answer() }
+        #expect(story.order.suffix(3) == [40, 10, 11] && story.machine.statistics.coalesced == 1)
+    }
+
+    @Test("a repeated read that a later one joins does not pass a write made between them")
+    func repeatedBehindAWrite() {
+        var story = Self.occupied()
+        story.sent = []
+        story.close()
+        story.write(40)
+        story.read(2, at: 1)
+        story.connect()
+        #expect(story.sent.first?.getInteger(at: 7, as: UInt8.self) == FunctionCode.writeSingleRegister.rawValue)
+        while !story.sent.isEmpty { story.answer() }
+        #expect(story.order.suffix(3) == [40, 1, 2] && story.machine.statistics.coalesced == 1)
+    }
+
+    @Test("repeated reads of two units stay two requests")
+    func repeatedOfTwoUnits() {
+        var story = ClientStory.connected { $0.window = 2 }
+        let read = ClientWork.single(.read(.holdingRegisters, AddressRange(40)))
+        story.submit(1, read, unit: 1)
+        story.submit(2, read, unit: 2)
+        story.sent = []
+        story.close()
+        story.connect()
+        #expect(story.sent.map { $0.getInteger(at: 6, as: UInt8.self) } == [1, 2])
+    }
 }
