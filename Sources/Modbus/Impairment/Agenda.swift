@@ -24,6 +24,11 @@ struct Agenda<Event: Sendable>: Sendable {
         entries.insert(Entry(time: time, event: event), at: low)
     }
 
+    /// Forgets events that nobody waits for any more.
+    mutating func remove(where isStale: (Event) -> Bool) {
+        entries.removeAll { isStale($0.event) }
+    }
+
     /// Takes the next event that is due at `now` or before.
     mutating func pop(dueAt now: NIODeadline) -> (NIODeadline, Event)? {
         guard let last = entries.last, last.time <= now else { return nil }

@@ -9,7 +9,8 @@ final class DeviceChannelHandler: ChannelDuplexHandler {
     private let driver: DeviceDriver
     private let device: any ModbusDevice
     private let registry: ServerRegistry
-    private var number: Int?
+    /// Under which the driver knows the connection; nil before it is active.
+    var number: Int?
     private var context: ChannelHandlerContext?
     private var isReading = true
     private var isReadPending = false
@@ -58,7 +59,7 @@ final class DeviceChannelHandler: ChannelDuplexHandler {
 
     private func begin() {
         guard number == nil else { return }
-        number = driver.connected(self, to: device)
+        driver.connected(self, to: device)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -56,7 +56,6 @@ struct DeviceConnection: Sendable {
     var previous: ByteBuffer?
     /// An answer that waits for the next one to overtake it.
     var held: ReplyScript?
-    var heldNumber = 0
     var corruptsNextRead = false
 
     init(_ device: any ModbusDevice, _ quirks: DeviceQuirks) {

@@ -41,12 +41,17 @@ final class DeviceDriver {
     /// A connection was made.
     ///
     /// - Parameter device: what executes its requests.
-    /// - Returns: its number.
-    func connected(_ handler: DeviceChannelHandler, to device: any ModbusDevice) -> Int {
+    func connected(_ handler: DeviceChannelHandler, to device: any ModbusDevice) {
         let number = machine.connected(to: device, now: eventLoop.now)
         handlers[number] = handler
+        // First, since a fault may end the connection at once, and it then reports its end under this number.
+        handler.number = number
         perform()
-        return number
+    }
+
+    /// How many connections are known here.
+    var connectionCount: Int {
+        handlers.count
     }
 
     func received(_ bytes: ByteBuffer, from number: Int) {
@@ -56,7 +61,7 @@ final class DeviceDriver {
 
     func disconnected(_ number: Int) {
         handlers[number] = nil
-        machine.disconnected(number)
+        machine.disconnected(number, now: eventLoop.now)
         perform()
     }
 
@@ -70,7 +75,7 @@ final class DeviceDriver {
         timer?.cancel()
         timer = nil
         timerAt = .distantFuture
-        machine.forgetRestart()
+        machine.stop()
     }
 
     private func perform() {

@@ -13,6 +13,7 @@ extension DeviceMachine {
             connections[number]?.outbox = []
             connections[number]?.held = nil
             connections[number]?.inFlight = connection.waiting
+            agenda.remove { if case .release(number) = $0 { true } else { false } }
             act(.close(connection: number, .output))
             takeRequests(number, now: now)
         case .stall(let time):
@@ -32,14 +33,23 @@ extension DeviceMachine {
     /// Ends a connection; what it had to get is lost.
     mutating func end(_ number: Int, _ closing: Closing) {
         guard connections[number] != nil else { return }
-        disconnected(number)
+        forget(number)
         act(.close(connection: number, closing))
     }
 
-    /// The server ends: a restart under way has no listener to open any more.
-    mutating func forgetRestart() {
+    /// A connection is over: nothing of it is left, except what the service unit is executing.
+    mutating func forget(_ number: Int) {
+        guard connections.removeValue(forKey: number) != nil else { return }
+        unit.forget(number)
+        agenda.remove { $0.connection == number }
+    }
+
+    /// The server ends: nothing is due any more, and a restart under way has no listener to open.
+    mutating func stop() {
         boot += 1
         isDown = false
+        agenda = Agenda()
+        unitWake = .distantFuture
         unit = ServiceUnit(scan: behavior.timing.scanCycle, epoch: epoch)
     }
 

@@ -48,15 +48,14 @@ extension DeviceMachine {
         if behavior.quirks.corruptsReadAfterRefusal { reply = corrupted(reply, request, response) }
         guard connections[number]?.isHalfClosed == false else {
             connections[number]?.inFlight -= 1
+            closeWhenAnswered(number)
             return
         }
         let script = faulty(reply, to: request, now: now) ?? ReplyScript(reply)
         let overtaken = connections[number]?.held != nil
         if !overtaken, let holdsFor = script.holdsFor {
-            let serial = (connections[number]?.heldNumber ?? 0) + 1
             connections[number]?.held = script
-            connections[number]?.heldNumber = serial
-            agenda.add(.release(number, number: serial), at: leaves + holdsFor)
+            agenda.add(.release(number), at: leaves + holdsFor)
             return
         }
         transmit(script, to: number, now: leaves)
@@ -87,7 +86,7 @@ extension DeviceMachine {
     mutating func releaseHeld(_ number: Int, now: NIODeadline) {
         guard let script = connections[number]?.held else { return }
         connections[number]?.held = nil
-        connections[number]?.heldNumber += 1
+        agenda.remove { if case .release(number) = $0 { true } else { false } }
         transmit(script, to: number, now: now)
     }
 

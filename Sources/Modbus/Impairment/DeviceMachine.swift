@@ -41,10 +41,18 @@ struct DeviceMachine: Sendable {
         /// The head of a connection's outbox may leave.
         case outbox(Int)
         /// What a connection holds back has been held long enough.
-        case release(Int, number: Int)
+        case release(Int)
         /// A connection's stall may be over.
         case resume(Int)
         case restart(boot: Int)
+
+        /// The connection that this is about; nil when it is about the device.
+        var connection: Int? {
+            switch self {
+            case .inbox(let number), .outbox(let number), .release(let number), .resume(let number): number
+            case .unit, .served, .restart: nil
+            }
+        }
     }
 
     let behavior: DeviceBehavior
@@ -143,9 +151,10 @@ struct DeviceMachine: Sendable {
     }
 
     /// A connection ended. What it asked and is not yet begun is forgotten.
-    mutating func disconnected(_ number: Int) {
-        guard connections.removeValue(forKey: number) != nil else { return }
-        unit.forget(number)
+    mutating func disconnected(_ number: Int, now: NIODeadline) {
+        guard connections[number] != nil else { return }
+        advance(to: now)
+        forget(number)
     }
 
     /// Something happens to every connection, now.
@@ -175,8 +184,7 @@ struct DeviceMachine: Sendable {
                 stepUnit(time)
             case .outbox(let number):
                 emptyOutbox(number, now: time)
-            case .release(let number, let serial):
-                guard connections[number]?.heldNumber == serial else { continue }
+            case .release(let number):
                 releaseHeld(number, now: time)
             case .resume(let number):
                 openInbox(number, now: time)

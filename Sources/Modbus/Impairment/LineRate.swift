@@ -34,6 +34,9 @@ public struct LineRate: Hashable, Sendable {
                 problems.append("line: \(name) is \(rate) bit/s; allowed are 1 to 10^12")
             }
         }
+        if isHalfDuplex, upstream == nil, downstream != nil {
+            problems.append("line: half duplex takes its rate from upstream, which is not given")
+        }
         if !(0...1 << 20).contains(burst) { problems.append("line: burst is \(burst) bytes; allowed are 0 to 2^20") }
         if !(0...1000).contains(overhead) {
             problems.append("line: overhead is \(overhead) bytes; allowed are 0 to 1000")

@@ -23,6 +23,12 @@ struct ReplyScript: Hashable, Sendable {
         self.pieces = pieces.map { Piece(bytes: $0) }
     }
 
+    /// A changed answer; nil when nothing has changed.
+    private init?(_ changed: ByteBuffer?) {
+        guard let changed else { return nil }
+        self.init([changed])
+    }
+
     /// What `fault` makes of an answer, nil when it cannot have an effect on this one.
     ///
     /// - Parameters:
@@ -95,9 +101,10 @@ extension ByteBuffer {
         (getInteger(at: readerIndex + ModbusLimits.headerSize, as: UInt8.self) ?? 0) & FunctionCode.exceptionBit != 0
     }
 
-    fileprivate func changed<T: FixedWidthInteger>(at offset: Int, as: T.Type, _ change: (T) -> T) -> ByteBuffer {
+    /// A copy with another number at `offset`; nil when there is none, or when it stays the same.
+    fileprivate func changed<T: FixedWidthInteger>(at offset: Int, as: T.Type, _ change: (T) -> T) -> ByteBuffer? {
+        guard let old = getInteger(at: readerIndex + offset, as: T.self), change(old) != old else { return nil }
         var copy = self
-        guard let old = getInteger(at: readerIndex + offset, as: T.self) else { return copy }
         copy.setInteger(change(old), at: readerIndex + offset)
         return copy
     }

@@ -163,6 +163,7 @@ struct ReplyFaultTests {
         let faults = FaultInjector()
         for fault in [
             ReplyFault.wrongEcho, .paddingBits, .stale, .truncate(after: 200), .split(after: 60, pause: .zero),
+            .lengthOff(by: 0), .length(7), .byteCountOff(by: 0),
         ] {
             var rule = FaultRule("\(fault)", .reply(fault))
             rule.times = 1

@@ -1,0 +1,133 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import Modbus
+
+@Suite("What a device that is not ideal keeps, and forgets")
+struct DeviceHousekeepingTests {
+    @Test("an answer that was overtaken leaves no alarm behind, however long it could have been held")
+    func overtaken() throws {
+        let faults = FaultInjector()
+        var rule = FaultRule("swap", .reply(.swap(within: .seconds(3600))))
+        rule.every = 2
+        try faults.add(rule)
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        for transaction in UInt16(1)...4 {
+            try story.read(0, transaction: transaction, on: connection)
+            #expect((story.machine.nextEvent == nil) == transaction.isMultiple(of: 2))
+        }
+        #expect(story.transactions == [2, 1, 4, 3] && story.milliseconds == 0)
+    }
+
+    @Test("removing the rule while an answer is held lets the answer go with the next one")
+    func removedWhileHeld() throws {
+        let faults = FaultInjector()
+        try faults.add(FaultRule("swap", .reply(.swap(within: .seconds(10)))))
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        try story.read(1, transaction: 1, on: connection)
+        faults.clear()
+        try story.read(2, transaction: 2, on: connection)
+        try story.read(3, transaction: 3, on: connection)
+        #expect(story.transactions == [2, 1, 3] && faults.counts == ["swap": 1])
+        #expect(story.machine.nextEvent == nil && story.machine.statistics.inFlight == [connection: 0])
+    }
+
+    @Test("a connection that ends takes all that was due for it along")
+    func ended() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyIn = .fixed(.seconds(3600))
+        var story = DeviceStory(behavior)
+        let (first, second) = (story.connect(), story.connect())
+        for transaction in UInt16(1)...16 { try story.read(0, transaction: transaction, on: first) }
+        try story.read(0, transaction: 17, on: second)
+        story.machine.disconnected(first, now: story.now)
+        story.run()
+        #expect(story.transactions == [17] && story.received.map(\.connection) == [second])
+        try story.read(0, on: second)
+        story.machine.disconnected(second, now: story.now)
+        #expect(story.machine.nextEvent == nil && story.machine.statistics.inFlight.isEmpty)
+    }
+
+    @Test("what was due before a connection ended happens, however late the end finds it")
+    func lateEnd() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.perRequest = .milliseconds(10)
+        let device = MemoryDevice()
+        var machine = DeviceMachine(behavior, now: .uptimeNanoseconds(0))
+        let connection = machine.connected(to: device, now: .uptimeNanoseconds(0))
+        var frames = ByteBuffer()
+        for transaction in UInt16(1)...4 {
+            try frames.writeModbusRequest(.writeRegister(address: 0, value: 1), transaction: transaction, unit: 1)
+        }
+        machine.received(frames, from: connection, now: .uptimeNanoseconds(0))
+        machine.disconnected(connection, now: .uptimeNanoseconds(25_000_000))
+        machine.advance(to: .uptimeNanoseconds(1_000_000_000))
+        // Two were executed and the third had begun; the fourth waited.
+        #expect(device.writes == 3 && machine.statistics.queueDepth == 0 && machine.nextEvent == nil)
+    }
+
+    @Test("a half-closed connection that sends nonsense is closed when its requests are executed")
+    func halfClosedNonsense() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.perRequest = .milliseconds(10)
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        try story.read(0, on: connection)
+        story.strike(.halfClose)
+        story.send(bytes("00 02 |00 01 |00 06 |01"), on: connection)
+        story.run()
+        #expect(
+            story.actions == [
+                .close(connection: connection, .output), .countMalformedHeader, .countAnswer(isException: false),
+                .close(connection: connection, .finish),
+            ])
+        #expect(story.milliseconds == 10 && story.received.isEmpty)
+    }
+
+    @Test("after the server's end nothing is due, whatever was under way")
+    func stopped() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyOut = .fixed(.seconds(1000))
+        var story = DeviceStory(behavior)
+        try story.read(0, on: story.connect())
+        story.strike(.freeze(.seconds(1000)))
+        story.strike(.reboot(.seconds(1000)))
+        #expect(story.machine.nextEvent != nil)
+        story.machine.stop()
+        #expect(story.machine.nextEvent == nil)
+        // Started again, it serves at once.
+        try story.read(0, transaction: 2, on: story.connect())
+        story.run()
+        #expect(story.transactions == [2])
+    }
+
+    @Test("a connection that a fault ends while it is being made is not kept", arguments: [true, false])
+    func refused(isReset: Bool) throws {
+        let faults = FaultInjector()
+        try faults.add(FaultRule("connect", .connect(isReset ? .refuse : .acceptThenClose)))
+        let loop = EmbeddedEventLoop()
+        let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
+        let driver = DeviceDriver(DeviceBehavior(faults: faults), eventLoop: loop, registry: registry)
+        for _ in 0..<3 {
+            let channel = EmbeddedChannel(loop: loop)
+            let handler = DeviceChannelHandler(driver: driver, device: MemoryDevice(), registry: registry)
+            try channel.pipeline.syncOperations.addHandler(handler)
+            channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
+            loop.run()
+            #expect(!channel.isActive)
+        }
+        #expect(faults.count("connect") == 3 && driver.connectionCount == 0)
+    }
+
+    @Test("half duplex without the rate that both directions share is refused")
+    func halfDuplex() {
+        var line = LineRate(downstream: 9600)
+        line.isHalfDuplex = true
+        #expect(line.problems.count == 1)
+        line.upstream = 9600
+        #expect(line.problems.isEmpty)
+    }
+}
