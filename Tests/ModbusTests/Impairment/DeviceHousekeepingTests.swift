@@ -130,4 +130,100 @@ struct DeviceHousekeepingTests {
         line.upstream = 9600
         #expect(line.problems.isEmpty)
     }
+
+    @Test("a device that cannot get rid of its answers does not read on, and goes on when they have left")
+    func answersWait() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyOut = .fixed(.seconds(10))
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        for transaction in UInt16(1)...200 { try story.read(0, transaction: transaction, on: connection) }
+        #expect(story.machine.statistics.inFlight == [connection: DeviceMachine.answerLimit])
+        #expect(story.actions.filter { $0 == .setReading(connection: connection, false) }.count == 1)
+        story.run()
+        #expect(story.transactions == (1...200).map { $0 } && story.machine.nextEvent == nil)
+    }
+
+    @Test("what a device was executing when it restarted is not executed, and holds up nobody afterwards")
+    func restartDuringExecution() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.perRequest = .milliseconds(20)
+        let device = MemoryDevice()
+        var story = DeviceStory(behavior, device: device)
+        story.send(bytes("00 01 |00 00 |00 06 |01 |06 |00 00 |00 01"), on: story.connect())
+        story.run(milliseconds: 5)
+        story.strike(.reboot(.milliseconds(5)))
+        story.run(milliseconds: 7)
+        let connection = story.connect()
+        for transaction in UInt16(1)...2 { try story.read(0, transaction: transaction, on: connection) }
+        story.run()
+        #expect(device.writes == 0 && story.times == [32, 52])
+    }
+
+    @Test("a second restart begins the first one anew; connections made meanwhile are reset")
+    func restartTwice() {
+        var story = DeviceStory(DeviceBehavior(faults: FaultInjector()))
+        story.strike(.reboot(.milliseconds(100)))
+        story.run(milliseconds: 50)
+        story.strike(.reboot(.milliseconds(100)))
+        let early = story.connect()
+        #expect(story.actions == [.closeListener, .close(connection: early, .reset)])
+        story.run(milliseconds: 99)
+        #expect(!story.actions.contains(.openListener))
+        story.run(milliseconds: 1)
+        #expect(story.actions.last == .openListener && story.machine.statistics.reboots == 2)
+        #expect(story.machine.nextEvent == nil && story.machine.statistics.inFlight.isEmpty)
+    }
+
+    @Test("what arrives during a stall waits for its end")
+    func arrivalDuringStall() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyIn = .fixed(.milliseconds(5))
+        let device = MemoryDevice()
+        var story = DeviceStory(behavior, device: device)
+        story.send(bytes("00 01 |00 00 |00 06 |01 |06 |00 00 |00 01"), on: story.connect())
+        story.strike(.stall(.milliseconds(50)))
+        story.run(milliseconds: 49)
+        #expect(device.writes == 0)
+        story.run()
+        #expect(device.writes == 1 && story.times == [50])
+    }
+
+    @Test("a forgotten request leaves no gap in the count of those that wait")
+    func forgottenOldest() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.perRequest = .milliseconds(10)
+        behavior.timing.inputQueue = .init(limit: 2, overflow: .discardOldest)
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        for transaction in UInt16(1)...6 { try story.read(0, transaction: transaction, on: connection) }
+        #expect(story.machine.statistics.queueDepth == 1 && story.machine.statistics.deepestQueue == 1)
+        story.run()
+        #expect(story.transactions == [1, 6] && story.machine.statistics.queueDepth == 0)
+    }
+
+    @Test("a device that answers for every unit is asked as the one it is, and answers as the one it was called")
+    func anyUnit() throws {
+        var behavior = DeviceBehavior()
+        behavior.quirks.units = .any(as: 5)
+        var configuration = TableDevice.Configuration(size: 10, pattern: .index)
+        configuration.units = [5]
+        var story = DeviceStory(behavior, device: try TableDevice(configuration))
+        story.send(bytes("00 01 |00 00 |00 06 |09 |03 |00 07 |00 01"), on: story.connect())
+        #expect(story.received.map { hex($0.bytes) } == ["00 01 00 00 00 05 09 03 02 00 07"])
+    }
+
+    @Test("a rule for one table leaves the same addresses of the others alone")
+    func oneTable() throws {
+        let faults = FaultInjector()
+        var rule = FaultRule("coils", .request(.drop))
+        rule.table = .coils
+        try faults.add(rule)
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        try story.read(0, transaction: 1, on: connection)
+        story.send(bytes("00 02 |00 00 |00 06 |01 |01 |00 00 |00 01"), on: connection)
+        try story.read(0, transaction: 3, on: connection)
+        #expect(story.transactions == [1, 3] && faults.counts == ["coils": 1])
+    }
 }
