@@ -226,4 +226,44 @@ struct DeviceHousekeepingTests {
         try story.read(0, transaction: 3, on: connection)
         #expect(story.transactions == [1, 3] && faults.counts == ["coils": 1])
     }
+
+    @Test("a stale answer is the one right before, not an older one")
+    func stale() throws {
+        let faults = FaultInjector()
+        var rule = FaultRule("stale", .reply(.stale))
+        rule.after = 1
+        try faults.add(rule)
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        for transaction in UInt16(1)...3 { try story.read(0, transaction: transaction, on: connection) }
+        // The first has no answer before it, and the second is let pass.
+        #expect(story.transactions == [1, 2, 2, 3] && faults.counts == ["stale": 1])
+    }
+
+    @Test("answers that a half-closed connection cannot get any more are not waited for")
+    func halfClosedAnswers() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyOut = .fixed(.milliseconds(10))
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        try story.read(0, on: connection)
+        #expect(story.machine.statistics.inFlight == [connection: 1])
+        story.strike(.halfClose)
+        #expect(story.machine.statistics.inFlight == [connection: 0])
+        story.run()
+        #expect(story.received.isEmpty)
+    }
+
+    @Test("the oldest is forgotten also when it is still on its way into the device")
+    func forgottenOnItsWay() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.latencyIn = .fixed(.milliseconds(10))
+        behavior.timing.inputQueue = .init(limit: 2, overflow: .discardOldest)
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        for transaction in UInt16(1)...4 { try story.read(0, transaction: transaction, on: connection) }
+        story.run()
+        #expect(story.transactions == [3, 4] && story.machine.statistics.overflowed == 2)
+        #expect(story.machine.statistics.inFlight == [connection: 0])
+    }
 }

@@ -156,4 +156,17 @@ struct HostilePeerTests {
             for peer in peers { await peer.close() }
         }
     }
+
+    @Test("connections that are held without being served have a bound of their own")
+    func heldConnections() {
+        let registry = ServerRegistry(limit: 1, policy: .hang)
+        registry.begin()
+        let most = ModbusServer.Configuration.maximumHeldConnections
+        let channels = (0..<(most + 2)).map { _ in EmbeddedChannel() }
+        for channel in channels { _ = registry.admit(channel) }
+        #expect(registry.statistics.held == most && registry.statistics.refused == 1)
+        registry.remove(channels[1])
+        _ = registry.admit(EmbeddedChannel())
+        #expect(registry.statistics.held == most + 1 && registry.statistics.refused == 1)
+    }
 }
