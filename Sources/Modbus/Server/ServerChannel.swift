@@ -86,11 +86,7 @@ enum ServerChannel {
     /// Closes a connection so that its peer gets a reset and nothing that was still to be sent, not
     /// even the goodbye of TLS. Call it on the connection's event loop.
     static func reset(_ channel: any Channel) {
-        if let socket = channel as? any SocketOptionProvider {
-            // It only fails on a socket that is closed already, and there is nothing left to throw away then.
-            _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-        }
-        TLSGate.closeAtOnce(channel)
+        ClientChannel.close(channel, reset: true)
     }
 
     /// Closes channels and reports when they all are closed.

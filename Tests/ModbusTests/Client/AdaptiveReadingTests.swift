@@ -56,7 +56,8 @@ struct AdaptiveReadingTests {
         #expect(device.asked.count - before == reading.reader.plan.requests.count, "nothing is left to learn")
         #expect(reading.reader.plan.requests.map { "\($0.range)" } == ["0×12", "40×42", "200×2"])
         #expect(client.statistics.connects == 1, "a refusal is no fault of the connection")
-        #expect(reading.reader.fit.samples > 20, "every answer was alone on the connection")
+        #expect(
+            reading.reader.fit.samples + reading.reader.fit.outliers > 20, "every answer was alone on the connection")
         await client.close()
         await server.stop()
     }
