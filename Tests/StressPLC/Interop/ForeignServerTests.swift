@@ -148,6 +148,21 @@ final class ForeignServerTests: XCTestCase {
     func test_uModbus_everyWindowBringsEveryValue() async throws { try await everyWindow(.uModbus) }
     func test_modbusTK_everyWindowBringsEveryValue() async throws { try await everyWindow(.modbusTK) }
 
+    /// The client finds out by itself what each server can take, and makes what it lost on the way once more.
+    func test_everyServer_theWindowThatTheClientFindsBringsEveryValue() async throws {
+        for server in ForeignServer.allCases {
+            try await server.serve { port in
+                try await self.withClient(port: port, window: nil, progressTimeout: .seconds(1)) { client in
+                    let plan = try Self.scatteredPlan()
+                    let result = await client.run(plan, deadline: .now() + .seconds(20))
+                    let right = self.rightResults(result, "\(server.rawValue), own window")
+                    XCTAssertEqual(right, plan.requests.count, "\(server.rawValue): \(client.statistics)")
+                    try await self.expectUsable(client)
+                }
+            }
+        }
+    }
+
     /// pymodbus answers only the first of several requests that arrive in one segment. The rest is asked for again, so
     /// every value comes, and every value is right.
     func test_pymodbusDroppingRequestsBehindTheFirst_bringsEveryValueAndHarmsNothing() async throws {
@@ -254,7 +269,7 @@ final class ForeignServerTests: XCTestCase {
     }
 
     private func withClient(
-        port: Int, window: Int = 1, progressTimeout: Duration = .seconds(5),
+        port: Int, window: Int? = 1, progressTimeout: Duration = .seconds(5),
         _ body: (ModbusClient) async throws -> Void
     ) async throws {
         var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: port)
