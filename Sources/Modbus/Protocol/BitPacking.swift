@@ -34,7 +34,13 @@ enum BitPacking {
 /// Registers on the wire: 16 bits each, high byte first (§4.2).
 enum RegisterPacking {
     static func write(_ registers: [UInt16], to buffer: inout ByteBuffer) {
-        for register in registers { buffer.writeInteger(register) }
+        // In one access: register by register, the checks of the buffer cost more than the rest of an answer.
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 2 * registers.count) { room in
+            for (index, register) in registers.enumerated() {
+                room.storeBytes(of: register.bigEndian, toByteOffset: 2 * index, as: UInt16.self)
+            }
+            return 2 * registers.count
+        }
     }
 
     /// The registers of `bytes`, nil when the number of bytes is not the one that `count` registers need.

@@ -39,7 +39,7 @@ extension ModbusServer {
                 // Somebody else may have taken the port meanwhile, or the old listener is not quite gone.
                 switch self.lifecycle.withLock({ $0.rebindFailed() }) {
                 case .retry:
-                    _ = self.group.next().scheduleTask(in: .milliseconds(100)) { [weak self] in
+                    _ = self.eventLoop.scheduleTask(in: .milliseconds(100)) { [weak self] in
                         self?.reopen(security)
                     }
                 case .resume(let waiters):

@@ -13,7 +13,7 @@ public final class ModbusServer: Sendable {
 
     private let device: any ModbusDevice
     private let authorization: ModbusAuthorization?
-    let group: any EventLoopGroup
+    let eventLoop: any EventLoop
     let registry: ServerRegistry
     private let behavior: DeviceBehavior
     /// Stands between the connections and the device; nil when the behaviour is ideal and nobody looks at the frames.
@@ -26,10 +26,11 @@ public final class ModbusServer: Sendable {
     ///
     /// - Parameters:
     ///   - behavior: how slow, limited and faulty the device is. Defaults to ideal.
-    ///   - group: where listener and connections run. Defaults to the process-wide group.
+    ///   - group: one of its event loops, the next, serves the listener and all connections: requests for one device
+    ///     come one after the other anyway. Defaults to the process-wide group.
     ///   - authorization: who may have what executed. Defaults to nil: every client that may connect, everything.
-    ///   - onFrame: called on an event loop for every frame received and for every piece sent, see ``FrameLog``. With it
-    ///     all connections share one event loop. Return quickly. Defaults to nothing.
+    ///   - onFrame: called on the event loop for every frame received and for every piece sent, see ``FrameLog``.
+    ///     Return quickly. Defaults to nothing.
     public init(
         configuration: Configuration = Configuration(),
         device: any ModbusDevice,
@@ -46,15 +47,13 @@ public final class ModbusServer: Sendable {
         let registry = ServerRegistry(
             limit: configuration.maximumConnections, policy: configuration.limitPolicy, logger: logger)
         self.registry = registry
+        eventLoop = group.next()
         guard !behavior.isIdeal || onFrame != nil else {
-            self.group = group
             impaired = nil
             return
         }
-        let loop = group.next()
-        self.group = loop
-        let driver = DeviceDriver(behavior, eventLoop: loop, registry: registry, onFrame: onFrame)
-        impaired = NIOLoopBoundBox.makeBoxSendingValue(driver, eventLoop: loop)
+        let driver = DeviceDriver(behavior, eventLoop: eventLoop, registry: registry, onFrame: onFrame)
+        impaired = NIOLoopBoundBox.makeBoxSendingValue(driver, eventLoop: eventLoop)
     }
 
     /// What the server has done so far.
@@ -125,15 +124,15 @@ public final class ModbusServer: Sendable {
 
     func bind(port: Int, _ security: ServerSecurity) -> EventLoopFuture<any Channel> {
         ServerChannel.bootstrap(
-            configuration, group: group, device: device, registry: registry, security: security, impaired: impaired
+            configuration, eventLoop: eventLoop, device: device, registry: registry, security: security,
+            impaired: impaired
         ).bind(host: configuration.host, port: port)
     }
 
     /// Closes the listener, then the connections, then lets those go on who wait for it.
     func close(_ listener: (any Channel)?) {
         if let impaired { impaired.eventLoop.execute { impaired.value.stop() } }
-        let eventLoop = listener?.eventLoop ?? group.next()
-        ServerChannel.close(listener.map { [$0] } ?? [], on: eventLoop) {
+        ServerChannel.close(listener.map { [$0] } ?? [], on: eventLoop) { [eventLoop] in
             ServerChannel.close(self.registry.end(), on: eventLoop) {
                 for waiter in self.lifecycle.withLock({ $0.closed() }) { waiter.resume() }
             }

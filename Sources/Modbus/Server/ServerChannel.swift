@@ -13,7 +13,7 @@ import NIOPosix
 enum ServerChannel {
     /// A bootstrap with every socket option of the listener and its connections.
     static func bootstrap(
-        _ configuration: ModbusServer.Configuration, group: any EventLoopGroup, device: any ModbusDevice,
+        _ configuration: ModbusServer.Configuration, eventLoop: any EventLoop, device: any ModbusDevice,
         registry: ServerRegistry, security: ServerSecurity = ServerSecurity(),
         impaired: NIOLoopBoundBox<DeviceDriver>? = nil
     ) -> ServerBootstrap {
@@ -21,7 +21,7 @@ enum ServerChannel {
         let framing = configuration.framing
         let gate = configuration.limitPolicy == .backlog ? configuration.maximumConnections : nil
         let acceptedAtOnce: UInt = gate == nil ? 4 : 1
-        let bootstrap = ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: eventLoop)
             .serverChannelInitializer { listener in
                 listener.eventLoop.makeCompletedFuture { try configure(listener: listener, gate: gate) }
             }

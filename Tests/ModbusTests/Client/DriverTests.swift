@@ -243,7 +243,7 @@ struct DriverTests {
         let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
         registry.begin()
         let listener = try await ServerChannel.bootstrap(
-            .init(), group: MultiThreadedEventLoopGroup.singleton, device: MemoryDevice(), registry: registry
+            .init(), eventLoop: MultiThreadedEventLoopGroup.singleton.next(), device: MemoryDevice(), registry: registry
         ).bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
         let connection: any Channel

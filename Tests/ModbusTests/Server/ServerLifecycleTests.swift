@@ -106,7 +106,7 @@ struct ServerLifecycleTests {
         let registry = ServerRegistry(limit: 1, policy: .refuseNewest)
         registry.begin()
         let listener = try await ServerChannel.bootstrap(
-            .init(), group: MultiThreadedEventLoopGroup.singleton, device: MemoryDevice(), registry: registry
+            .init(), eventLoop: MultiThreadedEventLoopGroup.singleton.next(), device: MemoryDevice(), registry: registry
         ).bind(host: "127.0.0.1", port: 0).get()
         let client = try ModbusClient(
             configuration: .init(host: "127.0.0.1", port: try #require(listener.localAddress?.port)))
