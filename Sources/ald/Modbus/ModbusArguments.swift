@@ -84,6 +84,24 @@ enum OrderName: String, CaseIterable, ExpressibleByArgument {
     }
 }
 
+/// How frames are cut out of the stream, by the name people type.
+enum FramingName: String, CaseIterable, ExpressibleByArgument {
+    case tcp, rtu
+
+    var framing: ModbusFraming {
+        switch self {
+        case .tcp: .tcp
+        case .rtu: .rtuOverTCP
+        }
+    }
+
+    /// Why a unit cannot be asked; nil when it can.
+    func problem(ofUnit unit: UInt8) -> String? {
+        self == .rtu && unit == 0
+            ? "unit 0 is a broadcast with --framing rtu, and nobody answers one; name a unit from 1" : nil
+    }
+}
+
 /// Which device, and how patient to be with it.
 struct DeviceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The device's name or address.", valueName: "name"))
@@ -99,6 +117,9 @@ struct DeviceOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Time for one request, connecting included.", valueName: "duration"))
     var timeout = DurationArgument(.seconds(1), "1s")
+
+    @Option(help: "Modbus TCP, or the frames of a serial line behind a simple gateway.")
+    var framing = FramingName.tcp
 
     @Flag(help: "Modbus/TCP Security. The device's certificate is verified.")
     var tls = false
@@ -130,6 +151,7 @@ struct DeviceOptions: ParsableArguments {
         guard (1...65_535).contains(port) else {
             throw ValidationError("--port is \(port); allowed are 1 to 65535")
         }
+        if let problem = framing.problem(ofUnit: unit) { throw ValidationError(problem) }
     }
 
     /// A configuration with which requests go to the wire one at a time and at most once: what is made again, and how
@@ -138,6 +160,7 @@ struct DeviceOptions: ParsableArguments {
         var configuration = ModbusClient.Configuration(host: host, port: port, unit: UnitID(unit))
         configuration.repeatsRequests = false
         configuration.window = 1
+        configuration.framing = framing.framing
         // The request's own deadline comes first.
         configuration.connectTimeout = timeout.duration + .seconds(1)
         configuration.progressTimeout = max(.seconds(5), timeout.duration * 2)

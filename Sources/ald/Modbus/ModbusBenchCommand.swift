@@ -62,6 +62,9 @@ struct ModbusBenchCommand: AsyncParsableCommand {
             throw ValidationError("\(registers) from address \(address.number) would run past 65535")
         }
         guard (1...16).contains(window) else { throw ValidationError("--window is \(window); allowed are 1 to 16") }
+        if device.framing == .rtu, window > 1 {
+            throw ValidationError("--window is \(window); with --framing rtu one request is on its way at a time")
+        }
         guard (1...64).contains(connections) else {
             throw ValidationError("--connections is \(connections); allowed are 1 to 64")
         }

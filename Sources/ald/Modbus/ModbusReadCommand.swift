@@ -23,6 +23,7 @@ struct ModbusReadCommand: AsyncParsableCommand {
                 ok 123456.0
               ald modbus read holding 0 --json | jq .registers[0]
               ald modbus read holding 0 --host plc --tls --ca plant.pem
+              ald modbus read holding 0 --unit 7 --host gateway --framing rtu
 
             Registers are four hexadecimal digits (0-9, A-F), bits 0 or 1. With
             --type, --count counts values. Nothing is sent twice unless --retries

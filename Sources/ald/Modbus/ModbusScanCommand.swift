@@ -17,6 +17,8 @@ struct ModbusScanCommand: AsyncParsableCommand {
               ald modbus scan --host 10.0.0.5 --units 1-247 --timeout 200ms
               ald modbus scan --host 10.0.0.5 --address 2000
                 when the device has nothing at 0, 1, 100, 1000, 2000 …
+              ald modbus scan --host 10.0.0.5 --units 1-247 --framing rtu
+                serial devices behind a simple gateway
               ald modbus scan --host 10.0.0.5 --connections 0 --json
                 leaves the device's connections alone
 
@@ -48,6 +50,7 @@ struct ModbusScanCommand: AsyncParsableCommand {
         guard (0...20).contains(connections) else {
             throw ValidationError("--connections is \(connections); allowed are 0 to 20")
         }
+        if let problem = device.framing.problem(ofUnit: units.range.lowerBound) { throw ValidationError(problem) }
     }
 
     func run() async throws {

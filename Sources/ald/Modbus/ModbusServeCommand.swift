@@ -22,13 +22,17 @@ struct ModbusServeCommand: AsyncParsableCommand {
               ald modbus serve --port 1502 --host 0.0.0.0 --connections 3
                 for other machines too, and no more than three at a time
 
+              ald modbus serve --port 1502 --framing rtu
+                a serial device behind a simple gateway: RTU frames in a TCP stream
+
               ald modbus serve --port 1802 --tls --cert plc.pem --key plc.key --ca ca.pem
                 Modbus/TCP Security; clients must show a certificate
 
             UNITS
               The device answers for --unit, and for 255 and 0, which mean the device
               at the other end of the connection. Other units are answered with
-              exception 0B, as by a gateway that finds no such device.
+              exception 0B, as by a gateway that finds no such device. With
+              --framing rtu, unit 0 is a broadcast: executed and not answered.
 
             EXIT STATUS
               0   ended by Ctrl-C, SIGTERM or SIGHUP      64  wrong arguments
@@ -54,6 +58,9 @@ struct ModbusServeCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The unit it answers for.", valueName: "number"))
     var unit: UInt8 = 1
+
+    @Option(help: "Modbus TCP, or the frames of a serial line.")
+    var framing = FramingName.tcp
 
     @Option(help: ArgumentHelp("Addresses of each table, 1 to 65536.", valueName: "number"))
     var tableSize = 10_000
@@ -85,6 +92,7 @@ struct ModbusServeCommand: AsyncParsableCommand {
         guard (1...ModbusLimits.addressSpace).contains(tableSize) else {
             throw ValidationError("--table-size is \(tableSize); allowed are 1 to \(ModbusLimits.addressSpace)")
         }
+        if let problem = framing.problem(ofUnit: unit) { throw ValidationError(problem) }
         if tls, cert == nil || key == nil { throw ValidationError("--tls needs --cert and --key") }
         if !tls, cert != nil || key != nil || ca != nil { throw ValidationError("--cert, --key and --ca need --tls") }
         let problems = configuration.validate()
@@ -94,6 +102,7 @@ struct ModbusServeCommand: AsyncParsableCommand {
     private var configuration: ModbusServer.Configuration {
         var configuration = ModbusServer.Configuration(host: host, port: port)
         configuration.maximumConnections = connections
+        configuration.framing = framing.framing
         if tls, let cert, let key {
             configuration.tls = .init(
                 identity: .init(chain: .file(cert), key: .file(key)),
@@ -134,11 +143,14 @@ struct ModbusServeCommand: AsyncParsableCommand {
     private func report(ready port: Int) throws {
         if json {
             try LineOutput.write(
-                json: Ready(host: host, port: port, unit: unit, table_size: tableSize, pattern: pattern.rawValue))
+                json: Ready(
+                    host: host, port: port, unit: unit, framing: framing.rawValue, table_size: tableSize,
+                    pattern: pattern.rawValue))
         } else {
+            let frames = framing == .rtu ? " in RTU frames" : ""
             try LineOutput.write(
-                "Serving unit \(unit) on \(host):\(port), four tables of \(tableSize), pattern \(pattern.rawValue) "
-                    + "(Ctrl-C stops).")
+                "Serving unit \(unit) on \(host):\(port)\(frames), four tables of \(tableSize), pattern "
+                    + "\(pattern.rawValue) (Ctrl-C stops).")
         }
     }
 
@@ -158,6 +170,7 @@ struct ModbusServeCommand: AsyncParsableCommand {
         var host: String
         var port: Int
         var unit: UInt8
+        var framing: String
         var table_size: Int
         var pattern: String
     }
