@@ -3,15 +3,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
-/// How a client's TCP connection is made and given up.
+/// How a client's TCP connection is made.
 enum ClientChannel {
     /// Opens one connection for a driver, on the driver's event loop.
     typealias Dial = @Sendable (ClientDriver) -> EventLoopFuture<any Channel>
@@ -55,28 +47,6 @@ enum ClientChannel {
         }
     }
 
-    /// Closes a connection.
-    ///
-    /// An ordinary close leaves unacknowledged bytes to the operating system, which goes on sending them:
-    ///
-    /// 1. A write is sent, the network loses it, its outcome is reported as unknown.
-    /// 2. The connection is closed and the next write goes out on a new one and is executed.
-    /// 3. The network recovers, the first write is sent again, and executed after the second.
-    ///
-    /// A reset throws them away. What it cannot take back is what already lies in the device's own buffer: a device
-    /// that serves its connections side by side may still execute that after the next write.
-    ///
-    /// With TLS a reset leaves out the goodbye, which would be sent, and waited for, first.
-    static func close(_ channel: any Channel, reset: Bool) {
-        if reset, let socket = channel as? any SocketOptionProvider {
-            // It only fails on a socket that is closed already, and there is nothing left to throw away then.
-            _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-            TLSGate.closeAtOnce(channel)
-        } else {
-            channel.close(promise: nil)
-        }
-    }
-
     /// A bootstrap with every socket option, so that each connection has them, the tenth as well as the first.
     static func bootstrap(
         _ configuration: ModbusClient.Configuration, on eventLoop: any EventLoop, driver: ClientDriver,
@@ -88,7 +58,7 @@ enum ClientChannel {
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.maxMessagesPerRead, value: 1)
-            // Else a peer that closes gets an ordinary close back, see ``close(_:reset:)``.
+            // Else a peer that closes gets an ordinary close back, see ``ConnectionEnd/close(_:reset:)``.
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -133,6 +103,6 @@ final class ClientChannelHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         failure = TLSFailure.reason(error)
         // What was not answered must not be sent again after what comes next.
-        ClientChannel.close(context.channel, reset: true)
+        ConnectionEnd.close(context.channel, reset: true)
     }
 }

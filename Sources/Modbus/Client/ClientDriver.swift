@@ -168,7 +168,7 @@ final class ClientDriver {
         case .disconnect(let reset):
             let channel = self.channel
             self.channel = nil
-            if let channel { ClientChannel.close(channel, reset: reset) }
+            if let channel { ConnectionEnd.close(channel, reset: reset) }
         case .stateChanged(let state):
             log(state)
             status.publish(machine.statistics)

@@ -1,14 +1,15 @@
 import NIOCore
 
 /// Brings one connection's events to the ``DeviceDriver`` and holds back reading when it says so.
-final class DeviceChannelHandler: ChannelDuplexHandler {
+final class DeviceChannelHandler: ChannelDuplexHandler, ServedConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let driver: DeviceDriver
     private let device: any ModbusDevice
-    private let registry: ServerRegistry
+    let registry: ServerRegistry
+    var isIdle = false
     /// Under which the driver knows the connection; nil before it is active.
     var number: Int?
     private var context: ChannelHandlerContext?
@@ -32,7 +33,7 @@ final class DeviceChannelHandler: ChannelDuplexHandler {
         switch closing {
         case .finish: context.close(promise: nil)
         case .output: context.close(mode: .output, promise: nil)
-        case .reset: ServerChannel.reset(context.channel)
+        case .reset: ConnectionEnd.close(context.channel, reset: true)
         }
     }
 
@@ -86,18 +87,5 @@ final class DeviceChannelHandler: ChannelDuplexHandler {
         guard let context, isReadPending, isReading, context.channel.isWritable else { return }
         isReadPending = false
         context.read()
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent {
-            registry.count { $0.idleClosed += 1 }
-            context.close(promise: nil)
-        } else {
-            context.fireUserInboundEventTriggered(event)
-        }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
     }
 }

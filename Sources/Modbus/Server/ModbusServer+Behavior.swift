@@ -24,12 +24,12 @@ extension ModbusServer {
     private func closeForReboot() {
         guard let listener = lifecycle.withLock({ $0.reboot() }) else { return }
         rebootPort.store(listener.localAddress?.port ?? configuration.port, ordering: .relaxed)
-        for channel in registry.end() { ServerChannel.reset(channel) }
+        for channel in registry.end() { ConnectionEnd.close(channel, reset: true) }
         listener.close(promise: nil)
     }
 
-    private func reopen(_ security: ServerSecurity) {
-        guard lifecycle.withLock({ $0.reopen() }) else { return }
+    private func reopen(_ security: ServerSecurity, again reboot: Int? = nil) {
+        guard lifecycle.withLock({ $0.reopen(again: reboot) }) else { return }
         registry.begin()
         bind(port: rebootPort.load(ordering: .relaxed), security).whenComplete { result in
             switch result {
@@ -38,9 +38,9 @@ extension ModbusServer {
             case .failure:
                 // Somebody else may have taken the port meanwhile, or the old listener is not quite gone.
                 switch self.lifecycle.withLock({ $0.rebindFailed() }) {
-                case .retry:
+                case .retry(let reboot):
                     _ = self.eventLoop.scheduleTask(in: .milliseconds(100)) { [weak self] in
-                        self?.reopen(security)
+                        self?.reopen(security, again: reboot)
                     }
                 case .resume(let waiters):
                     for waiter in waiters { waiter.resume() }

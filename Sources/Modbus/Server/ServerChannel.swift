@@ -83,12 +83,6 @@ enum ServerChannel {
         try listener.pipeline.syncOperations.addHandler(AcceptGate(limit: gate))
     }
 
-    /// Closes a connection so that its peer gets a reset and nothing that was still to be sent, not
-    /// even the goodbye of TLS. Call it on the connection's event loop.
-    static func reset(_ channel: any Channel) {
-        ClientChannel.close(channel, reset: true)
-    }
-
     /// Closes channels and reports when they all are closed.
     static func close(_ channels: [any Channel], on eventLoop: any EventLoop, _ done: @escaping @Sendable () -> Void) {
         for channel in channels { channel.close(promise: nil) }

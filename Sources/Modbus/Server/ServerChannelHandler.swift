@@ -4,7 +4,7 @@ import NIOCore
 ///
 /// Answers of one read go out in one write. While the peer does not take them, nothing more is read from it: what it
 /// can make this server hold is the answers to one read.
-final class ServerChannelHandler: ChannelDuplexHandler {
+final class ServerChannelHandler: ChannelDuplexHandler, ServedConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -13,7 +13,8 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     static let keptCapacity = 4096
 
     private let device: any ModbusDevice
-    private let registry: ServerRegistry
+    let registry: ServerRegistry
+    var isIdle = false
     private var session = ServerSession()
     private var out = ByteBuffer()
     private var isReadPending = false
@@ -62,19 +63,6 @@ final class ServerChannelHandler: ChannelDuplexHandler {
             context.read()
         }
         context.fireChannelWritabilityChanged()
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent {
-            registry.count { $0.idleClosed += 1 }
-            context.close(promise: nil)
-        } else {
-            context.fireUserInboundEventTriggered(event)
-        }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
     }
 
     private func writeAnswers(_ context: ChannelHandlerContext) {

@@ -18,6 +18,8 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
     }
 
     private var state = State.stopped
+    /// Restarts so far.
+    private var reboots = 0
 
     /// What is bound and accepts connections.
     var listener: Listener? {
@@ -85,31 +87,34 @@ struct ServerLifecycle<Listener: Sendable, Waiter: Sendable>: Sendable {
     /// - Returns: the listener to close; nil when none is open.
     mutating func reboot() -> Listener? {
         guard case .running(let listener) = state else { return nil }
+        reboots += 1
         state = .rebooting
         return listener
     }
 
     /// The device has restarted.
     ///
+    /// - Parameter reboot: of which restart the listener could not be opened before; nil at the first attempt. A second
+    ///   attempt may come so late that the server was stopped and started since, and restarts once more.
     /// - Returns: whether to bind again and report ``bound(_:)`` or ``rebindFailed()``.
-    mutating func reopen() -> Bool {
-        guard case .rebooting = state else { return false }
+    mutating func reopen(again reboot: Int? = nil) -> Bool {
+        guard case .rebooting = state, reboot ?? reboots == reboots else { return false }
         state = .starting(waiting: [])
         return true
     }
 
     enum RebindAction {
-        /// Try ``reopen()`` again a little later.
-        case retry
+        /// Try ``reopen(again:)`` with this number a little later.
+        case retry(reboot: Int)
         /// It was stopped meanwhile; these waited for it.
         case resume([Waiter])
     }
 
-    /// The bind asked for by ``reopen()`` failed.
+    /// The bind asked for by ``reopen(again:)`` failed.
     mutating func rebindFailed() -> RebindAction {
         guard case .starting(waiting: let waiting) = state, waiting.isEmpty else { return .resume(end()) }
         state = .rebooting
-        return .retry
+        return .retry(reboot: reboots)
     }
 
     /// The bind asked for by ``start()`` failed.

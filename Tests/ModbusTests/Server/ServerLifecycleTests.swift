@@ -118,4 +118,30 @@ struct ServerLifecycleTests {
         await client.close()
         try await listener.close()
     }
+
+    @Test("an attempt to open the listener that comes late, after a stop and a start, does not end a later restart")
+    func staleAttempt() {
+        var lifecycle = ServerLifecycle<String, Int>()
+        _ = lifecycle.start()
+        _ = lifecycle.bound("first")
+        _ = lifecycle.reboot()
+        _ = lifecycle.reopen()
+        guard case .retry(let first) = lifecycle.rebindFailed() else {
+            Issue.record("nobody stopped it")
+            return
+        }
+        _ = lifecycle.stop(1)
+        _ = lifecycle.closed()
+        _ = lifecycle.start()
+        _ = lifecycle.bound("second")
+        _ = lifecycle.reboot()
+        let (stale, due) = (lifecycle.reopen(again: first), lifecycle.reopen())
+        #expect(!stale && due, "the device is still down when the old attempt comes")
+        guard case .retry(let second) = lifecycle.rebindFailed() else {
+            Issue.record("nobody stopped it")
+            return
+        }
+        let again = lifecycle.reopen(again: second)
+        #expect(again)
+    }
 }
