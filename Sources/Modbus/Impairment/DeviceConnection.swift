@@ -7,8 +7,10 @@ struct DeviceRequest: Sendable {
     var device: any ModbusDevice
     var frame: ModbusFrame
     var traits: RequestTraits
+    /// Whether the device is asked at all.
+    var reachesDevice: Bool
     /// What its execution takes.
-    var service: TimeAmount
+    var service = TimeAmount.zero
     /// What it will meet when it is executed.
     var fault: RequestFault?
     /// Whether the faults have been asked.
@@ -31,6 +33,8 @@ struct DeviceConnection: Sendable {
 
     let device: any ModbusDevice
     var cutter: RequestCutter
+    /// Cut out already, because what follows them in their segment is not seen.
+    var seen: Deque<ModbusFrame> = []
     /// Bytes are thrown away: it hangs, or sent a header that is none.
     var isDeaf = false
     /// The device closed its direction: it executes and does not answer.
@@ -61,5 +65,9 @@ struct DeviceConnection: Sendable {
     init(_ device: any ModbusDevice, _ quirks: DeviceQuirks) {
         self.device = device
         cutter = RequestCutter(quirks)
+    }
+
+    mutating func nextRequest() -> FrameDecoder.Step {
+        if let frame = seen.popFirst() { .frame(frame) } else { cutter.next() }
     }
 }

@@ -12,8 +12,7 @@ extension DeviceMachine {
         } else if behavior.busy?.isBusy(now - epoch, using: &random) == true {
             guarded.refusal = .serverDeviceBusy
         }
-        let frame = behavior.quirks.adjusted(request.frame)
-        var response = ServerSession.respond(to: frame, device: guarded)
+        var response = ServerSession.respond(to: request.frame, device: guarded)
         if request.traits.spans.contains(where: \.isWrite), !response.isException,
             behavior.busy?.acknowledges(using: &random) == true
         {
@@ -25,7 +24,7 @@ extension DeviceMachine {
             return
         }
         connections[request.connection]?.waiting -= 1
-        answer(request, response, isMalformed: frame.isMalformed(response), now: now)
+        answer(request, response, isMalformed: request.frame.isMalformed(response), now: now)
         takeRequests(request.connection, now: now)
     }
 
@@ -173,6 +172,16 @@ extension ModbusResponse {
 }
 
 extension ModbusFrame {
+    /// Whether a device is asked for an answer: what is malformed is refused without it.
+    var reachesDevice: Bool {
+        do throws(ModbusException) {
+            _ = try ModbusRequest(decodingPDU: pdu)
+            return true
+        } catch {
+            return error == .illegalFunction && FunctionCode(rawValue: functionByte).isRequestable
+        }
+    }
+
     /// Whether the request was refused for its form, by the protocol and not by the device.
     fileprivate func isMalformed(_ response: ModbusResponse) -> Bool {
         guard case .exception(_, let code) = response, code == .illegalFunction || code == .illegalDataValue else {
@@ -189,7 +198,7 @@ extension ModbusFrame {
 
 extension DeviceQuirks {
     /// A request as the device understands it.
-    fileprivate func adjusted(_ frame: ModbusFrame) -> ModbusFrame {
+    func adjusted(_ frame: ModbusFrame) -> ModbusFrame {
         guard acceptsAnyCoilValue, frame.functionByte == FunctionCode.writeSingleCoil.rawValue,
             let value = frame.pdu.getInteger(at: frame.pdu.readerIndex + 3, as: UInt16.self), value != 0
         else { return frame }

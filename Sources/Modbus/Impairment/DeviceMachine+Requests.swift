@@ -7,12 +7,10 @@ extension DeviceMachine {
     static let answerLimit = 64
 
     /// Cuts requests out of what a connection sent, as many as the device takes.
-    mutating func takeRequests(_ number: Int, atMost limit: Int = .max, now: NIODeadline) {
-        var taken = 0
-        while taken < limit, let connection = connections[number], !connection.isDeaf, hasRoom(connection, now) {
-            switch connections[number]?.cutter.next() {
+    mutating func takeRequests(_ number: Int, now: NIODeadline) {
+        taking: while let connection = connections[number], !connection.isDeaf, hasRoom(connection, now) {
+            switch connections[number]?.nextRequest() {
             case .frame(let frame):
-                taken += 1
                 take(frame, from: number, now: now)
             case .poisoned:
                 act(.countMalformedHeader)
@@ -20,7 +18,7 @@ extension DeviceMachine {
                 connections[number]?.closesWhenAnswered = true
                 closeWhenAnswered(number)
             case .needMoreBytes, nil:
-                taken = limit
+                break taking
             }
         }
         updateReading(number, now: now)
@@ -46,9 +44,11 @@ extension DeviceMachine {
         let traits = RequestTraits(frame)
         if case .silentUnless(let units) = behavior.quirks.units, !units.contains(traits.unit) { return }
         guard var connection = connections[number] else { return }
-        let request = DeviceRequest(
-            connection: number, device: connection.device, frame: frame, traits: traits,
-            service: Self.service(behavior.timing, traits))
+        let understood = behavior.quirks.adjusted(frame)
+        var request = DeviceRequest(
+            connection: number, device: connection.device, frame: understood, traits: traits,
+            reachesDevice: understood.reachesDevice)
+        request.service = service(of: request)
         let queue = behavior.timing.inputQueue
         if connection.waiting >= queue.limit {
             counters.overflowed += 1
@@ -107,7 +107,12 @@ extension DeviceMachine {
             apply(fault, to: number, now: now)
             return nil
         }
-        guard case .request(let fault) = faults.bite(.request, subject) else { return now }
+        let reachesDevice = request.reachesDevice
+        let bitten = faults.bite(.request, subject) { fault in
+            // The protocol refuses a malformed request in its own way, whatever the device would say.
+            if case .request(.exception) = fault { reachesDevice } else { true }
+        }
+        guard case .request(let fault) = bitten else { return now }
         switch fault {
         case .drop:
             forgetRequest(of: number, now: now)
@@ -142,7 +147,10 @@ extension DeviceMachine {
             ? upstream.pass(bytes, now: now) : downstream.pass(bytes, now: now)
     }
 
-    private static func service(_ timing: DeviceTiming, _ traits: RequestTraits) -> TimeAmount {
+    /// What a request's execution takes. What is refused unseen has no registers or bits to be carried out.
+    private func service(of request: DeviceRequest) -> TimeAmount {
+        let (timing, traits) = (behavior.timing, request.traits)
+        guard request.reachesDevice, behavior.refusal(of: traits) == nil else { return TimeAmount(timing.perRequest) }
         let words = (traits.bits + 15) / 16
         return TimeAmount(timing.perRequest) + TimeAmount(timing.perRegister) * traits.registers
             + TimeAmount(timing.perSixteenBits) * words

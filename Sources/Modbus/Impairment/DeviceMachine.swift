@@ -141,12 +141,11 @@ struct DeviceMachine: Sendable {
         advance(to: now)
         guard connections[number]?.isDeaf == false else { return }
         connections[number]?.cutter.append(bytes)
-        if behavior.quirks.seesOnlyFirstOfSegment {
-            takeRequests(number, atMost: 1, now: now)
+        if behavior.quirks.seesOnlyFirstOfSegment, case .frame(let first) = connections[number]?.cutter.next() {
+            connections[number]?.seen.append(first)
             connections[number]?.cutter.dropWhatFollows(behavior.quirks)
-        } else {
-            takeRequests(number, now: now)
         }
+        takeRequests(number, now: now)
         advance(to: now)
     }
 

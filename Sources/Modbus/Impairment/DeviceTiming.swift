@@ -43,7 +43,8 @@ public struct DeviceTiming: Hashable, Sendable {
 
     /// What the execution of every request takes. Defaults to 0.
     public var perRequest: Duration = .zero
-    /// What every register of a request adds. Defaults to 0.
+    /// What every register of a request adds, unless the request is malformed or refused by the device's own limits or
+    /// map. Defaults to 0.
     public var perRegister: Duration = .zero
     /// What every 16 bits, begun ones included, of a request for coils or discrete inputs add. Defaults to 0.
     public var perSixteenBits: Duration = .zero

@@ -19,14 +19,26 @@ struct GuardedDevice: ModbusDevice {
 
     private func check() throws(ModbusException) {
         if let refusal { throw ModbusException(refusal) }
-        if let limit = behavior.quirks.maximumQuantity {
-            let isTooMuch = traits.spans.contains { $0.range.count > ($0.table.isBits ? limit.bits : limit.registers) }
-            if isTooMuch { throw ModbusException(limit.refusal) }
-        }
-        try behavior.map?.check(traits)
+        if let refusal = behavior.refusal(of: traits) { throw refusal }
     }
 
     private func asked(_ unit: UnitID) -> UnitID {
         if case .any(let only) = behavior.quirks.units { only } else { unit }
+    }
+}
+
+extension DeviceBehavior {
+    /// How a request is refused for what it touches, by the device's own limit or its map; nil when it is not.
+    func refusal(of traits: RequestTraits) -> ModbusException? {
+        if let limit = quirks.maximumQuantity {
+            let isTooMuch = traits.spans.contains { $0.range.count > ($0.table.isBits ? limit.bits : limit.registers) }
+            if isTooMuch { return ModbusException(limit.refusal) }
+        }
+        do throws(ModbusException) {
+            try map?.check(traits)
+            return nil
+        } catch {
+            return error
+        }
     }
 }

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import Modbus
@@ -265,5 +266,36 @@ struct DeviceHousekeepingTests {
         story.run()
         #expect(story.transactions == [3, 4] && story.machine.statistics.overflowed == 2)
         #expect(story.machine.statistics.inFlight == [connection: 0])
+    }
+
+    @Test("a connection that hangs is read on through a stall, or nobody would notice its end")
+    func deafDuringStall() throws {
+        let faults = FaultInjector()
+        try faults.add(FaultRule("hang", .connect(.hang)))
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        story.strike(.stall(.seconds(10)))
+        try story.read(0, on: connection)
+        story.run()
+        #expect(story.actions.isEmpty && story.received.isEmpty && faults.count("hang") == 1)
+    }
+
+    @Test("a restart that begins while the device is told of the one before closes the listener again")
+    func restartFromCallback() throws {
+        let loop = EmbeddedEventLoop()
+        let again = Mutex<(@Sendable () -> Void)?>(nil)
+        var behavior = DeviceBehavior(faults: FaultInjector())
+        behavior.deviceDidReboot = { again.withLock { $0.take() }?() }
+        let driver = NIOLoopBoundBox(
+            DeviceDriver(behavior, eventLoop: loop, registry: ServerRegistry(limit: 1, policy: .refuseNewest)),
+            eventLoop: loop)
+        let listening = Mutex<[Bool]>([])
+        driver.value.begin { isListening in listening.withLock { $0.append(isListening) } }
+        again.withLock { $0 = { driver.value.strike(.reboot(.seconds(5))) } }
+        driver.value.strike(.reboot(.seconds(1)))
+        loop.advanceTime(by: .seconds(3))
+        #expect(listening.withLock { $0 } == [false, true, false], "it is down for the second time")
+        loop.advanceTime(by: .seconds(3))
+        #expect(listening.withLock { $0 } == [false, true, false, true] && driver.value.statistics.reboots == 2)
     }
 }

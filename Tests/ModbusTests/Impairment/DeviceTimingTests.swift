@@ -254,4 +254,37 @@ struct DeviceTimingTests {
         let error = await #expect(throws: ModbusServerError.self) { try await server.start() }
         #expect(error?.code == .invalidConfiguration(behavior.validate()))
     }
+
+    @Test("what is refused for its form, by the device's own limit or its map costs a request and no registers")
+    func refusedCheaply() throws {
+        var behavior = DeviceBehavior()
+        behavior.timing.perRequest = .milliseconds(5)
+        behavior.timing.perRegister = .milliseconds(10)
+        behavior.timing.perSixteenBits = .milliseconds(10)
+        behavior.quirks.maximumQuantity = .init(registers: 20)
+        behavior.map = DeviceMap([.inputRegisters: .init(readable: [AddressRange(first: 0, last: 99)])])
+        var plain = behavior
+        plain.quirks.maximumQuantity = nil
+        plain.map = nil
+        for request in ["00 01 |00 00 |00 06 |01 |04 |00 00 |FF FF", "00 02 |00 00 |00 06 |01 |01 |00 00 |FF FF"] {
+            var story = DeviceStory(plain)
+            story.send(bytes(request), on: story.connect())
+            story.run()
+            #expect(story.times == [5], "\(request)")
+        }
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        for (request, took) in [
+            //  tr   pr    len  un  fc  address quantity
+            ("00 03 |00 00 |00 06 |01 |04 |00 00 |00 15", 5.0), ("00 04 |00 00 |00 06 |01 |04 |00 63 |00 02", 5),
+            ("00 05 |00 00 |00 06 |01 |04 |00 00 |00 14", 205), ("00 06 |00 00 |00 06 |01 |01 |00 00 |00 11", 25),
+        ] {
+            let before = story.milliseconds
+            story.send(bytes(request), on: connection)
+            story.run()
+            #expect(story.milliseconds - before == took, "\(request)")
+        }
+        let functions = story.received.map { $0.bytes.part(7, 9) }
+        #expect(functions.map { hex($0) } == ["84 03", "84 02", "04 28", "01 03"])
+    }
 }

@@ -136,4 +136,23 @@ struct FaultPlanTests {
         #expect(traits.spans.map(\.range) == [try range(3, 6), try range(14, 3)])
         #expect(traits.spans.map(\.isWrite) == [false, true])
     }
+
+    @Test("an exception cannot be forced on a malformed request, which the protocol refuses; that is no bite")
+    func exceptionOnMalformed() throws {
+        let faults = FaultInjector()
+        var rule = FaultRule("busy", .request(.exception(.serverDeviceBusy)))
+        rule.times = 2
+        try faults.add(rule)
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        for request in [
+            "00 01 |00 00 |00 06 |01 |03 |00 00 |00 7E", "00 02 |00 00 |00 02 |01 |63",
+            "00 03 |00 00 |00 06 |01 |03 |00 00 |00 01", "00 04 |00 00 |00 06 |01 |03 |00 00 |00 01",
+        ] {
+            story.send(bytes(request), on: connection)
+        }
+        // Function 63 is nobody's: the device is asked, so the fault can speak for it.
+        let answers = story.received.map { hex($0.bytes.part(7, 9)) }
+        #expect(answers == ["83 03", "e3 06", "83 06", "03 02"] && faults.counts == ["busy": 2])
+    }
 }

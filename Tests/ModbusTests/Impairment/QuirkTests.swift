@@ -51,6 +51,23 @@ struct QuirkTests {
         #expect(answers(halves) { $0.seesOnlyFirstOfSegment = true } == [answer])
     }
 
+    @Test("pymodbus: the first request of a segment is also seen when it has to wait for a place in the queue")
+    func onlyFirstWaits() {
+        var behavior = DeviceBehavior()
+        behavior.quirks.seesOnlyFirstOfSegment = true
+        behavior.timing.perRequest = .milliseconds(10)
+        behavior.timing.inputQueue = .init(limit: 1)
+        var story = DeviceStory(behavior)
+        let connection = story.connect()
+        func segment(_ transactions: ClosedRange<Int>) -> ByteBuffer {
+            bytes(transactions.map { "00 0\($0) |00 00 |00 06 |01 |04 |00 07 |00 01" }.joined())
+        }
+        for transactions in [1...2, 3...4, 5...6] { story.send(segment(transactions), on: connection) }
+        story.run()
+        #expect(story.transactions == [1, 3, 5] && story.times == [10, 20, 30])
+        #expect(story.machine.statistics.inFlight == [connection: 0])
+    }
+
     @Test("pymodbus: a malformed request gets 80 01; a refused one its own exception")
     func nameless() {
         let absent = "00 04 |00 00 |00 06 |01 |03 |03 E8 |00 01"
