@@ -48,9 +48,21 @@ struct ServerSecurity: Sendable {
     }
 
     private static func role(_ context: ChannelHandlerContext) throws(TLSProblem) -> ModbusRole? {
-        guard let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate(),
-            let bytes = try? certificate.toDERBytes()
-        else { return nil }
+        try role {
+            try context.pipeline.syncOperations.nioSSL_peerCertificate()?.toDERBytes()
+        }
+    }
+
+    /// - Parameter certificate: what the client showed, in DER; nil when it was not asked for one. A certificate that
+    ///   cannot be read is not one without a role: authorization may allow more without a role than with one.
+    static func role(certificate: () throws -> [UInt8]?) throws(TLSProblem) -> ModbusRole? {
+        let bytes: [UInt8]?
+        do {
+            bytes = try certificate()
+        } catch {
+            throw TLSProblem(CertificateRoleFault.unreadable("\(error)").description)
+        }
+        guard let bytes else { return nil }
         do throws(CertificateRoleFault) {
             return try ModbusRole.inCertificate(bytes)
         } catch {

@@ -131,4 +131,17 @@ struct CertificateRoleTests {
         #expect(length([4, 0x85, 0, 0, 0, 0, 1, 0]) == nil)
         #expect(length([0x1F, 1, 0]) == nil)
     }
+
+    @Test("a certificate that cannot be read is refused; only one that was not asked for is without role")
+    func unreadable() throws {
+        struct Unreadable: Error {}
+        let garbled = #expect(throws: TLSProblem.self) { try ServerSecurity.role { [1, 2, 3] } }
+        let lost = #expect(throws: TLSProblem.self) { try ServerSecurity.role { throw Unreadable() } }
+        for problem in [garbled, lost] {
+            #expect(problem?.description.contains("the client's certificate cannot be read") == true)
+        }
+        #expect(try ServerSecurity.role { nil } == nil)
+        let named = certificate(entry(roleName, element(0x0C, Array("Operator".utf8))))
+        #expect(try ServerSecurity.role { named } == ModbusRole("Operator"))
+    }
 }
