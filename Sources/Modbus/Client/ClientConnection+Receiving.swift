@@ -6,12 +6,14 @@ extension ClientConnection {
         let transaction = frame.header.transaction
         noticeGap(before: transaction, now: now)
         if let exchange = session?.answered(transaction, now: now) {
-            measured(now - exchange.sent)
+            measured(now - exchange.sent, of: exchange.unit)
             settle(exchange, with: frame, now: now)
-        } else if let time = session?.answeredLate(transaction, now: now) {
-            measured(time)
+        } else if let tombstone = session?.answeredLate(transaction, now: now) {
+            let time = now - tombstone.exchange.sent
+            measured(time, of: tombstone.exchange.unit)
             statistics.lateReplies += 1
             report(.late(after: .nanoseconds(time.nanoseconds)))
+            receiveSkipped(frame, for: tombstone.exchange, now: now)
         } else {
             statistics.strayReplies += 1
             report(.stray)
@@ -21,9 +23,7 @@ extension ClientConnection {
     private mutating func settle(_ exchange: Exchange, with frame: ModbusFrame, now: NIODeadline) {
         let response: ModbusResponse
         do throws(ResponseMismatch) {
-            try checkUnit(of: frame, for: exchange)
-            let pdu = limits.lenientPadding ? Self.withoutPadding(frame.pdu, exchange.request) : frame.pdu
-            response = try ModbusResponse(decodingPDU: pdu, answering: exchange.request)
+            response = try decode(frame, answering: exchange)
         } catch {
             // The frame's boundaries are intact, so the stream is: only this request fails.
             statistics.malformedReplies += 1
@@ -37,9 +37,7 @@ extension ClientConnection {
             return
         }
         statistics.replies += 1
-        session?.isProductive = true
-        backoff.succeeded()
-        lastFailure = nil
+        accepted()
         judge(response, to: exchange, now: now)
         if case .exception(let function, let code) = response {
             statistics.exceptions += 1
@@ -49,6 +47,20 @@ extension ClientConnection {
             reportReply(.done, to: exchange, now: now)
             for attempt in exchange.attempts { finish(attempt, .success(response)) }
         }
+    }
+
+    /// What the device answered, if it fits what it was asked.
+    func decode(_ frame: ModbusFrame, answering exchange: Exchange) throws(ResponseMismatch) -> ModbusResponse {
+        try checkUnit(of: frame, for: exchange)
+        let pdu = limits.lenientPadding ? Self.withoutPadding(frame.pdu, exchange.request) : frame.pdu
+        return try ModbusResponse(decodingPDU: pdu, answering: exchange.request)
+    }
+
+    /// A valid answer came: the connection works.
+    mutating func accepted() {
+        session?.isProductive = true
+        backoff.succeeded()
+        lastFailure = nil
     }
 
     /// Lets the window know: busy may come from too many at a time, every other answer is a good one.

@@ -18,9 +18,31 @@ extension ClientConnection {
 
     /// Remembers how long a slow round trip takes: a longer one counts at once, shorter ones slowly. Late answers
     /// count, too.
-    mutating func measured(_ sample: TimeAmount) {
-        let former = roundTrip ?? .zero
-        roundTrip = max(sample, .nanoseconds(former.nanoseconds / 8 * 7 + sample.nanoseconds / 8))
+    mutating func measured(_ sample: TimeAmount, of unit: UnitID) {
+        let former = roundTrips[unit] ?? .zero
+        roundTrips[unit] = max(sample, .nanoseconds(former.nanoseconds / 8 * 7 + sample.nanoseconds / 8))
+    }
+
+    /// A read that was taken for lost was answered all the same. Its callers may still wait for the copy: this is their
+    /// answer as well, because it was asked for after they called. Whoever has joined the copy since waits on.
+    ///
+    /// What is no data is dropped, as for any late answer: the copy will bring its own.
+    mutating func receiveSkipped(_ frame: ModbusFrame, for exchange: Exchange, now: NIODeadline) {
+        let waiting = exchange.attempts.filter { jobs[$0.job]?.isFinished($0.index) == false }
+        guard !waiting.isEmpty else { return }
+        let response: ModbusResponse
+        do throws(ResponseMismatch) {
+            response = try decode(frame, answering: exchange)
+        } catch {
+            return
+        }
+        if case .exception = response { return }
+        accepted()
+        let isServed = { (attempt: Attempt) in waiting.contains { $0.isSameRequest(as: attempt) } }
+        ready.removeAll(where: isServed)
+        delayed.removeAll { isServed($0.attempt) }
+        session?.withdraw(isServed, now: now)
+        for attempt in waiting { finish(attempt, .success(response)) }
     }
 
     /// The request of `transaction` is being answered. Those of the same unit that were sent before it should have
@@ -29,7 +51,7 @@ extension ClientConnection {
         guard let skipped = session?.skip(before: transaction, now: now), let latest = skipped.last else { return }
         statistics.gaps += skipped.count
         misbehaved(sent: latest, now: now)
-        wakeNoLater(than: now + gapPatience)
+        wakeNoLater(than: now + min(Self.shortestGap, longestPatience))
     }
 
     /// A request that shared the wire with others went wrong. It may be because of that.
@@ -72,9 +94,9 @@ extension ClientConnection {
         let oldestSince = exchange.transaction == session?.exchanges.first?.transaction ? session?.oldestSince : nil
         if !exchange.request.isWrite, !limits.repeatsRequests { return nil }
         if exchange.request.isWrite { return oldestSince.map { $0 + limits.progressTimeout } }
-        if let skipped = exchange.skipped { return skipped + patience(gapPatience, exchange) }
+        if let skipped = exchange.skipped { return skipped + patience(gapPatience(exchange.unit), exchange) }
         guard let oldestSince, let sharedSince = exchange.sharedSince else { return nil }
-        return max(oldestSince, sharedSince) + patience(suspicion, exchange)
+        return max(oldestSince, sharedSince) + patience(suspicion(exchange.unit), exchange)
     }
 
     private func patience(_ first: TimeAmount, _ exchange: Exchange) -> TimeAmount {
@@ -87,12 +109,12 @@ extension ClientConnection {
         ready.insert(contentsOf: attempts, at: hasWrite ? 1 : 0)
     }
 
-    private var gapPatience: TimeAmount {
-        min(max(roundTrip ?? .zero, Self.shortestGap), longestPatience)
+    private func gapPatience(_ unit: UnitID) -> TimeAmount {
+        min(max(roundTrips[unit] ?? .zero, Self.shortestGap), longestPatience)
     }
 
-    private var suspicion: TimeAmount {
-        guard let roundTrip else { return longestPatience }
+    private func suspicion(_ unit: UnitID) -> TimeAmount {
+        guard let roundTrip = roundTrips[unit] else { return longestPatience }
         return min(
             max(.nanoseconds(min(roundTrip, longestPatience).nanoseconds * 2), Self.shortestSuspicion), longestPatience)
     }

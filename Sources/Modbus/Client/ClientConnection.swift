@@ -49,8 +49,8 @@ struct ClientConnection: Sendable {
     var backoff: ReconnectBackoff
     /// Finds out how many requests the device takes at a time; nil when that is fixed.
     var adaptive: AdaptiveWindow?
-    /// How long a slow answer takes; nil before the first.
-    var roundTrip: TimeAmount?
+    /// How long a slow answer takes, for each unit that has answered: behind a gateway each has its own speed.
+    var roundTrips: [UnitID: TimeAmount] = [:]
     /// Why the last attempt or silent connection failed, until a valid reply comes.
     var lastFailure: String?
     /// Set by ``shutDown(now:)``: what was sent may be answered until then, nothing more is sent.

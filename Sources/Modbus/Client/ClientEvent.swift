@@ -45,7 +45,8 @@ public enum ClientEvent: Hashable, Sendable {
     case failed(ModbusError)
     /// A request will be sent again.
     case repeated(FunctionCode, UnitID, Repetition)
-    /// An answer came so long after its request that nobody waited for it any more; dropped.
+    /// An answer came after its request had ended. It is dropped, unless the request is a read that was made again and
+    /// whose caller still waits.
     case late(after: Duration)
     /// An answer came that belongs to no request; dropped.
     case stray

@@ -95,6 +95,10 @@ struct Attempt: Hashable, Sendable {
     var losses = 0
     /// How often it was taken for lost on a connection that stood.
     var remakes = 0
+
+    func isSameRequest(as other: Attempt) -> Bool {
+        job == other.job && index == other.index
+    }
 }
 
 /// One request on the wire whose answer somebody waits for.

@@ -5,13 +5,14 @@ struct ClientSession: Sendable {
     var decoder = FrameDecoder()
     /// A request that ended before its answer came.
     struct Tombstone: Sendable {
-        let transaction: UInt16
-        /// When it was sent.
-        let sent: NIODeadline
+        /// Those of its attempts whose calls have not ended are being made again.
+        let exchange: Exchange
         /// An answer that has not come by then is lost.
         let expires: NIODeadline
         /// Whether the device is believed to have lost the request, so that no answer is on its way.
         let isSkipped: Bool
+
+        var transaction: UInt16 { exchange.transaction }
     }
 
     /// The shortest time for which an answer counts as late and not as lost.
@@ -105,14 +106,12 @@ struct ClientSession: Sendable {
         return sent
     }
 
-    /// Takes the tombstone that `transaction` belongs to.
-    ///
-    /// - Returns: how long after the request its answer came; nil when there was none.
-    mutating func answeredLate(_ transaction: UInt16, now: NIODeadline) -> TimeAmount? {
+    /// Takes the tombstone that `transaction` belongs to; nil when there is none.
+    mutating func answeredLate(_ transaction: UInt16, now: NIODeadline) -> Tombstone? {
         guard let index = tombstones.firstIndex(where: { $0.transaction == transaction }) else { return nil }
-        let tombstone = tombstones.remove(at: index)
+        loneRoundTrip = nil
         progressed(now)
-        return now - tombstone.sent
+        return tombstones.remove(at: index)
     }
 
     /// Takes the attempts of jobs that ended off the wire. An exchange that nobody waits for any more becomes a
@@ -126,12 +125,17 @@ struct ClientSession: Sendable {
             for attempt in exchanges[index].attempts where isEnded(attempt.job) {
                 ended.append((attempt, exchanges[index]))
             }
-            exchanges[index].attempts.removeAll { isEnded($0.job) }
         }
+        withdraw({ isEnded($0.job) }, now: now)
+        return ended
+    }
+
+    /// Takes attempts off the wire. An exchange that nobody waits for any more becomes a tombstone.
+    mutating func withdraw(_ isOver: (Attempt) -> Bool, now: NIODeadline) {
+        for index in exchanges.indices { exchanges[index].attempts.removeAll(where: isOver) }
         for exchange in exchanges where exchange.attempts.isEmpty {
             giveUp(exchange.transaction, isSkipped: false, now: now)
         }
-        return ended
     }
 
     /// Turns the exchange of `transaction` into a tombstone.
@@ -142,7 +146,7 @@ struct ClientSession: Sendable {
         let memory = min(exchange.patience, Self.longestMemory).nanoseconds * 3
         let bounded = min(max(.nanoseconds(memory), Self.shortestMemory), Self.longestMemory)
         tombstones.append(
-            Tombstone(transaction: transaction, sent: exchange.sent, expires: now + bounded, isSkipped: isSkipped))
+            Tombstone(exchange: exchange, expires: now + bounded, isSkipped: isSkipped))
         if isSkipped, tombstones.count(where: \.isSkipped) > Self.skippedLimit,
             let oldest = tombstones.firstIndex(where: \.isSkipped)
         {

@@ -16,7 +16,7 @@ public struct ClientStatistics: Hashable, Sendable {
     public internal(set) var window = 1
     /// Frames sent, retries included.
     public internal(set) var requests = 0
-    /// Frames received that answered a request, exceptions included, late ones not.
+    /// Frames received that answered a request in flight, exceptions included, late ones not.
     public internal(set) var replies = 0
     /// Exception responses received, busy ones included.
     public internal(set) var exceptions = 0
@@ -39,7 +39,8 @@ public struct ClientStatistics: Hashable, Sendable {
     /// Calls refused because the queue was full.
     public internal(set) var queueFull = 0
 
-    /// Answers that came after their request had ended; dropped.
+    /// Answers that came after their request had ended. Dropped, unless the request is a read that was made again and
+    /// whose caller still waits.
     public internal(set) var lateReplies = 0
     /// Frames whose transaction nobody waited for; dropped.
     public internal(set) var strayReplies = 0
