@@ -14,8 +14,8 @@ final class RawPeer: Sendable {
     }
 
     /// On 127.0.0.1.
-    let port: Int
-    private let listener: Int32
+    var port: Int { listener.port }
+    private let listener: ListeningSocket
     private let seen = Mutex([[UInt8]]())
 
     /// Everything that was received, one read of the socket after the other.
@@ -23,36 +23,23 @@ final class RawPeer: Sendable {
 
     /// - Parameter reply: what to do about the request with this number, counted from 0.
     init(_ reply: @escaping @Sendable (_ request: [UInt8], _ number: Int) -> Reply) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(listener, generic, length) == 0 && listen(listener, 16) == 0
-                    && getsockname(listener, generic, &length) == 0
-            }
-        }
-        guard isBound else { throw CocoaError(.fileReadUnknown) }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        listener = try ListeningSocket()
         Thread.detachNewThread { self.serve(reply) }
     }
 
     /// Stops listening, which ends the thread.
     func close() {
-        shutdown(listener, Int32(SHUT_RDWR))
+        shutdown(listener.descriptor, Int32(SHUT_RDWR))
     }
 
     private func serve(_ reply: (_ request: [UInt8], _ number: Int) -> Reply) {
         while true {
-            let connection = accept(listener, nil, nil)
+            let connection = accept(listener.descriptor, nil, nil)
             guard connection >= 0 else { break }
             talk(on: connection, reply)
             Foundation.close(connection)
         }
-        Foundation.close(listener)
+        Foundation.close(listener.descriptor)
     }
 
     private func talk(on connection: Int32, _ reply: (_ request: [UInt8], _ number: Int) -> Reply) {

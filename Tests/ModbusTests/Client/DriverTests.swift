@@ -22,21 +22,64 @@ struct DriverRig {
     let status = ClientStatus(observer: nil)
     private let driver: NIOLoopBoundBox<ClientDriver>
 
-    init(port: Int, dial: (ModbusClient.Configuration, any EventLoop) -> ClientChannel.Dial) {
+    init(
+        port: Int, window: Int? = nil, hooks: ModbusClient.Hooks = .init(),
+        dial: (ModbusClient.Configuration, any EventLoop) -> ClientChannel.Dial
+    ) {
         var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: port)
         configuration.progressTimeout = .seconds(3600)
+        configuration.window = window
         let dial = dial(configuration, loop)
         driver = NIOLoopBoundBox.makeBoxSendingValue(
             ClientDriver(
-                configuration: configuration, eventLoop: loop, logger: Logger(label: "test"), status: status, dial: dial
-            ), eventLoop: loop)
+                configuration: configuration, eventLoop: loop, logger: Logger(label: "test"), status: status,
+                hooks: hooks, dial: dial), eventLoop: loop)
     }
 
-    func read() async -> ClientOutcome {
+    func read(_ address: UInt16 = 0, polls: Bool = false) async -> ClientOutcome {
         await withCheckedContinuation { continuation in
             onLoop {
                 $0.submit(
-                    .single(.read(.coils, AddressRange(0))), unit: 1, deadline: .now() + .seconds(30),
+                    .single(.read(.coils, AddressRange(address))), unit: 1, deadline: .now() + .seconds(30),
+                    call: status.makeCall(), polls: polls, continuation: continuation)
+            }
+        }
+    }
+
+    /// So many calls in one turn of the loop, each for another address.
+    func readAtOnce(_ count: UInt16) async -> [ClientOutcome] {
+        let turn = Turn()
+        return await withTaskGroup(of: ClientOutcome.self) { group in
+            for _ in 0..<count {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        let callers = turn.join(continuation)
+                        if callers.count == count { submit(callers) }
+                    }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+    }
+
+    /// Those who wait until all are there.
+    private final class Turn: Sendable {
+        private let callers = Mutex<[CheckedContinuation<ClientOutcome, Never>]>([])
+
+        /// - Returns: all who are there by now.
+        func join(_ caller: CheckedContinuation<ClientOutcome, Never>) -> [CheckedContinuation<ClientOutcome, Never>] {
+            callers.withLock { callers in
+                callers.append(caller)
+                return callers
+            }
+        }
+    }
+
+    private func submit(_ callers: [CheckedContinuation<ClientOutcome, Never>]) {
+        onLoop { driver in
+            for (address, continuation) in callers.enumerated() {
+                driver.submit(
+                    .single(.read(.coils, AddressRange(UInt16(address)))), unit: 1, deadline: .now() + .seconds(30),
                     call: status.makeCall(), continuation: continuation)
             }
         }
@@ -135,34 +178,6 @@ struct DriverTests {
         #expect(asked.withLock { $0 } == 1)
         _ = try await loop.submit { lookup.initiateAQuery(host: "plc", port: 1) }.flatMap { $0 }.get()
         #expect(asked.withLock { $0 } == 2, "what was found is not kept: a device may move")
-    }
-
-    @Test("a connection given up with a write unanswered is reset, so that the write cannot be sent again")
-    func reset() async throws {
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
-        let (asked, wasReset) = (loop.makePromise(of: Void.self), loop.makePromise(of: Bool.self))
-        let silent = try await ServerBootstrap(group: loop)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Witness(asked: asked, wasReset: wasReset))
-                }
-            }
-            .bind(host: "127.0.0.1", port: 0).get()
-        let client = try ModbusClient(
-            configuration: .init(host: "127.0.0.1", port: try #require(silent.localAddress?.port)))
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                let error = await #expect(throws: ModbusError.self) {
-                    try await client.write(coil: 0, true, deadline: .now() + .seconds(30))
-                }
-                #expect(error?.code == .unknownOutcome(.cancelled))
-            }
-            try? await asked.futureResult.get()
-            group.cancelAll()
-        }
-        await client.close()
-        #expect(try await wasReset.futureResult.get())
-        try await silent.close()
     }
 
     @Test("a peer that closes its side while we wait is given up with a reset, so that the write cannot be sent again")

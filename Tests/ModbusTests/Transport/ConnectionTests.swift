@@ -142,8 +142,10 @@ struct ConnectionTests {
         await server.stop()
     }
 
-    @Test("a secured connection given up with a write unanswered is reset, without the goodbye of TLS")
-    func reset() async throws {
+    @Test(
+        "a connection given up with a write unanswered is reset, so that the write cannot be sent again: no goodbye of TLS",
+        arguments: securities)
+    func reset(tls: ModbusTLS.Client?) async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let (asked, wasReset) = (loop.makePromise(of: Void.self), loop.makePromise(of: Bool.self))
         let context = try TLSContext.make(
@@ -151,14 +153,15 @@ struct ConnectionTests {
         let silent = try await ServerBootstrap(group: loop)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
-                    try channel.pipeline.syncOperations.addHandler(Witness(asked: asked, wasReset: wasReset))
+                    let pipeline = channel.pipeline.syncOperations
+                    if tls != nil { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
+                    try pipeline.addHandler(Witness(asked: asked, wasReset: wasReset))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         var configuration = ModbusClient.Configuration(
             host: "127.0.0.1", port: try #require(silent.localAddress?.port))
-        configuration.tls = ModbusTLS.Client(trust: TLSFiles.authority)
+        configuration.tls = tls
         configuration.connectTimeout = .seconds(30)
         let client = try ModbusClient(configuration: configuration)
         await withTaskGroup(of: Void.self) { group in

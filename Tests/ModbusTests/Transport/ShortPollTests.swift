@@ -4,14 +4,6 @@ import NIOPosix
 import Synchronization
 import Testing
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 @testable import Modbus
 
 @Suite("Looking for an answer before the event loop sleeps", .timeLimit(.minutes(1)))
@@ -157,49 +149,33 @@ struct ShortPollTests {
         try await neighbour.close()
         try await group.shutdownGracefully()
     }
-}
 
-/// A listening socket of the operating system whose one connection is answered by whoever holds it, at once.
-private final class AnsweringSocket: Sendable {
-    private let listener: CInt
-    private let connection = Mutex<CInt>(-1)
-    let port: Int
-
-    init() throws {
-        listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, length) == 0 && listen(descriptor, 1) == 0
-                    && getsockname(descriptor, address, &length) == 0
+    @Test("nobody looks past TLS or RTU frames: a caller on the loop is served by the loop", arguments: [true, false])
+    func notPlain(secure: Bool) async throws {
+        var own = ModbusServer.Configuration()
+        var configuration = ModbusClient.Configuration(host: "127.0.0.1")
+        if secure {
+            own.tls = ModbusTLS.Server(identity: TLSFiles.identity("server"), clients: .insecurelyNotAsked)
+            configuration.tls = ModbusTLS.Client(trust: TLSFiles.authority)
+            configuration.connectTimeout = .seconds(30)
+        } else {
+            own.framing = .rtuOverTCP
+            configuration.framing = .rtuOverTCP
+        }
+        let server = ModbusServer(configuration: own, device: MemoryDevice())
+        configuration.port = try await server.start()
+        let client = try ModbusClient(configuration: configuration)
+        await withTaskExecutorPreference(client.executor) {
+            for address in UInt16(0)..<200 {
+                let data = try? await client.read(
+                    .inputRegisters, AddressRange(address), deadline: .now() + .seconds(60))
+                #expect(data == .registers([address]))
             }
         }
-        try #require(isListening)
-        port = Int(UInt16(bigEndian: address.sin_port))
-    }
-
-    deinit {
-        close(connection.withLock { $0 })
-        close(listener)
-    }
-
-    func accept() {
-        connection.withLock { if $0 < 0 { $0 = Glibc.accept(listener, nil, nil) } }
-    }
-
-    func answer(_ request: ByteBuffer) {
-        accept()
-        send(ClientStory.reply(to: request))
-    }
-
-    func send(_ bytes: ByteBuffer) {
-        _ = bytes.withUnsafeReadableBytes { bytes in
-            connection.withLock { Glibc.send($0, bytes.baseAddress, bytes.count, 0) }
-        }
+        let statistics = client.statistics
+        #expect(statistics.connects == 1 && statistics.poisonedStreams == 0 && statistics.lateReplies == 0)
+        await client.close()
+        await server.stop()
     }
 }
 
