@@ -71,4 +71,38 @@ import Testing
             #expect(registers == expected, "\(parameter.qualifiedName) of \(size), \(layout)")
         }
     }
+
+    /// The free addresses before each parameter of each table, in the order of the addresses; the first's are left out.
+    private func gaps(_ layout: GeneratedMachine.Layout, parameters: Int) throws -> [[Int]] {
+        let map = try GeneratedMachine.registerMap(parameters: parameters, seed: 11, layout: layout)
+        var places: [DataTable: [Range<Int>]] = [:]
+        for parameter in map.parameters {
+            for place in Set([parameter.readLocation, parameter.writeLocation ?? parameter.readLocation]) {
+                let start = Int(place.address)
+                places[place.table, default: []].append(
+                    start..<(start + parameter.dataType.addressCount(in: place.table)))
+            }
+        }
+        return places.values.map { ranges in
+            let sorted = ranges.sorted { $0.lowerBound < $1.lowerBound }
+            return zip(sorted, sorted.dropFirst()).map { $1.lowerBound - $0.upperBound }
+        }
+    }
+
+    @Test("every layout has the gaps that its name promises")
+    func gaps() throws {
+        #expect(try gaps(.dense, parameters: 500).allSatisfy { $0.allSatisfy { $0 == 0 } })
+        for (layout, allowed) in [(GeneratedMachine.Layout.holes, 0...20), (.sparse, 5...120)] {
+            let gaps = try gaps(layout, parameters: 500).flatMap(\.self)
+            #expect(gaps.min() == allowed.lowerBound && gaps.max() == allowed.upperBound, "\(layout)")
+        }
+        var groups: [Int] = []
+        for gaps in try gaps(.clustered, parameters: 1000) {
+            let wide = gaps.indices.filter { gaps[$0] > 0 }
+            #expect(wide.allSatisfy { (16...48).contains(gaps[$0]) })
+            // The last group of a table may be shorter.
+            groups += zip(wide, wide.dropFirst()).map { $1 - $0 }
+        }
+        #expect(groups.count > 20 && groups.allSatisfy { (8...16).contains($0) }, "\(groups)")
+    }
 }

@@ -122,4 +122,23 @@ import Testing
         }
         #expect(try await machine.readSetPoint(of: heater.id, deadline: time.now) == 25)
     }
+
+    @Test("a write whose last value is out of its limits leaves the values before it alone")
+    func allOrNothing() async throws {
+        func setting(_ number: Int32, at address: UInt16) -> Parameter {
+            let place = RegisterLocation(table: .holdingRegisters, address: address)
+            return Parameter(
+                id: ParameterID(rawValue: number), component: "A", name: "setting \(number)", range: 0...100,
+                dataType: .int16, readLocation: place, writeLocation: place, initialValue: 5)
+        }
+        let map = try RegisterMap(parameters: (0..<3).map { setting(Int32($0) + 1, at: $0) }, wordOrder: .cdab)
+        let machine = SimulatedPLC(map, seed: 1, time: time)
+        for values: [UInt16] in [[7, 8, 101], [101, 7, 8], [7, 101, 8]] {
+            #expect(throws: ModbusException.illegalDataValue) {
+                try machine.respond(to: .writeRegisters(start: 0, values: values), unit: .one)
+            }
+            let readings = try await machine.scan(deadline: time.now).readings
+            #expect(readings.map(\.value) == [5, 5, 5])
+        }
+    }
 }

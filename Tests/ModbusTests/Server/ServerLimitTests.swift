@@ -1,5 +1,7 @@
 import ALDTestKit
+import Dispatch
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import Modbus
@@ -181,5 +183,30 @@ struct ServerLimitTests {
             return
         }
         #expect(problems.count == 2)
+    }
+
+    @Test("of several that wait in the backlog at the same time, no more are accepted than there are places")
+    func backlogAtOnce() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var configuration = ModbusServer.Configuration()
+        configuration.maximumConnections = 1
+        configuration.limitPolicy = .backlog
+        let server = ModbusServer(configuration: configuration, device: MemoryDevice(), group: group)
+        let port = try await server.start()
+        // While the server's only thread is held up, the operating system completes the handshakes of all four.
+        let gate = DispatchSemaphore(value: 0)
+        let held = group.next().submit { gate.wait() }
+        var peers: [RawPeer] = []
+        for _ in 0..<4 { peers.append(try await RawPeer(port: port)) }
+        gate.signal()
+        try await held.get()
+        for (index, peer) in peers.enumerated() {
+            try await peer.send(question)
+            #expect(try await peer.take(11) == answer)
+            #expect(server.statistics.accepted == index + 1 && server.statistics.open == 1)
+            await peer.close()
+        }
+        await server.stop()
+        try await group.shutdownGracefully()
     }
 }

@@ -68,6 +68,7 @@ struct ImpairedTLSTests {
         "every fault of a connection or of an answer ends, and the client reads the right value again",
         arguments: [
             Fault.connect(.refuse), .connect(.acceptThenClose), .connection(.finish), .connection(.reset),
+            .connection(.halfClose),
             .connection(.reboot(.milliseconds(1))), .reply(.truncate(after: 5)), .reply(.wrongProtocol),
             .reply(.trickle(pause: .zero)), .reply(.junkBefore(40)),
         ])

@@ -230,4 +230,31 @@ struct RTUTests {
             #expect(story.registers(2) == [2])
         }
     }
+
+    @Test("a broadcast is executed and not answered, not even when it is malformed; the next request is answered")
+    func broadcast() async throws {
+        func frame(_ unit: UInt8, _ pdu: String) -> ByteBuffer {
+            var out = ByteBuffer()
+            out.writeRTUFrame(unit: unit, pdu: bytes(pdu))
+            return out
+        }
+        var own = ModbusServer.Configuration()
+        own.framing = .rtuOverTCP
+        let device = MemoryDevice()
+        let server = ModbusServer(configuration: own, device: device)
+        let peer = try await RawPeer(port: try await server.start())
+        let pieces = [
+            frame(0, "06 |00 05 |12 34"), frame(0, "03 |00 00 |FF FF"), frame(0, "06 |FF FF |00 00"),
+            frame(1, "03 |00 05 |00 01"),
+        ]
+        try await peer.send(.joined(pieces))
+        let answer = frame(1, "03 |02 |12 34")
+        #expect(try await peer.take(answer.readableBytes) == hex(answer))
+        try await peer.send(frame(1, "07"))
+        let refusal = frame(1, "87 01")
+        #expect(try await peer.take(refusal.readableBytes) == hex(refusal), "nothing in between")
+        #expect(device.writes == 1)
+        await peer.close()
+        await server.stop()
+    }
 }
