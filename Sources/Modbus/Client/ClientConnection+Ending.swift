@@ -97,7 +97,7 @@ extension ClientConnection {
         case .shuttingDown: return .shuttingDown
         case .deadline:
             if link == .up { return .timedOut(.queue) }
-            return lastFailure.map { .connectionFailed(reason: $0) } ?? .timedOut(.connect)
+            return lastFailure ?? .timedOut(.connect)
         }
     }
 }

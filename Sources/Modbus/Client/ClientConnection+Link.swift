@@ -26,9 +26,9 @@ extension ClientConnection {
         var wait = TimeAmount.zero
         if !lost.isProductive {
             wait = backoff.failed(using: &random)
-            lastFailure = "connected, and lost without a valid reply: " + reason
+            lastFailure = .connectionFailed(.lost, reason: reason)
         }
-        goDown(.connectionFailed(reason: reason), until: now + wait)
+        goDown(.connectionFailed(.lost, reason: reason), until: now + wait)
         var again: [Attempt] = []
         for exchange in lost.exchanges {
             for var attempt in exchange.attempts {

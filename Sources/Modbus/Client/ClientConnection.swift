@@ -52,7 +52,7 @@ struct ClientConnection: Sendable {
     /// How long a slow answer takes, for each unit that has answered: behind a gateway each has its own speed.
     var roundTrips: [UnitID: TimeAmount] = [:]
     /// Why the last attempt or silent connection failed, until a valid reply comes.
-    var lastFailure: String?
+    var lastFailure: ModbusError.Code?
     /// Set by ``shutDown(now:)``: what was sent may be answered until then, nothing more is sent.
     var drainDeadline: NIODeadline?
 
@@ -158,13 +158,16 @@ struct ClientConnection: Sendable {
     }
 
     /// The attempt asked for by ``Action/dial`` failed.
-    mutating func connectFailed(_ reason: String, now: NIODeadline) -> [Action] {
+    mutating func connectFailed(
+        _ reason: String, _ obstacle: ModbusError.Obstacle = .refused, now: NIODeadline
+    ) -> [Action] {
         guard link == .dialing else { return [] }
         statistics.connectFailures += 1
-        lastFailure = reason
-        goDown(.connectionFailed(reason: reason), until: now + backoff.failed(using: &random))
+        let code = ModbusError.Code.connectionFailed(obstacle, reason: reason)
+        lastFailure = code
+        goDown(code, until: now + backoff.failed(using: &random))
         if !limits.repeatsRequests {
-            for id in jobs.keys.sorted() { finishAll(id, .connectionFailed(reason: reason)) }
+            for id in jobs.keys.sorted() { finishAll(id, code) }
         }
         pump(now)
         return takeActions()

@@ -204,7 +204,9 @@ final class ClientDriver {
             .whenComplete { result in
                 switch result {
                 case .success(let channel): self.connected(channel)
-                case .failure(let error): self.perform(self.machine.connectFailed("\(error)", now: .now()))
+                case .failure(let error):
+                    let failure = ConnectFailure(error)
+                    self.perform(self.machine.connectFailed(failure.reason, failure.obstacle, now: .now()))
                 }
             }
     }

@@ -81,7 +81,7 @@ struct HostLookupError: Error, CustomStringConvertible {
     let reason: String
 
     var description: String {
-        "no address for \(host): \(reason). Check the name, or configure an address."
+        "no address for \(host): \(reason); check the name, or configure an address"
     }
 }
 

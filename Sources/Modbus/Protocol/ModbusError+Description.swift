@@ -12,7 +12,9 @@ extension ModbusError: CustomStringConvertible {
             "the device answered \(function) with exception \(exception). \(Self.remedy(exception))"
         case .timedOut(let stage):
             "no answer before the deadline (\(Self.words(stage))). \(Self.remedy(stage))"
-        case .connectionFailed(let reason):
+        case .connectionFailed(.lost, let reason):
+            "the connection was lost: \(reason). Check cable and device, and whether it has a connection left."
+        case .connectionFailed(.refused, let reason), .connectionFailed(.noAnswer, let reason):
             "no connection before the deadline; the last attempt failed: \(reason). Check address, port, cable and "
                 + "whether the device has a connection left."
         case .connectionClosed(let mayHaveExecuted):

@@ -11,7 +11,7 @@ public struct ModbusError: Error, Hashable, Sendable {
         /// ``unknownOutcome(_:)`` instead.
         case timedOut(Stage)
         /// No connection could be made before the deadline; nothing was sent. Carries the last failure.
-        case connectionFailed(reason: String)
+        case connectionFailed(Obstacle, reason: String)
         /// The connection ended before the answer came.
         case connectionClosed(mayHaveExecuted: Bool)
         /// A write was sent and its answer never came. It may have been executed, so it was not repeated: read back.
@@ -30,6 +30,16 @@ public struct ModbusError: Error, Hashable, Sendable {
         case notConnected
         /// The request cannot be expressed in one frame, or a plan cannot be made. Carries the reason.
         case invalidRequest(String)
+    }
+
+    /// What stood between a client and its connection.
+    public enum Obstacle: Hashable, Sendable {
+        /// Somebody said no: nobody listens there, no way leads there, no such name, or TLS could not be agreed.
+        case refused
+        /// Nobody answered the attempt.
+        case noAnswer
+        /// The peer accepted and the connection ended, perhaps before anything valid came over it.
+        case lost
     }
 
     /// Where a request was when its deadline passed.

@@ -21,7 +21,9 @@ enum ModbusErrorKind: Hashable, Sendable {
         switch error.code {
         case .exception(let code, _): self = .exception(code.rawValue)
         case .timedOut: self = .timeout
-        case .connectionFailed(let reason): self = Self.connecting(reason)
+        case .connectionFailed(.refused, _): self = .refused
+        case .connectionFailed(.noAnswer, _): self = .timeout
+        case .connectionFailed(.lost, _): self = .closed
         case .connectionClosed: self = .closed
         case .unknownOutcome: self = .unknownOutcome
         case .malformedResponse: self = .badResponse
@@ -29,13 +31,6 @@ enum ModbusErrorKind: Hashable, Sendable {
         // Neither can happen to a command that checks its arguments and asks one thing at a time.
         case .queueFull, .notConnected, .invalidRequest: self = .refused
         }
-    }
-
-    /// The library has the failure of a connection attempt in words only.
-    private static func connecting(_ reason: String) -> ModbusErrorKind {
-        let reason = reason.lowercased()
-        if reason.contains("timeout") || reason.contains("timed out") { return .timeout }
-        return reason.contains("lost without a valid reply") ? .closed : .refused
     }
 
     /// Whether asking for the same once more may end better.

@@ -30,8 +30,9 @@ struct NoRepeatStories {
         story.read(1)
         story.write(2)
         story.refuse()
-        #expect(story.error(1) == .connectionFailed(reason: "connection refused"))
-        #expect(story.error(2) == .connectionFailed(reason: "connection refused"), "a write that was never sent")
+        #expect(story.error(1) == .connectionFailed(.refused, reason: "connection refused"))
+        #expect(
+            story.error(2) == .connectionFailed(.refused, reason: "connection refused"), "a write that was never sent")
         story.read(3)
         #expect(story.dials == 1)
         story.pass(.milliseconds(120))

@@ -46,7 +46,7 @@ struct TimeStories {
         #expect(refused.result(1) == nil)
         refused.refuse()
         refused.pass(.milliseconds(1))
-        #expect(refused.error(1) == .connectionFailed(reason: "connection refused"))
+        #expect(refused.error(1) == .connectionFailed(.refused, reason: "connection refused"))
     }
 
     @Test("P04, P18: cancelled before it was sent: never sent")

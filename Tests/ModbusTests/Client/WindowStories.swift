@@ -150,7 +150,7 @@ struct WindowStories {
             story.disconnects == 1 && story.resets == 1, "what is owed will not come; what was sent is not repeated")
         story.refuse()
         story.pass(.milliseconds(300))
-        #expect(story.error(5) == .connectionFailed(reason: "connection refused"), "within its own deadline")
+        #expect(story.error(5) == .connectionFailed(.refused, reason: "connection refused"), "within its own deadline")
         story.connect()
         while !story.sent.isEmpty { story.answer() }
         for id in UInt64(1)...4 { #expect(story.registers(id) == [UInt16(id)]) }

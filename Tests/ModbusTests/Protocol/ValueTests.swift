@@ -49,7 +49,7 @@ struct ValueTests {
         #expect(ModbusError(.exception(.serverDeviceBusy, .readCoils)).isRetriable)
         #expect(!ModbusError(.exception(.acknowledge, .writeSingleCoil)).isRetriable)
         let others: [(ModbusError.Code, Bool)] = [
-            (.timedOut(.reply), true), (.connectionFailed(reason: "refused"), true),
+            (.timedOut(.reply), true), (.connectionFailed(.refused, reason: "refused"), true),
             (.connectionClosed(mayHaveExecuted: true), true), (.unknownOutcome(.connectionLost), false),
             (.malformedResponse("odd"), false), (.queueFull(limit: 256), true), (.cancelled, false),
             (.shuttingDown, false), (.invalidRequest("none"), false),

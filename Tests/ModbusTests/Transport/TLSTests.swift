@@ -38,7 +38,9 @@ private func refusal(
     let attempt = Task { try await client.write(coil: 0, true, deadline: patience()) }
     var reason: String?
     try await eventually("the first attempt has failed") {
-        guard case .down(let error) = client.state, case .connectionFailed(let words) = error.code else { return false }
+        guard case .down(let error) = client.state, case .connectionFailed(.refused, let words) = error.code else {
+            return false
+        }
         reason = words
         return true
     }
