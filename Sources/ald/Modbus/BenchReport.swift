@@ -58,6 +58,7 @@ struct BenchReport: Encodable {
             ("p50", latency_seconds.p50), ("p90", latency_seconds.p90), ("p99", latency_seconds.p99),
             ("p99.9", latency_seconds.p99_9), ("max", latency_seconds.max),
         ].map { "\($0.0) \(StatusReport.milliseconds(.seconds($0.1)))" }
+        let latency = latency_seconds.count == 0 ? "nothing was answered" : percentiles.joined(separator: "  ")
         return [
             "\(table) \(address), \(registers) \(kind) a request, window \(window), connections \(connections), \(host):\(port)",
             "",
@@ -65,7 +66,7 @@ struct BenchReport: Encodable {
                 format: "  Requests   %.0f per second (%d in %.2f s, by %@ calls)", requests_per_second, requests,
                 seconds, api),
             String(format: "  Values     %.0f %@ per second", values_per_second, kind),
-            "  Latency    \(percentiles.joined(separator: "  "))",
+            "  Latency    \(latency)",
             "  Errors     \(errors)\(first_error.map { ", the first: \($0)" } ?? "")",
         ]
     }

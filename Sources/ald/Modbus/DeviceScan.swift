@@ -61,7 +61,7 @@ struct DeviceScan {
             for table in DataTable.allCases { await examine(table, UnitID(first.unit), client) }
         }
         await client.close()
-        if let unit = findings.unit, mostConnections > 0 {
+        if let unit = findings.unit, mostConnections > 0, !isOver {
             findings.connections = try await countConnections(UnitID(unit))
         }
         if roundTrips.count > 0 { findings.round_trip_seconds = JSONStatus.Distribution(roundTrips) }
@@ -193,15 +193,18 @@ struct DeviceScan {
     // MARK: Connections
 
     /// Opens one connection after the other and keeps them, until one is not served or an earlier one is lost.
-    private mutating func countConnections(_ unit: UnitID) async throws -> ScanFindings.Connections {
+    private mutating func countConnections(_ unit: UnitID) async throws -> ScanFindings.Connections? {
         var clients: [ModbusClient] = []
         var result = ScanFindings.Connections(accepted: 0, tried: 0)
         while result.tried < mostConnections, result.beyond == nil, !isOver {
             show("connection \(result.tried + 1)")
             let client = try ModbusClient(configuration: device.configuration, logger: quietLogger)
             clients.append(client)
+            let answer = await ask(client, .holdingRegisters, candidates[0], 1, unit, again: false)
+            // What the end of the scan broke off says nothing about the device.
+            if answer == .none(.cancelled) { break }
             result.tried += 1
-            if case .none(let kind) = await ask(client, .holdingRegisters, candidates[0], 1, unit, again: false) {
+            if case .none(let kind) = answer {
                 result.beyond = "\(kind)"
             } else if clients.contains(where: { $0.statistics.connectionLosses > 0 }) {
                 result.beyond = "an older one was closed"
@@ -210,7 +213,7 @@ struct DeviceScan {
             }
         }
         for client in clients { await client.close() }
-        return result
+        return result.tried == 0 ? nil : result
     }
 
     // MARK: Asking

@@ -119,6 +119,8 @@ struct ModbusServeTests {
             let result = try await ModbusProcess.run(["bench", "--port", port, "--seconds", "0.3", "--json"])
             let bench = try JSONDecoder().decode(Bench.self, from: Data(try #require(result.output.first).utf8))
             #expect(result.exitCode == 1 && bench.requests == 0 && bench.first_error == "exception-02")
+            let words = try await ModbusProcess.run(["bench", "--port", port, "--seconds", "0.1"])
+            #expect(words.output.contains("  Latency    nothing was answered"))
         }
     }
 
@@ -187,6 +189,17 @@ struct ModbusServeTests {
         let scan = try JSONDecoder().decode(Scan.self, from: Data(try #require(result.output.first).utf8))
         #expect(scan.tables.map(\.table) == ["holding", "input"])
         #expect(scan.tables.map(\.last) == [39, 39] && scan.tables.map(\.largest_block) == [32, 32])
+    }
+
+    @Test("a scan whose time was up says so, and nothing of connections that it did not try")
+    func scanBrokenOff() async throws {
+        let peer = try RawPeer { request, number in number == 0 ? .bytes(RawPeer.registers(request)) : .nothing }
+        defer { peer.close() }
+        let result = try await ModbusProcess.run([
+            "scan", "--port", "\(peer.port)", "--json", "--units", "1", "--timeout", "300ms", "--within", "1s",
+        ])
+        let scan = try JSONDecoder().decode(Scan.self, from: Data(try #require(result.output.first).utf8))
+        #expect(!scan.is_complete && scan.connections == nil)
     }
 
     @Test("scan of nothing: exit status 1, and why")
