@@ -10,8 +10,8 @@ private struct Rig {
     let map: RegisterMap
     let machine: SimulatedPLC
 
-    init(seed: UInt64 = 7) throws {
-        map = try RegisterMap(file: Repository.machine51)
+    init(seed: UInt64 = 7, _ own: RegisterMap? = nil) throws {
+        map = try own ?? RegisterMap(file: Repository.machine51)
         machine = SimulatedPLC(map, seed: seed, time: time)
     }
 
@@ -114,6 +114,66 @@ private struct Rig {
         #expect(abs(try await pressure() - 0.01) <= 0.0002, "pumped down")
         let other = try await rig.value("Pressure Gauge 2.pressure")
         #expect(try await other != pressure() && abs(other - 0.01) <= 0.0002, "one chamber, two gauges")
+    }
+
+    @Test("purging raises the pressure; a flow that is switched off falls to the lower end of its range")
+    func purgeAndFlow() async throws {
+        func parameter(
+            _ id: UInt16, _ component: String, _ name: String, unit: String = "", _ range: ClosedRange<Double> = 0...1,
+            isWritable: Bool = true, initial: Double = 0
+        ) -> Parameter {
+            let isSwitch = range == 0...1
+            return Parameter(
+                id: ParameterID(rawValue: Int32(id)), component: component, name: name, unit: unit, range: range,
+                dataType: isSwitch ? .binary : .float32,
+                readLocation: RegisterLocation(table: isSwitch ? .coils : .inputRegisters, address: 2 * id),
+                writeLocation: isWritable
+                    ? RegisterLocation(table: isSwitch ? .coils : .holdingRegisters, address: 2 * id) : nil,
+                initialValue: initial)
+        }
+        let rig = try Rig(
+            try RegisterMap(parameters: [
+                parameter(1, "Purge", "on"), parameter(2, "Pump", "on"),
+                parameter(3, "Gauge", "pressure", unit: "Pa", 0...1000, isWritable: false, initial: 1),
+                parameter(4, "MFC", "flow", unit: "sccm", 10...200, initial: 50), parameter(5, "MFC", "power_on"),
+            ]))
+        try await rig.write(10, to: "MFC.flow")
+        try await rig.write(1, to: "Pump.on")
+        rig.pass(60)
+        // What comes in slows down towards 1000 Pa, the upper end: (1·1 + 10) / (1 + 10 / 1000), give or take 1 %.
+        #expect(abs(try await rig.value("Gauge.pressure") - 11 / 1.01) <= 0.12)
+        try await rig.write(1, to: "Purge.on")
+        rig.pass(60)
+        #expect(abs(try await rig.value("Gauge.pressure") - 211 / 1.21) <= 1.8)
+        try await rig.write(0, to: "Purge.on")
+        try await rig.write(150, to: "MFC.flow")
+        try await rig.write(0, to: "MFC.power_on")
+        rig.pass(120)
+        #expect(abs(try await rig.value("MFC.flow") - 10) <= 1.9, "not to 50, where it began")
+        #expect(try await rig.setPoint("MFC.flow") == 150)
+    }
+
+    @Test("no noise leads out of a parameter's range")
+    func range() async throws {
+        let rig = try Rig()
+        try await rig.write(1000, to: "Chamber Heater.temperature")
+        var highest = 0.0
+        for _ in 0..<200 {
+            rig.pass(1)
+            highest = max(highest, try await rig.value("Chamber Heater.temperature"))
+        }
+        #expect(highest == 1000, "half of the noise would lie above")
+    }
+
+    @Test("after a reboot a power switch that nobody has touched holds nothing back")
+    func rebootForgetsSwitches() async throws {
+        let rig = try Rig()
+        try await rig.write(1, to: "Chamber Heater.power_on")
+        try await rig.write(0, to: "Chamber Heater.power_on")
+        rig.machine.reboot()
+        try await rig.write(600, to: "Chamber Heater.temperature")
+        rig.pass(120)
+        #expect(abs(try await rig.value("Chamber Heater.temperature") - 600) <= 10.1)
     }
 
     @Test("a generator is ready ten seconds after it was switched on, and not any more when it is off")

@@ -280,6 +280,20 @@ struct DeviceHousekeepingTests {
         #expect(story.actions.isEmpty && story.received.isEmpty && faults.count("hang") == 1)
     }
 
+    @Test("what a connection that hangs sends is thrown away, not kept")
+    func deafKeepsNothing() throws {
+        let faults = FaultInjector()
+        try faults.add(FaultRule("hang", .connect(.hang)))
+        var story = DeviceStory(DeviceBehavior(faults: faults))
+        let connection = story.connect()
+        for _ in 0..<100 { try story.read(0, on: connection) }
+        guard case .byLength(let decoder) = story.machine.connections[connection]?.cutter else {
+            Issue.record("no connection")
+            return
+        }
+        #expect(!decoder.hasPartialFrame && story.received.isEmpty)
+    }
+
     @Test("a restart that begins while the device is told of the one before closes the listener again")
     func restartFromCallback() throws {
         let loop = EmbeddedEventLoop()
