@@ -44,59 +44,51 @@ public struct MachineRegistration: Sendable {
         public var description: String
     }
 
-    /// Creates or updates the machine's rows, in one transaction.
+    /// Creates or updates the machine's rows, in one transaction; writes nothing when they are as they should be, so
+    /// a collector that may only read them can call it, too.
     ///
+    /// - Parameter reason: Why, for the audit log.
+    /// - Returns: What was changed.
     /// - Throws: ``Conflict`` when the machine's number, or a parameter's number, already means something else in this
     ///   database: recorded history would change its meaning.
-    public func register(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
-        try await connection.inTransaction(deadline: deadline) {
-            try await refuseConflicts(connection, deadline: deadline)
-            try await upsertEntries(connection, deadline: deadline)
+    @discardableResult
+    public func register(
+        _ connection: PostgresConnection, reason: String = "register map", deadline: MonotonicInstant
+    ) async throws -> Changes {
+        let expected = try changes(to: try await known(connection, deadline: deadline))
+        if expected.isEmpty { return expected }
+        return try await connection.inTransaction(deadline: deadline) {
+            let isNew = try await lock(connection, reason: reason, deadline: deadline)
+            // Looked at again, now that nobody else can change it.
+            var made = try changes(to: try await known(connection, deadline: deadline))
+            made.isNewMachine = isNew
+            try await write(connection, deadline: deadline)
+            return made
         }
     }
 
-    private func refuseConflicts(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
-        let namesake = try await connection.query(
-            "SELECT machine_id FROM ald.machines WHERE name = $2 AND machine_id <> $1", [.int4(machine), .text(name)],
-            deadline: deadline)
-        if let other = try namesake.first?.decode(0, as: Int32.self) {
-            throw Conflict(
-                description: "machine \"\(name)\" has number \(other) in this database and \(machine) here; "
-                    + "use its number (ALD_MACHINE_ID), or give this machine a name of its own (ALD_MACHINE_NAME)")
-        }
-        let known = try await connection.query(
+    /// Creates the machine's row and holds it until the transaction ends: two registrations take turns.
+    ///
+    /// - Returns: Whether the row is new; only a row that was there before has a transaction that locked it.
+    private func lock(
+        _ connection: PostgresConnection, reason: String, deadline: MonotonicInstant
+    ) async throws -> Bool {
+        _ = try await connection.query(
+            "SELECT set_config('ald.reason', $1, true)", [.text(reason)], deadline: deadline)
+        let row = try await connection.query(
             """
-            INSERT INTO ald.machines (machine_id, name) VALUES ($1, $2)
-            ON CONFLICT (machine_id) DO UPDATE SET name = ald.machines.name RETURNING name
+            INSERT INTO ald.machines AS m (machine_id, name) VALUES ($1, $2)
+            ON CONFLICT (machine_id) DO UPDATE SET name = m.name RETURNING xmax::text = '0'
             """, [.int4(machine), .text(name)], deadline: deadline)
-        if let other = try known.first?.decode(0, as: String.self), other != name {
-            throw Conflict(
-                description: "machine \(machine) is called \"\(other)\" in this database and \"\(name)\" here; "
-                    + "give this machine a number of its own (ALD_MACHINE_ID), or its old name (ALD_MACHINE_NAME)")
-        }
-        let renamed = try await connection.query(
-            """
-            SELECT p.parameter_id, p.component || '.' || p.name, n.component || '.' || n.name, n.parameter_id
-            FROM ald.component_parameters p
-            JOIN unnest($2, $3, $4) n(parameter_id, component, name)
-                ON (p.parameter_id = n.parameter_id) <> ((p.component, p.name) = (n.component, n.name))
-            WHERE p.machine_id = $1
-            ORDER BY 1 LIMIT 1
-            """,
-            [
-                .int4(machine), .int4Array(entries.map(\.id)), .textArray(entries.map(\.component)),
-                .textArray(entries.map(\.name)),
-            ], deadline: deadline)
-        if let row = renamed.first {
-            throw Conflict(
-                description: "machine \(machine) has parameter \(try row.decode(0, as: Int32.self)) "
-                    + "\"\(try row.decode(1, as: String.self))\" in this database, and the register map has "
-                    + "\(try row.decode(3, as: Int32.self)) \"\(try row.decode(2, as: String.self))\"; "
-                    + "number and name of a parameter never change, give the new one a number and a name of its own")
-        }
+        return try row.first?.decode(0, as: Bool.self) ?? false
     }
 
-    private func upsertEntries(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+    private func write(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        _ = try await connection.query(
+            """
+            INSERT INTO ald.machine_components (machine_id, name) SELECT DISTINCT $1::int, c FROM unnest($2) c
+            ON CONFLICT (machine_id, name) DO NOTHING
+            """, [.int4(machine), .textArray(entries.map(\.component))], deadline: deadline)
         _ = try await connection.query(
             """
             INSERT INTO ald.component_parameters AS p (machine_id, parameter_id, component, name, unit, data_type,

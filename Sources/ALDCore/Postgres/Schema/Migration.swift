@@ -10,5 +10,6 @@ public struct Migration: Sendable {
     public static let all: [Migration] = [
         machinesAndParameters,
         historyAndLedger,
+        equipmentRecipesProcesses,
     ]
 }
