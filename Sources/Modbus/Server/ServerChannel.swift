@@ -94,7 +94,7 @@ enum ServerChannel {
         switch (error as? IOError)?.errnoCode {
         case EADDRINUSE: .addressInUse
         case EACCES, EPERM: .permissionDenied
-        default: .bindFailed(reason: "\(error)")
+        default: .bindFailed(reason: ConnectFailure(error).reason)
         }
     }
 }

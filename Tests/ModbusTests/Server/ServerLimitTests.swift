@@ -174,6 +174,18 @@ struct ServerLimitTests {
         await other.stop()
     }
 
+    @Test(
+        "an address of another machine, or none, is told in the system's words",
+        arguments: [
+            ("203.0.113.1", "Cannot assign requested address"),
+            ("no-such-host.invalid", "no address for no-such-host.invalid: "),
+        ])
+    func foreignAddress(_ host: String, _ reason: String) async {
+        let server = ModbusServer(configuration: .init(host: host, port: 0), device: MemoryDevice())
+        let error = await #expect(throws: ModbusServerError.self) { try await server.start() }
+        #expect(error?.description.hasPrefix("cannot listen on \(host):0: \(reason)") == true, "\(error as Any)")
+    }
+
     @Test("a wrong configuration is an error, not a crash")
     func invalid() async {
         let server = ModbusServer(configuration: .init(host: "", port: -1), device: MemoryDevice())

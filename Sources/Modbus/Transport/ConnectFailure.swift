@@ -9,7 +9,7 @@ import NIOPosix
     import Darwin
 #endif
 
-/// Why an attempt to connect failed, without the insides of the network library.
+/// Why an attempt to connect, or to listen, failed, without the insides of the network library.
 struct ConnectFailure: Hashable {
     let obstacle: ModbusError.Obstacle
     /// For people, without a full stop.
@@ -26,6 +26,8 @@ struct ConnectFailure: Hashable {
             self.init(error.errnoCode == ETIMEDOUT ? .noAnswer : .refused, String(cString: strerror(error.errnoCode)))
         case ChannelError.connectTimeout(let limit):
             self.init(.noAnswer, "no answer within \(limit.nanoseconds / 1_000_000) ms")
+        case let error as SocketAddressError.UnknownHost:
+            self.init(.refused, "no address for \(error.host): \(error.errorDescription)")
         case let error as NIOConnectionError:
             self = Self.summary(of: error)
         default:
