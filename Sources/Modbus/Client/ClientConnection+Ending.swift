@@ -24,10 +24,10 @@ extension ClientConnection {
     /// Ends every request that is not on the wire, in the order of the calls.
     mutating func dropUnsent() {
         let sent = (session?.exchanges ?? []).flatMap(\.attempts)
-        for (id, job) in jobs.sorted(by: { $0.key < $1.key }) {
-            let inFlight = sent.filter { $0.job == id }.map(\.index)
+        for job in jobs.all.sorted(by: { $0.id < $1.id }) {
+            let inFlight = sent.filter { $0.job == job.id }.map(\.index)
             for index in 0..<job.work.count where !inFlight.contains(index) {
-                fail(Attempt(job: id, index: index), .shuttingDown)
+                fail(Attempt(job: job.id, index: index), .shuttingDown)
             }
         }
         writes = []
@@ -54,10 +54,14 @@ extension ClientConnection {
     /// Records how one request ended, and hands the job over when it was the last.
     mutating func finish(_ attempt: Attempt, _ result: Result<ModbusResponse, ModbusError>) {
         let id = attempt.job
-        if case .success = result, let time = session?.loneRoundTrip { jobs[id]?.measured(attempt.index, time) }
-        guard jobs[id]?.finish(attempt.index, result) == true else { return }
+        let time = session?.loneRoundTrip
+        let isFirstEnd = jobs.change(id) { job in
+            if case .success = result, let time { job.measured(attempt.index, time) }
+            return job.finish(attempt.index, result)
+        }
+        guard isFirstEnd == true else { return }
         count(result)
-        guard let outcome = jobs[id]?.outcome, let job = jobs.removeValue(forKey: id) else { return }
+        guard let outcome = jobs.change(id, { $0.outcome }) ?? nil, let job = jobs.remove(id) else { return }
         forget(job)
         actions.append(.complete(id, outcome))
     }

@@ -72,7 +72,7 @@ extension ClientConnection {
         }
         if activeWrite == nil, let id = writes.popFirst() {
             activeWrite = id
-            jobs[id]?.next = 1
+            jobs.change(id) { $0.next = 1 }
             return Attempt(job: id, index: 0)
         }
         if let attempt = ready.popFirst() { return attempt }
@@ -83,7 +83,7 @@ extension ClientConnection {
     private mutating func takeRead(at position: Int) -> Attempt? {
         let id = reads[position].job
         guard let job = jobs[id] else { return nil }
-        jobs[id]?.next += 1
+        jobs.change(id) { $0.next += 1 }
         if job.next + 1 < job.work.count {
             reads[position].request = job.work.request(at: job.next + 1)
         } else {

@@ -10,10 +10,10 @@ extension ClientConnection {
     /// Ends whatever has had its time.
     mutating func expire(_ now: NIODeadline) {
         if let drainDeadline, drainDeadline <= now {
-            abandon(Set(jobs.keys), because: .shuttingDown, now: now)
+            abandon(Set(jobs.ids), because: .shuttingDown, now: now)
             return
         }
-        let expired = Set(jobs.values.lazy.filter { $0.deadline <= now }.map(\.id))
+        let expired = Set(jobs.all.lazy.filter { $0.deadline <= now }.map(\.id))
         if !expired.isEmpty {
             let wasInFlight = session?.exchanges.contains { $0.attempts.contains { expired.contains($0.job) } } ?? false
             statistics.timeouts += expired.reduce(0) { $0 + (jobs[$1]?.unfinished ?? 0) }
@@ -43,7 +43,7 @@ extension ClientConnection {
 
     mutating func recomputeWake() {
         wake = drainDeadline
-        for job in jobs.values { wakeNoLater(than: job.deadline) }
+        for job in jobs.all { wakeNoLater(than: job.deadline) }
         for entry in delayed { wakeNoLater(than: entry.due) }
         if let since = session?.silentSince { wakeNoLater(than: since + limits.progressTimeout) }
         if let session {

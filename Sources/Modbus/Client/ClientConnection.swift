@@ -56,7 +56,7 @@ struct ClientConnection: Sendable {
     /// Set by ``shutDown(now:)``: what was sent may be answered until then, nothing more is sent.
     var drainDeadline: NIODeadline?
 
-    var jobs: [JobID: ClientJob] = [:]
+    var jobs = ClientJobs()
     /// Writes that were not sent yet, in order.
     var writes: Deque<JobID> = []
     /// Reads and plans with requests that were not sent yet, in order.
@@ -100,7 +100,7 @@ struct ClientConnection: Sendable {
         _ work: ClientWork, unit: UnitID, deadline: NIODeadline, id: JobID, now: NIODeadline
     ) -> [Action] {
         let job = ClientJob(id: id, work: work, unit: unit, submitted: now, deadline: deadline)
-        jobs[id] = job
+        jobs.insert(job)
         statistics.submitted += work.count
         if let refusal = refusal(of: job, now: now) {
             finishAll(id, refusal)
@@ -167,7 +167,7 @@ struct ClientConnection: Sendable {
         lastFailure = code
         goDown(code, until: now + backoff.failed(using: &random))
         if !limits.repeatsRequests {
-            for id in jobs.keys.sorted() { finishAll(id, code) }
+            for id in jobs.ids { finishAll(id, code) }
         }
         pump(now)
         return takeActions()
