@@ -23,7 +23,7 @@ enum FaultClassifier {
         case .queryFailed:
             return isPassing(error.sqlState) ? .transient : .rejected
         case .connectionFailed, .serverStarting, .tooManyConnections, .connectionLost, .timedOut, .cancelled,
-            .notPrimary, .poolExhausted, .poolShutDown:
+            .notPrimary, .nameResolutionFailed, .breakerOpen, .poolPaused, .poolExhausted, .poolShutDown:
             return .transient
         case .authenticationFailed, .databaseMissing, .configurationInvalid, .encodingFailed, .decodingFailed, .misuse,
             .localServerMissing, .localServerDirectoryInUse, .localServerDirectoryUnusable,

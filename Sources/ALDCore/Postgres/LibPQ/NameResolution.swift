@@ -24,7 +24,7 @@ enum NameResolution {
         guard status == 0 else {
             return .failure(
                 PostgresError(
-                    .connectionFailed,
+                    .nameResolutionFailed,
                     "the host name \"\(name)\" cannot be resolved: \(String(cString: gai_strerror(status)))",
                     place: name, remedy: "Check the name, /etc/hosts and the name servers."))
         }

@@ -13,7 +13,7 @@ struct OffloadCensus: Sendable {
             switch self {
             case .lookUp:
                 PostgresError(
-                    .connectionFailed, "\(OffloadCensus.maximum) name look-ups hang already",
+                    .nameResolutionFailed, "\(OffloadCensus.maximum) name look-ups hang already",
                     remedy: "Check the name servers of this machine, or use addresses instead of names.")
             case .cancelRequest:
                 PostgresError(

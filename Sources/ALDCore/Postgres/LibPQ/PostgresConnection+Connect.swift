@@ -9,7 +9,8 @@ extension PostgresConnection {
     ///   - deadline: an instant of `time`; the call has ended by then, whatever the network does.
     ///   - logger: receives the server's notices.
     /// - Throws: ``PostgresError/Code/connectionFailed``, `authenticationFailed`, `databaseMissing`,
-    ///   `serverStarting`, `tooManyConnections`, `notPrimary`, `configurationInvalid`, `timedOut` or `cancelled`.
+    ///   `serverStarting`, `tooManyConnections`, `notPrimary`, `nameResolutionFailed`, `configurationInvalid`,
+    ///   `timedOut` or `cancelled`.
     public static func connect(
         _ configuration: PostgresConfiguration, deadline: MonotonicInstant, time: any TimeSource = SystemTime(),
         logger: Logger
@@ -76,9 +77,11 @@ extension PostgresConnection {
             case .success(let addresses): candidates += hosts.candidates(for: entry, resolved: addresses)
             case .failure(let error): failures.append(error)
             case nil:
-                let error = Self.interrupted(
+                var error = Self.interrupted(
                     "looking up the host name \"\(entry.host)\" took too long", place: entry.host)
                 if error.code == .cancelled { throw error }
+                error.code = .nameResolutionFailed
+                error.remedy = "Check the name servers of this machine, or use addresses instead of names."
                 failures.append(error)
             }
         }
@@ -120,7 +123,7 @@ extension PostgresConnection {
     private static func summary(of failures: [PostgresError]) -> PostgresError {
         let ranking: [PostgresError.Code] = [
             .configurationInvalid, .authenticationFailed, .databaseMissing, .notPrimary, .tooManyConnections,
-            .serverStarting, .timedOut, .connectionFailed,
+            .serverStarting, .timedOut, .nameResolutionFailed, .connectionFailed,
         ]
         let rank: (PostgresError) -> Int = { ranking.firstIndex(of: $0.code) ?? ranking.count }
         guard var leader = failures.min(by: { rank($0) < rank($1) }) else {

@@ -29,7 +29,9 @@ public actor PostgresConnection {
     private let vitals = Mutex(ConnectionVitals())
     /// Where the session is, for messages: `host:port/database`.
     public internal(set) var place = ""
-    var isBusy = false
+    var isBusy = false {
+        didSet { publishVitals() }
+    }
     var isClosing = false
     /// The wait that ``close()`` must end.
     var currentWait: Reactor.WaitID?
@@ -75,8 +77,12 @@ public actor PostgresConnection {
     /// Only for the one who has the connection to himself: nobody else must be closing it meanwhile.
     nonisolated var seemsClean: Bool { vitals.withLock { $0 }.seemClean }
 
+    /// As ``seemsClean``, without the look at the socket: for a connection that is given back, and looked at when it
+    /// is lent again.
+    nonisolated var wasClean: Bool { vitals.withLock(\.isClean) }
+
     private func publishVitals() {
-        let isClean = handle?.isReady == true && handle?.transactionStatus == .idle
+        let isClean = !isBusy && handle?.isReady == true && handle?.transactionStatus == .idle
         let current = ConnectionVitals(socket: handle?.socket ?? -1, isClean: isClean)
         vitals.withLock { $0 = current }
     }
@@ -101,7 +107,6 @@ public actor PostgresConnection {
     func endOperation() {
         isBusy = false
         if isClosing { release() }
-        publishVitals()
         for waiter in closeWaiters { waiter.resume() }
         closeWaiters = []
     }

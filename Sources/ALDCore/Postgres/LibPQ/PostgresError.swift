@@ -31,6 +31,12 @@ public struct PostgresError: Error, Sendable {
         case decodingFailed
         /// Two statements at once were asked of one connection, or `COPY` of a function that cannot do it.
         case misuse
+        /// The name of the server's host could not be turned into an address.
+        case nameResolutionFailed
+        /// Connecting has failed so often that nobody tries for a while.
+        case breakerOpen
+        /// The pool is paused by an operator.
+        case poolPaused
         /// Every connection of the pool stayed leased until the deadline, or its queue is full.
         case poolExhausted
         /// The pool is shutting down or has ended.
@@ -88,6 +94,15 @@ public struct PostgresError: Error, Sendable {
     public var cause: PostgresError? {
         get { causes.first }
         set { causes = newValue.map { [$0] } ?? [] }
+    }
+
+    /// Not one of a hundred errors has it, so it must not make all of them bigger.
+    private var pools: [PoolFailure] = []
+
+    /// Why a pool lent no connection, and how it stood then; `nil` when the error did not come from a pool.
+    public internal(set) var pool: PoolFailure? {
+        get { pools.first }
+        set { pools = newValue.map { [$0] } ?? [] }
     }
 
     public init(

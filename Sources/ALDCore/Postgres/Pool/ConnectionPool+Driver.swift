@@ -1,128 +1,111 @@
-import Logging
 import Synchronization
 
+/// Does what the machine decides.
 extension ConnectionPool {
-    struct Lease {
-        let id: Machine.ConnectionID
-        let connection: PostgresConnection
+    /// What `run()` does for the machine.
+    enum Command: Sendable {
+        case connect(Machine.ConnectionID)
+        case close(Machine.ConnectionID)
+        case check(Machine.ConnectionID)
+        case cancelStatement(Machine.ConnectionID)
+        case finish
+    }
+
+    /// What an event leads to, gathered under the lock and carried out without it.
+    struct Effects {
+        private(set) var commands: [Command] = []
+        private(set) var resumed: [(CheckedContinuation<Verdict, Never>, Verdict)] = []
+        private(set) var drainers: [Wakeup] = []
+        private(set) var events: [PoolEvent] = []
+        private(set) var ringsAlarm = false
+
+        mutating func perform(_ actions: ArraySlice<Machine.Action>, in state: inout State) {
+            for action in actions {
+                switch action {
+                case .connect(let id): commands.append(.connect(id))
+                case .close(let id): commands.append(.close(id))
+                case .check(let id): commands.append(.check(id))
+                case .cancelStatement(let id): commands.append(.cancelStatement(id))
+                case .drained: drainers = state.drainers
+                case .finish:
+                    drainers = state.drainers
+                    commands.append(.finish)
+                case .wakeUp(let instant):
+                    state.alarm = instant
+                    ringsAlarm = true
+                case .lease(let id, let request, let proof):
+                    guard let connection = state.connections[id] else { continue }
+                    settle(request, .success(Grant(id: id, connection: connection, proof: proof)), in: &state)
+                case .fail(let request, let error): settle(request, .failure(error), in: &state)
+                }
+            }
+            if !state.machine.events.isEmpty {
+                events = state.machine.events
+                state.machine.events.removeAll()
+            }
+        }
+
+        private mutating func settle(_ request: Machine.RequestID, _ verdict: Verdict, in state: inout State) {
+            if case .waiting(let continuation)? = state.callers[request] {
+                state.callers[request] = nil
+                resumed.append((continuation, verdict))
+            } else {
+                state.callers[request] = .settled(verdict)
+            }
+        }
     }
 
     /// The one doorway to the machine: lock, one event, unlock, perform what it decided.
     func update(_ event: (inout State, MonotonicInstant) -> [Machine.Action]) {
-        var effects: [() -> Void] = []
+        var effects = Effects()
         state.withLock { state in
-            for action in event(&state, time.now) {
-                switch action {
-                case .connect(let id): effects.append { self.commands.append(.connect(id)) }
-                case .close(let id): effects.append { self.commands.append(.close(id)) }
-                case .wakeUp(let instant): effects.append { self.commands.append(.wakeUp(at: instant)) }
-                case .finish: effects.append { self.commands.append(.finish) }
-                case .lease(let id, let request): settle(request, .success(id), in: &state, &effects)
-                case .fail(let request, let error): settle(request, .failure(error), in: &state, &effects)
-                }
-            }
+            let actions = event(&state, time.now)
+            effects.perform(actions[...], in: &state)
         }
-        for effect in effects { effect() }
+        carryOut(effects)
     }
 
-    private func settle(
-        _ request: Machine.RequestID, _ result: Result<Machine.ConnectionID, PostgresError>, in state: inout State,
-        _ effects: inout [() -> Void]
-    ) {
-        if case .waiting(let continuation)? = state.callers[request] {
-            state.callers[request] = nil
-            effects.append { continuation.resume(returning: result) }
-        } else {
-            state.callers[request] = .settled(result)
-        }
-    }
-
-    // MARK: Callers
-
-    func acquire(holder: String, deadline: MonotonicInstant) async throws(PostgresError) -> Lease {
-        let now = time.now
-        let id = state.withLock { state in
-            state.lastRequest += 1
-            return Machine.RequestID(number: state.lastRequest)
-        }
-        let request = Machine.Request(id: id, holder: holder, deadline: deadline, since: now)
-        update { state, now in
-            state.callers[id] = .announced
-            return state.machine.acquire(request, now: now)
-        }
-        while true {
-            let connectionID = try await outcome(of: request).get()
-            guard let connection = state.withLock({ $0.connections[connectionID] }) else {
-                throw Machine.shutDownError
-            }
-            if connection.seemsClean { return Lease(id: connectionID, connection: connection) }
-            if await connection.isClean { return Lease(id: connectionID, connection: connection) }
-            logger.info("an idle connection was dead", metadata: ["holder": "\(holder)"])
-            update { state, now in
-                state.callers[id] = .announced
-                return state.machine.foundDead(connectionID, for: request, now: now)
-            }
-        }
-    }
-
-    /// Waits for the machine's verdict. The alarm belongs to the caller and not to `run()`, so that deadlines are
-    /// kept even when nobody runs the pool.
-    private func outcome(of request: Machine.Request) async -> Result<Machine.ConnectionID, PostgresError> {
-        let immediate = state.withLock { state -> Result<Machine.ConnectionID, PostgresError>? in
-            guard case .settled(let result)? = state.callers[request.id] else { return nil }
-            state.callers[request.id] = nil
-            return result
-        }
-        if let immediate { return immediate }
-        async let _: Void = ring(at: request.deadline)
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                update { state, _ in
-                    if case .settled(let result)? = state.callers[request.id] {
-                        state.callers[request.id] = .waiting(continuation)
-                        return [Self.replay(result, for: request.id)]
-                    }
-                    state.callers[request.id] = .waiting(continuation)
-                    return []
-                }
-            }
-        } onCancel: {
-            update { $0.machine.cancel(request.id, now: $1) }
-        }
-        return result
-    }
-
-    /// The verdict came between announcing and waiting: deliver it the usual way.
-    private static func replay(
-        _ result: Result<Machine.ConnectionID, PostgresError>, for request: Machine.RequestID
-    ) -> Machine.Action {
-        switch result {
-        case .success(let id): .lease(id, to: request)
-        case .failure(let error): .fail(request, error)
-        }
-    }
-
-    func giveBack(_ lease: Lease) async {
-        var isClean = lease.connection.seemsClean
-        if !isClean { isClean = await lease.connection.isClean }
-        update { $0.machine.release(lease.id, isClean: isClean, now: $1) }
+    func carryOut(_ effects: Effects) {
+        for (continuation, verdict) in effects.resumed { continuation.resume(returning: verdict) }
+        for command in effects.commands { commands.append(command) }
+        if effects.ringsAlarm { alarm.signal() }
+        for drainer in effects.drainers { drainer.signal() }
+        for event in effects.events { report(event) }
     }
 
     // MARK: Tasks of run()
 
     func connect(_ id: Machine.ConnectionID) async {
+        let deadline = time.now + pool.connectTimeout
         do {
+            let current = try await currentConfiguration(deadline: deadline)
             let connection = try await PostgresConnection.connect(
-                configuration, deadline: time.now + pool.connectTimeout, time: time, logger: logger)
+                current, deadline: deadline, time: time, logger: logger, lookUp: lookUp)
             update { state, now in
                 state.connections[id] = connection
                 return state.machine.connected(id, chance: .random(in: 0..<1), now: now)
             }
         } catch {
-            let isFirst = state.withLock { $0.machine.backoff.lastError == nil }
-            logger.log(
-                level: isFirst ? .warning : .debug, "cannot connect to the database", metadata: ["error": "\(error)"])
             update { $0.machine.connectFailed(id, error, chance: .random(in: 0..<1), now: $1) }
+        }
+    }
+
+    private func currentConfiguration(deadline: MonotonicInstant) async throws(PostgresError) -> PostgresConfiguration {
+        guard let credentials else { return configuration }
+        do {
+            return try await withThrowingTaskGroup(of: PostgresConfiguration.self) { group in
+                group.addTask { try await credentials(self.configuration) }
+                group.addTask {
+                    try await self.time.sleep(until: deadline)
+                    throw PostgresError(.timedOut, "the credentials did not come in time")
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? self.configuration
+            }
+        } catch let error as PostgresError {
+            throw error
+        } catch {
+            throw PostgresError(.connectionFailed, "there are no credentials to connect with: \(error)")
         }
     }
 
@@ -135,6 +118,19 @@ extension ConnectionPool {
         }
     }
 
+    func check(_ id: Machine.ConnectionID) async {
+        let connection = state.withLock { $0.connections[id] }
+        let isAlive = await connection?.ping(until: time.now + pool.pingTimeout) ?? false
+        update { $0.machine.checked(id, isAlive: isAlive, now: $1) }
+    }
+
+    func cancelStatement(_ id: Machine.ConnectionID) async {
+        let connection = state.withLock { $0.connections[id] }
+        await connection?.cancelStatement()
+    }
+
+    // MARK: Time
+
     func ring(at instant: MonotonicInstant) async {
         do {
             try await time.sleep(until: instant)
@@ -142,5 +138,24 @@ extension ConnectionPool {
             return
         }
         update { $0.machine.advance(now: max($1, instant)) }
+    }
+
+    /// The one alarm of `run()`: sleeps until the instant that was ordered last.
+    func keepTime() async {
+        while !Task.isCancelled {
+            guard let instant = state.withLock(\.alarm) else {
+                await alarm.wait()
+                continue
+            }
+            if time.now < instant { await alarm.wait(until: instant, time: time) }
+            if Task.isCancelled { return }
+            let now = time.now
+            let isDue = state.withLock { state in
+                guard let ordered = state.alarm, ordered <= now else { return false }
+                state.alarm = nil
+                return true
+            }
+            if isDue { update { $0.machine.advance(now: $1) } }
+        }
     }
 }

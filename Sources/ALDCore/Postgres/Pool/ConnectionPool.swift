@@ -8,26 +8,16 @@ import Synchronization
 /// deadline. It ends on graceful shutdown once every lent connection is back and closed; on cancellation it closes
 /// lent ones too, and their holders' statements fail.
 ///
-/// A server that went away needs no intervention: dead connections are noticed when they are about to be lent or when
-/// they come back, and are replaced with growing pauses until the server is there again.
+/// A server that went away needs no intervention: dead connections are noticed when they are about to be lent, while
+/// they are idle or when they come back, and are replaced with growing pauses until the server is there again. A
+/// holder that does not give back what it was lent needs none either, see ``LeaseLimits``.
 public final class ConnectionPool: Service, Sendable {
     typealias Machine = PoolStateMachine
 
-    enum Command: Sendable {
-        case connect(Machine.ConnectionID)
-        case close(Machine.ConnectionID)
-        case wakeUp(at: MonotonicInstant)
-        case finish
-    }
-
-    /// Where a caller is on its way to a connection.
-    enum Caller {
-        /// Has asked and does not wait yet.
-        case announced
-        /// Served or failed before it began to wait.
-        case settled(Result<Machine.ConnectionID, PostgresError>)
-        case waiting(CheckedContinuation<Result<Machine.ConnectionID, PostgresError>, Never>)
-    }
+    /// Says how to connect, every time anew: for passwords that expire and servers that move. It is given what the
+    /// pool was made with, has ``PoolConfiguration/connectTimeout`` together with the connect, is cancelled when that
+    /// is over, and must end soon then. What it throws is the reason of the failed connect.
+    public typealias Credentials = @Sendable (PostgresConfiguration) async throws -> PostgresConfiguration
 
     struct State {
         var machine: Machine
@@ -35,26 +25,52 @@ public final class ConnectionPool: Service, Sendable {
         var callers: [Machine.RequestID: Caller] = [:]
         var lastRequest = 0
         var hasRun = false
+        /// When the alarm is to ring next.
+        var alarm: MonotonicInstant?
+        /// Who waits until nothing is open any more.
+        var drainers: [Wakeup] = []
     }
 
     let configuration: PostgresConfiguration
     let pool: PoolConfiguration
+    let credentials: Credentials?
+    let observer: (any PoolObserver)?
     let time: any TimeSource
     let logger: Logger
+    let lookUp: NameResolution.LookUp
     let state: Mutex<State>
     let commands = CommandQueue<Command>()
+    let alarm = Wakeup()
 
+    /// - Parameters:
+    ///   - configuration: where the database is, unless `credentials` says otherwise.
+    ///   - credentials: asked before every connect.
+    ///   - observer: for metrics.
     /// - Throws: ``PostgresError/Code/configurationInvalid`` with every problem of `pool`.
-    public init(
+    public convenience init(
         configuration: PostgresConfiguration, pool: PoolConfiguration = PoolConfiguration(),
-        time: any TimeSource = SystemTime(), logger: Logger
+        credentials: Credentials? = nil, observer: (any PoolObserver)? = nil, time: any TimeSource = SystemTime(),
+        logger: Logger
+    ) throws(PostgresError) {
+        try self.init(
+            configuration: configuration, pool: pool, credentials: credentials, observer: observer, time: time,
+            logger: logger, lookUp: NameResolution.addresses)
+    }
+
+    init(
+        configuration: PostgresConfiguration, pool: PoolConfiguration, credentials: Credentials? = nil,
+        observer: (any PoolObserver)? = nil, time: any TimeSource = SystemTime(), logger: Logger,
+        lookUp: @escaping NameResolution.LookUp
     ) throws(PostgresError) {
         try pool.validate()
         self.configuration = configuration
         self.pool = pool
+        self.credentials = credentials
+        self.observer = observer
         self.time = time
         self.logger = logger
-        state = Mutex(State(machine: Machine(configuration: pool)))
+        self.lookUp = lookUp
+        state = Mutex(State(machine: Machine(configuration: pool, isObserved: observer != nil)))
     }
 
     /// A consistent snapshot.
@@ -64,68 +80,29 @@ public final class ConnectionPool: Service, Sendable {
     /// clean then (an open transaction, a lost link) is closed and replaced.
     ///
     /// - Parameters:
-    ///   - holder: who wants it, for messages about exhausted pools.
+    ///   - holder: who wants it, for messages about exhausted pools and leaks.
+    ///   - lane: what for; see ``PoolConfiguration/reservedConnections``.
     ///   - deadline: for getting the connection, as an instant of the pool's time source. `body` keeps its own.
+    ///   - limits: how long `body` may take before the pool takes the connection for leaked, and takes it back.
+    ///     Defaults to ``PoolConfiguration/leaseLimits``.
     /// - Throws: what `body` throws, or ``PostgresError`` when there was no connection in time: `poolExhausted`,
-    ///   `poolShutDown`, `cancelled`, `timedOut` (still connecting), or the code of the failed connect with that
-    ///   failure as its `cause`. A failure that time does not heal (password, database name) is thrown at once.
+    ///   `poolShutDown`, `poolPaused`, `cancelled`, `timedOut` (still connecting), or the code of the failed connect
+    ///   with that failure as its `cause`; ``PostgresError/pool`` says why and how the pool stands. A failure that
+    ///   time does not heal (password, database name) is thrown at once.
     public nonisolated(nonsending) func withConnection<R>(
-        holder: String, deadline: MonotonicInstant, _ body: (PostgresConnection) async throws -> R
+        holder: String, lane: PoolLane = .reader, deadline: MonotonicInstant, limits: LeaseLimits? = nil,
+        fileID: String = #fileID, line: Int = #line, _ body: (PostgresConnection) async throws -> R
     ) async throws -> R {
-        let lease = try await acquire(holder: holder, deadline: deadline)
+        let lease = try await acquire(
+            PoolHolder(name: holder, fileID: fileID, line: line), lane, deadline: deadline,
+            limits: limits ?? pool.leaseLimits)
         do {
             let result = try await body(lease.connection)
             await giveBack(lease)
             return result
         } catch {
-            await giveBack(lease)
+            await giveBack(lease, after: error as? PostgresError)
             throw error
         }
-    }
-
-    /// Opens, tends and closes the connections. Once per pool.
-    ///
-    /// - Throws: ``PostgresError/Code/misuse`` when called a second time.
-    public func run() async throws {
-        let isFirst = state.withLock { state in
-            defer { state.hasRun = true }
-            return !state.hasRun
-        }
-        guard isFirst else { throw PostgresError(.misuse, "a connection pool runs once; make a new one") }
-        await withTaskCancellationHandler {
-            await withGracefulShutdownHandler {
-                await performCommands()
-            } onGracefulShutdown: {
-                self.update { $0.machine.shutDown(reclaimsLeased: false, now: $1) }
-            }
-        } onCancel: {
-            self.update { $0.machine.shutDown(reclaimsLeased: true, now: $1) }
-        }
-    }
-
-    private func performCommands() async {
-        // The one alarm: replaced when an earlier instant comes, and awaited before the end.
-        var alarm: Task<Void, Never>?
-        await withDiscardingTaskGroup { group in
-            update { $0.machine.start(now: $1) }
-            while true {
-                switch await commands.next() {
-                case .connect(let id): group.addTask { await self.connect(id) }
-                case .close(let id): group.addTask { await self.close(id) }
-                case .wakeUp(let instant):
-                    await Self.end(alarm)
-                    alarm = Task { await self.ring(at: instant) }
-                case .finish:
-                    await Self.end(alarm)
-                    group.cancelAll()
-                    return
-                }
-            }
-        }
-    }
-
-    private static func end(_ alarm: Task<Void, Never>?) async {
-        alarm?.cancel()
-        await alarm?.value
     }
 }

@@ -1,13 +1,20 @@
-import DequeModule
-
 extension PoolStateMachine {
     /// What follows from the state as it is now. The one place that lends, opens and retires connections.
     mutating func settle(now: MonotonicInstant) -> [Action] {
-        guard !isShutDown else { return finishIfEmpty() }
-        var actions = failOverdue(now: now)
-        actions += retireIdle(now: now)
-        actions += lendIdle(now: now)
-        actions += openMissing(now: now)
+        var actions = now < leakDue ? [] : tendLeases(now: now)
+        if isShutDown {
+            if connections.isEmpty { actions.append(.finish) }
+        } else {
+            actions += failOverdue(now: now)
+            if now >= idleDue { actions += tendIdle(now: now) }
+            if pauseReason == nil {
+                actions += lendIdle(now: now)
+                actions += openMissing(now: now)
+            } else if connections.isEmpty, !hasReportedDrained {
+                hasReportedDrained = true
+                actions.append(.drained)
+            }
+        }
         if let wakeUp = nextWakeUp(now: now), scheduledWakeUp.map({ wakeUp < $0 }) ?? true {
             scheduledWakeUp = wakeUp
             actions.append(.wakeUp(at: wakeUp))
@@ -15,108 +22,120 @@ extension PoolStateMachine {
         return actions
     }
 
-    mutating func makeIdle(_ id: ConnectionID, now: MonotonicInstant) {
-        connections[id]?.state = .idle(since: now)
-        idle.append(id)
+    // MARK: Lending
+
+    /// Whether a lane may have one more connection: one of its own, or one that every lane may have.
+    func mayLend(to lane: PoolLane) -> Bool {
+        leasedByLane[lane] < reserved[lane] || sharedInUse < shared
     }
 
-    mutating func startClosing(_ id: ConnectionID) -> [Action] {
-        connections[id]?.state = .closing
-        idle.removeAll { $0 == id }
-        return [.close(id)]
-    }
-
-    func finishIfEmpty() -> [Action] {
-        isShutDown && connections.isEmpty ? [.finish] : []
-    }
-
-    private mutating func failOverdue(now: MonotonicInstant) -> [Action] {
-        guard waiting.contains(where: { $0.deadline <= now }) else { return [] }
-        let overdue = waiting.filter { $0.deadline <= now }
-        waiting.removeAll { $0.deadline <= now }
-        counters.timeouts += overdue.count
-        return overdue.map { .fail($0.id, timeoutError($0, now: now)) }
-    }
-
-    /// Lifetime is a hard rule; idle time only thins out what is above the minimum, the least recently used first.
-    private mutating func retireIdle(now: MonotonicInstant) -> [Action] {
-        var actions: [Action] = []
-        for id in idle {
-            guard let connection = connections[id], case .idle(let since) = connection.state else { continue }
-            let isStale = since + configuration.idleTimeout <= now && alive > configuration.minimumConnections
-            if isStale || connection.expires <= now { actions += startClosing(id) }
-        }
-        return actions
+    /// The way of most callers: nobody waits, and a connection is free.
+    mutating func lendAtOnce(_ request: Request, now: MonotonicInstant) -> Action? {
+        guard !isShutDown, pauseReason == nil, request.deadline > now, now < idleDue, mayLend(to: request.lane),
+            let id = idle.popLast()
+        else { return nil }
+        return lend(id, to: request, now: now)
     }
 
     private mutating func lendIdle(now: MonotonicInstant) -> [Action] {
         var actions: [Action] = []
-        while let id = idle.last, let request = waiting.popFirst() {
+        while !queue.isEmpty, let id = idle.last, let request = nextToServe() {
             idle.removeLast()
-            connections[id]?.state = .leased(Lease(request: request, since: now))
-            counters.leases += 1
-            actions.append(.lease(id, to: request.id))
+            _ = queue.remove(request.id)
+            actions.append(lend(id, to: request, now: now))
         }
         return actions
     }
 
-    /// Opens what is missing: one connection per waiting caller and whatever the minimum wants, within the maximum
-    /// and the number of concurrent connects. After a failed connect there is a pause, then one attempt at a time.
+    private mutating func lend(_ id: ConnectionID, to request: Request, now: MonotonicInstant) -> Action {
+        let proved = connections[id]?.proved ?? now
+        move(id, to: .leased(Lease(request: request, since: now)))
+        leakDue = min(leakDue, request.limits.firstStep(since: now))
+        counters.leases += 1
+        counters.wait.add(from: request.since, to: now)
+        if isObserved { note(.leased(request.lane, waited: now - request.since)) }
+        let isFresh = now.nanoseconds &- proved.nanoseconds <= pingAfter
+        return .lease(id, to: request.id, isFresh ? .glance : .answer)
+    }
+
+    /// Of the lanes that may have a connection, the one whose first caller came earliest, head starts granted.
+    func nextToServe() -> Request? {
+        PoolLane.allCases
+            .compactMap { mayLend(to: $0) ? queue.first($0) : nil }
+            .min { ($0.since - $0.lane.headStart, $0.id.number) < ($1.since - $1.lane.headStart, $1.id.number) }
+    }
+
+    // MARK: Opening
+
+    /// Opens what is missing: one connection per caller who may have one, and whatever the minimum wants, within the
+    /// maximum and what the gate allows.
     private mutating func openMissing(now: MonotonicInstant) -> [Action] {
-        guard !backoff.isPausing(now: now) else { return [] }
-        let connecting = count { if case .connecting = $0 { true } else { false } }
-        let wanted = max(waiting.count - connecting, configuration.minimumConnections - alive)
-        let concurrent = backoff.lastError == nil ? configuration.maximumConcurrentConnects : 1
-        let number = min(wanted, configuration.maximumConnections - connections.count, concurrent - connecting)
+        guard isShort else { return [] }
+        let wanted = max(
+            servable - counters.connecting - counters.checking, configuration.minimumConnections - alive)
+        let room = gate.room(connecting: counters.connecting, now: now)
+        let number = min(wanted, configuration.maximumConnections - connections.count, room)
         return (0..<max(0, number)).map { _ in
             lastConnectionNumber += 1
             let id = ConnectionID(number: lastConnectionNumber)
-            connections[id] = Connection(state: .connecting)
+            connections[id] = Connection(state: .connecting, generation: counters.generation, begun: now)
+            tally(.connecting, by: 1)
             counters.connectsStarted += 1
             return .connect(id)
         }
     }
 
-    private func nextWakeUp(now: MonotonicInstant) -> MonotonicInstant? {
-        var earliest: MonotonicInstant?
-        func consider(_ instant: MonotonicInstant) {
-            if instant > now { earliest = min(earliest ?? instant, instant) }
+    private var isShort: Bool { !queue.isEmpty || alive < configuration.minimumConnections }
+
+    /// How many of those who wait could be served if there were connections enough.
+    private var servable: Int {
+        var own = 0
+        var others = 0
+        for lane in PoolLane.allCases {
+            let waiting = queue.count(lane)
+            let mine = min(waiting, max(0, reserved[lane] - leasedByLane[lane]))
+            own += mine
+            others += waiting - mine
         }
-        for request in waiting { consider(request.deadline) }
-        for id in idle {
-            guard let connection = connections[id], case .idle(let since) = connection.state else { continue }
-            consider(connection.expires)
-            if alive > configuration.minimumConnections { consider(since + configuration.idleTimeout) }
-        }
-        if !waiting.isEmpty || alive < configuration.minimumConnections, let until = backoff.pausedUntil {
-            consider(until)
-        }
-        return earliest
+        return own + min(others, max(0, shared - sharedInUse))
     }
 
     /// Connections that are or will be of use.
-    private var alive: Int { count { if case .closing = $0 { false } else { true } } }
+    var alive: Int { connections.count - counters.closing }
 
     /// Whether somebody can still be served without a new connection.
-    var hasUsable: Bool {
-        count {
-            switch $0 {
-            case .idle, .leased: true
-            case .connecting, .closing: false
+    var hasUsable: Bool { counters.idle + counters.leased + counters.checking > 0 }
+
+    // MARK: Closing
+
+    mutating func startClosing(_ id: ConnectionID, _ cause: PoolCloseCause, now: MonotonicInstant) -> [Action] {
+        guard let connection = connections[id] else { return [] }
+        if case .idle = connection.state { idle.removeAll { $0 == id } }
+        move(id, to: .closing(cause))
+        counters.closes.count(cause)
+        note(.closed(cause, age: now - connection.begun))
+        return [.close(id)]
+    }
+
+    /// Why a connection that is free now must not be lent again, if it must not.
+    func causeToClose(_ connection: Connection, isClean: Bool) -> PoolCloseCause? {
+        if !isClean { return .unclean }
+        if isShutDown { return .shutDown }
+        if pauseReason != nil { return .paused }
+        return connection.generation < counters.generation ? .evicted : nil
+    }
+
+    // MARK: Time
+
+    private func nextWakeUp(now: MonotonicInstant) -> MonotonicInstant? {
+        var earliest = leakDue
+        if !isShutDown {
+            if counters.idle > 0 { earliest = min(earliest, idleDue) }
+            if let deadline = queue.earliestDeadline { earliest = min(earliest, deadline) }
+            if isShort, pauseReason == nil, let until = gate.pausedUntil, until > now {
+                earliest = min(earliest, until)
             }
-        } > 0
-    }
-
-    func count(where predicate: (Connection.State) -> Bool) -> Int {
-        connections.values.count { predicate($0.state) }
-    }
-
-    mutating func failAll(
-        counting counter: WritableKeyPath<PoolStatistics, Int>, _ error: (Request) -> PostgresError
-    ) -> [Action] {
-        let actions = waiting.map { Action.fail($0.id, error($0)) }
-        counters[keyPath: counter] += waiting.count
-        waiting.removeAll()
-        return actions
+        }
+        return earliest.nanoseconds == .max ? nil : max(earliest, now)
     }
 }

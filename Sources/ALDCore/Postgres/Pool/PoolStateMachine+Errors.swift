@@ -1,70 +1,116 @@
 extension PoolStateMachine {
-    static let shutDownError = PostgresError(
-        .poolShutDown, "the connection pool has been shut down", remedy: "Stop its users before the pool.")
+    // MARK: Who is failed
+
+    mutating func fail(_ request: Request, _ error: PostgresError, now: MonotonicInstant) -> Action {
+        if isObserved, let reason = error.pool?.reason {
+            note(.failed(request.lane, reason, waited: now - request.since))
+        }
+        return .fail(request.id, error)
+    }
+
+    mutating func failOverdue(now: MonotonicInstant) -> [Action] {
+        guard let earliest = queue.earliestDeadline, earliest <= now else { return [] }
+        let overdue = queue.removeOverdue(now: now)
+        counters.timeouts += overdue.count
+        return overdue.map { fail($0, timeoutError($0, now: now), now: now) }
+    }
+
+    /// Those who cannot be served any more, whatever happens until their deadline.
+    mutating func failHopeless(now: MonotonicInstant) -> [Action] {
+        guard !hasUsable, let cause = gate.lastError, cause.isConfigurationFault else { return [] }
+        let hopeless = queue.removeAll()
+        counters.failures += hopeless.count
+        return hopeless.map { fail($0, hopelessError(cause, $0, now: now), now: now) }
+    }
 
     /// Why a caller is turned away on arrival, if it is.
     func refusal(of request: Request, now: MonotonicInstant) -> PostgresError? {
-        if isShutDown { return Self.shutDownError }
+        if isShutDown { return shutDownError(now: now) }
         if request.deadline <= now {
-            return PostgresError(.timedOut, "the deadline had passed before a connection was asked for")
+            let error = PostgresError(.timedOut, "the deadline had passed before a connection was asked for")
+            return explained(error, .late, now: now)
         }
         // Nobody can be served before the pause is over, and what failed was no accident.
-        if let error = backoff.lastError, error.isConfigurationFault, backoff.isPausing(now: now), !hasUsable {
-            return Self.hopeless(error, request)
+        if let cause = gate.lastError, cause.isConfigurationFault, gate.isPausing(now: now), !hasUsable {
+            return hopelessError(cause, request, now: now)
         }
-        guard waiting.count >= configuration.maximumWaiters else { return nil }
-        return PostgresError(
-            .poolExhausted, "\(waiting.count) callers wait for a connection already; \(usage(now: now))",
+        let waiting = queue.count(request.lane)
+        guard waiting >= configuration.maximumWaiters else { return nil }
+        let error = PostgresError(
+            .poolExhausted,
+            "\(waiting) callers of the lane \(request.lane) wait for a connection already; \(usage(now: now))",
             remedy: "Raise maximumWaiters, or ask less often while the database is slow.")
+        return explained(error, .queueFull, now: now)
     }
 
-    /// Why a caller got no connection in time: the last failed connect, a connect that takes long, or other holders.
+    // MARK: What it is called
+
+    func shutDownError(now: MonotonicInstant) -> PostgresError {
+        explained(Self.shutDownError, .shutDown, now: now)
+    }
+
+    static let shutDownError = PostgresError(
+        .poolShutDown, "the connection pool has been shut down", remedy: "Stop its users before the pool.")
+
+    /// Why a caller got no connection in time: a pause, the last failed connect, a connect that takes long, or other
+    /// holders.
     func timeoutError(_ request: Request, now: MonotonicInstant) -> PostgresError {
-        let waited = "\"\(request.holder)\" got no connection within \(Self.text(now - request.since))"
-        if let cause = backoff.lastError {
-            return PostgresError(cause.code, "\(waited): connecting fails", cause: cause)
+        let waited = "\(request.holder) got no connection within \(Self.text(now - request.since))"
+        if let pauseReason {
+            let error = PostgresError(
+                .poolPaused, "\(waited): the pool is paused: \(pauseReason)", remedy: "Resume the pool.")
+            return explained(error, .paused(pauseReason), now: now)
         }
-        if connections.values.contains(where: { if case .leased = $0.state { true } else { false } }) {
-            return PostgresError(
+        if let cause = gate.lastError {
+            let error = PostgresError(cause.code, "\(waited): connecting fails; \(usage(now: now))", cause: cause)
+            return explained(error, PoolFailure.Reason(connecting: cause), now: now)
+        }
+        if counters.leased > 0 {
+            let error = PostgresError(
                 .poolExhausted, "\(waited): \(usage(now: now))",
                 remedy: "Hold connections for a shorter time, or raise maximumConnections.")
+            return explained(error, .exhausted, now: now)
         }
-        return PostgresError(.timedOut, "\(waited): the connect is still under way; \(usage(now: now))")
+        let error = PostgresError(.timedOut, "\(waited): the connect is still under way; \(usage(now: now))")
+        return explained(error, .connecting, now: now)
     }
 
-    static func hopeless(_ cause: PostgresError, _ request: Request) -> PostgresError {
-        PostgresError(
-            cause.code,
-            "\"\(request.holder)\" gets no connection: connecting fails for a reason that time does not heal",
+    private func hopelessError(_ cause: PostgresError, _ request: Request, now: MonotonicInstant) -> PostgresError {
+        let error = PostgresError(
+            cause.code, "\(request.holder) gets no connection: connecting fails for a reason that time does not heal",
             cause: cause)
+        return explained(error, PoolFailure.Reason(connecting: cause), now: now)
     }
 
-    private func usage(now: MonotonicInstant) -> String {
+    /// The error together with how the pool stands.
+    func explained(_ error: PostgresError, _ reason: PoolFailure.Reason, now: MonotonicInstant) -> PostgresError {
+        var error = error
+        error.pool = PoolFailure(reason: reason, statistics: statistics, oldestLease: oldestLease(now: now))
+        return error
+    }
+
+    private func oldestLease(now: MonotonicInstant) -> PoolLease? {
         let leases = connections.values.compactMap { connection -> Lease? in
             if case .leased(let lease) = connection.state { lease } else { nil }
         }
-        let maximum = configuration.maximumConnections
-        guard let oldest = leases.min(by: { $0.since < $1.since }) else { return "0 of \(maximum) are leased" }
-        return "\(leases.count) of \(maximum) are leased, the longest by \"\(oldest.request.holder)\""
-            + " for \(Self.text(now - oldest.since))"
+        return leases.min { ($0.since, $0.request.id.number) < ($1.since, $1.request.id.number) }
+            .map { describe($0, now: now) }
     }
 
-    private static func text(_ duration: Duration) -> String {
+    func usage(now: MonotonicInstant) -> String {
+        let leased = "\(counters.leased) of \(configuration.maximumConnections) are leased"
+        guard let oldest = oldestLease(now: now) else { return leased }
+        return "\(leased), the longest by \(oldest.holder) for \(Self.text(oldest.age))"
+    }
+
+    static func text(_ duration: Duration) -> String {
         let milliseconds = duration.wholeNanoseconds / 1_000_000
         return milliseconds < 10_000 ? "\(milliseconds) ms" : "\(milliseconds / 1000) s"
     }
 
     var statistics: PoolStatistics {
         var result = counters
-        result.waiting = waiting.count
-        for connection in connections.values {
-            switch connection.state {
-            case .connecting: result.connecting += 1
-            case .idle: result.idle += 1
-            case .leased: result.leased += 1
-            case .closing: result.closing += 1
-            }
-        }
+        result.waiting = queue.count
         return result
     }
 }

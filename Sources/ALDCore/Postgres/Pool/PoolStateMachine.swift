@@ -1,5 +1,3 @@
-import DequeModule
-
 /// Every decision of the pool, as a value: no clock, no I/O, no randomness. Events go in with the time at which they
 /// happen, actions come out and are performed by ``ConnectionPool``.
 ///
@@ -8,7 +6,8 @@ import DequeModule
 /// | State | Meaning | Can transition to |
 /// |---|---|---|
 /// | connecting | a connect is under way | idle, leased, closing, gone |
-/// | idle | open, ready to be lent | leased, closing |
+/// | idle | open, ready to be lent | leased, checking, closing |
+/// | checking | idle so long that the server is asked whether it is still there | idle, leased, closing |
 /// | leased | lent to one holder | idle, leased (to the next), closing |
 /// | closing | being closed, slot still taken | gone |
 struct PoolStateMachine {
@@ -24,23 +23,40 @@ struct PoolStateMachine {
     /// Somebody who wants a connection.
     struct Request: Sendable {
         let id: RequestID
-        let holder: String
+        let holder: PoolHolder
+        let lane: PoolLane
         let deadline: MonotonicInstant
         let since: MonotonicInstant
+        let limits: LeaseLimits
+    }
+
+    /// What has to be found out about a connection before its caller gets it.
+    enum Proof: Sendable, Hashable {
+        /// It was in use a moment ago: a look at the socket will do.
+        case glance
+        /// It has been idle: the server has to answer.
+        case answer
     }
 
     /// What the driver must do, in this order.
     enum Action: Sendable {
         /// Open a connection; report `connected` or `connectFailed`.
         case connect(ConnectionID)
-        /// Hand the connection to the caller.
-        case lease(ConnectionID, to: RequestID)
+        /// Hand the connection to the caller once it is proved alive; report `foundDead` if it is not, and `release`
+        /// when it comes back.
+        case lease(ConnectionID, to: RequestID, Proof)
         /// Fail the caller.
-        case fail(RequestID, PostgresError)
+        indirect case fail(RequestID, PostgresError)
         /// Close the connection; report `closed`.
         case close(ConnectionID)
+        /// Ask the server whether it is still there; report `checked`.
+        case check(ConnectionID)
+        /// Cancel on the server what the connection is doing.
+        case cancelStatement(ConnectionID)
         /// Call `advance` at this instant. Replaces the order before: that one was for later, or is carried out.
         case wakeUp(at: MonotonicInstant)
+        /// Paused, and nothing is left open.
+        case drained
         /// Shut down and nothing is left: the end.
         case finish
     }
@@ -48,153 +64,105 @@ struct PoolStateMachine {
     struct Lease: Sendable {
         let request: Request
         let since: MonotonicInstant
+        /// What was done already because it lasts too long.
+        var stage: LeakStage?
     }
 
     struct Connection: Sendable {
         enum State: Sendable {
             case connecting
             case idle(since: MonotonicInstant)
+            case checking(idleSince: MonotonicInstant)
             case leased(Lease)
-            case closing
+            case closing(PoolCloseCause)
         }
 
         var state: State
-        /// The end of its lifetime; set when it has connected.
+        /// It was begun in this generation; one of an earlier generation is closed as soon as it is free.
+        let generation: Int
+        let begun: MonotonicInstant
+        /// The end of its lifetime; set when it has connected, like the next two.
         var expires = MonotonicInstant(nanoseconds: .max)
+        /// How long the server may be silent until it is asked whether it is still there, in nanoseconds.
+        var keepAlive: Int64 = 0
+        /// When the server answered last.
+        var proved = MonotonicInstant(nanoseconds: .min)
     }
 
     let configuration: PoolConfiguration
+    /// Whether somebody wants to know of every lease. What is notable is reported anyway.
+    let isObserved: Bool
+    let reserved: PerLane<Int>
+    /// Connections that every lane may have.
+    let shared: Int
+    // As plain numbers of nanoseconds, for the way of every caller.
+    let pingAfter: Int64
+    let idleTimeout: Int64
+
     var connections: [ConnectionID: Connection] = [:]
     /// Most recently used last: that one is lent next, so that the others can age.
     var idle: [ConnectionID] = []
-    var waiting: Deque<Request> = []
-    var backoff: ConnectBackoff
+    var queue = PoolQueue()
+    var gate: ConnectGate
+    /// Also the numbers of connections by state, kept by ``move(_:to:)``.
     var counters = PoolStatistics()
+    var leasedByLane = PerLane { _ in 0 }
+    /// Leases beyond what is reserved for their lanes.
+    var sharedInUse = 0
+    /// Since the driver last took them.
+    var events: [PoolEvent] = []
+
+    var pauseReason: String?
     var isShutDown = false
     var lastConnectionNumber = 0
+    var lastEviction: MonotonicInstant?
+
+    // No idle connection and no lease needs tending before these instants. They may be too early, never too late.
+    var idleDue = MonotonicInstant(nanoseconds: .max)
+    var leakDue = MonotonicInstant(nanoseconds: .max)
+    /// Whether a connection was kept although it is idle for too long, because it was needed for the minimum.
+    var keepsStale = false
     var scheduledWakeUp: MonotonicInstant?
+    var hasReportedDrained = false
 
-    init(configuration: PoolConfiguration) {
+    init(configuration: PoolConfiguration, isObserved: Bool = false) {
         self.configuration = configuration
-        backoff = ConnectBackoff(initial: configuration.initialBackoff, maximum: configuration.maximumBackoff)
+        self.isObserved = isObserved
+        reserved = PerLane { configuration.reservedConnections[$0] ?? 0 }
+        shared = configuration.maximumConnections - configuration.reservedConnections.values.reduce(0, +)
+        gate = ConnectGate(configuration)
+        pingAfter = configuration.pingAfter.wholeNanoseconds
+        idleTimeout = configuration.idleTimeout.wholeNanoseconds
     }
 
-    // MARK: Events
-
-    /// The pool begins to work: opens the minimum.
-    mutating func start(now: MonotonicInstant) -> [Action] {
-        settle(now: now)
-    }
-
-    /// Somebody wants a connection.
-    mutating func acquire(_ request: Request, now: MonotonicInstant) -> [Action] {
-        counters.requests += 1
-        if let refusal = refusal(of: request, now: now) {
-            counters.refusals += 1
-            return [.fail(request.id, refusal)]
+    /// Every transition of a connection that exists; `nil` when it is gone.
+    mutating func move(_ id: ConnectionID, to state: Connection.State?) {
+        guard let index = connections.index(forKey: id) else { return }
+        tally(connections.values[index].state, by: -1)
+        guard let state else {
+            connections.remove(at: index)
+            return
         }
-        waiting.append(request)
-        return settle(now: now)
+        connections.values[index].state = state
+        tally(state, by: 1)
     }
 
-    /// A caller stopped waiting. Without effect when it was served or failed meanwhile.
-    mutating func cancel(_ id: RequestID, now: MonotonicInstant) -> [Action] {
-        guard let index = waiting.firstIndex(where: { $0.id == id }) else { return [] }
-        waiting.remove(at: index)
-        counters.cancellations += 1
-        let error = PostgresError(.cancelled, "cancelled while waiting for a connection")
-        return [.fail(id, error)] + settle(now: now)
-    }
-
-    /// A connect succeeded.
-    ///
-    /// - Parameter chance: random in 0..<1; shortens the lifetime.
-    mutating func connected(_ id: ConnectionID, chance: Double, now: MonotonicInstant) -> [Action] {
-        guard case .connecting? = connections[id]?.state else { return [] }
-        counters.connectsSucceeded += 1
-        backoff.reset()
-        guard !isShutDown else { return startClosing(id) }
-        let share = 1 - configuration.lifetimeJitter * chance
-        connections[id]?.expires = now + .seconds(configuration.maximumLifetime.inSeconds * share)
-        makeIdle(id, now: now)
-        return settle(now: now)
-    }
-
-    /// A connect failed.
-    ///
-    /// - Parameter chance: random in 0..<1; draws the pause before the next one.
-    mutating func connectFailed(
-        _ id: ConnectionID, _ error: PostgresError, chance: Double, now: MonotonicInstant
-    ) -> [Action] {
-        guard case .connecting? = connections[id]?.state else { return [] }
-        connections[id] = nil
-        counters.connectsFailed += 1
-        backoff.failed(error, chance: chance, now: now)
-        guard !isShutDown else { return finishIfEmpty() }
-        var actions: [Action] = []
-        if error.isConfigurationFault, !hasUsable {
-            actions = failAll(counting: \.failures) { Self.hopeless(error, $0) }
+    mutating func tally(_ state: Connection.State, by change: Int) {
+        switch state {
+        case .connecting: counters.connecting += change
+        case .idle: counters.idle += change
+        case .checking: counters.checking += change
+        case .closing: counters.closing += change
+        case .leased(let lease):
+            let lane = lease.request.lane
+            counters.leased += change
+            sharedInUse -= max(0, leasedByLane[lane] - reserved[lane])
+            leasedByLane[lane] += change
+            sharedInUse += max(0, leasedByLane[lane] - reserved[lane])
         }
-        return actions + settle(now: now)
     }
 
-    /// A holder returned its connection.
-    ///
-    /// - Parameter isClean: whether somebody else can use it.
-    mutating func release(_ id: ConnectionID, isClean: Bool, now: MonotonicInstant) -> [Action] {
-        guard case .leased? = connections[id]?.state else { return [] }
-        if !isClean { counters.broken += 1 }
-        guard isClean, !isShutDown else { return startClosing(id) + settle(now: now) }
-        // Its lifetime may be over: then it retires like any idle one, before anybody gets it.
-        makeIdle(id, now: now)
-        return settle(now: now)
-    }
-
-    /// A connection was found dead before the caller it was lent to got hold of it: it is replaced, and the caller
-    /// waits on at its place in the queue.
-    mutating func foundDead(_ id: ConnectionID, for request: Request, now: MonotonicInstant) -> [Action] {
-        counters.broken += 1
-        counters.leases -= 1
-        var actions: [Action] = []
-        if case .leased? = connections[id]?.state { actions = startClosing(id) }
-        if isShutDown {
-            counters.failures += 1
-            actions.append(.fail(request.id, Self.shutDownError))
-        } else {
-            // By order of arrival: several callers may come back at a time.
-            let position = waiting.firstIndex { $0.id.number > request.id.number } ?? waiting.endIndex
-            waiting.insert(request, at: position)
-        }
-        return actions + settle(now: now)
-    }
-
-    /// A connection has been closed.
-    mutating func closed(_ id: ConnectionID, now: MonotonicInstant) -> [Action] {
-        guard case .closing? = connections[id]?.state else { return [] }
-        connections[id] = nil
-        counters.closed += 1
-        return isShutDown ? finishIfEmpty() : settle(now: now)
-    }
-
-    /// Time has passed.
-    mutating func advance(now: MonotonicInstant) -> [Action] {
-        if let scheduledWakeUp, scheduledWakeUp <= now { self.scheduledWakeUp = nil }
-        return settle(now: now)
-    }
-
-    /// No new callers; those waiting fail, idle connections close, leased ones close when they are returned.
-    ///
-    /// - Parameter reclaimsLeased: close leased connections now; what their holders do with them then fails.
-    mutating func shutDown(reclaimsLeased: Bool, now: MonotonicInstant) -> [Action] {
-        isShutDown = true
-        var actions = failAll(counting: \.failures) { _ in Self.shutDownError }
-        for id in connections.keys.sorted() {
-            switch connections[id]?.state {
-            case .idle: actions += startClosing(id)
-            case .leased where reclaimsLeased: actions += startClosing(id)
-            case .leased, .connecting, .closing, nil: continue
-            }
-        }
-        return actions + finishIfEmpty()
+    mutating func note(_ event: PoolEvent) {
+        if isObserved || event.isNotable { events.append(event) }
     }
 }

@@ -6,9 +6,7 @@ import Testing
 @Suite(.background) struct PoolStateMachineTests {
     typealias Machine = PoolStateMachine
 
-    private func at(_ milliseconds: Int64) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: milliseconds * 1_000_000)
-    }
+    private func at(_ milliseconds: Int64) -> MonotonicInstant { PoolStories.at(milliseconds) }
 
     private func machine(_ change: (inout PoolConfiguration) -> Void = { _ in }) -> Machine {
         var configuration = PoolConfiguration()
@@ -18,8 +16,7 @@ import Testing
     }
 
     private func request(_ number: Int, deadline: Int64 = 1000, since: Int64 = 0) -> Machine.Request {
-        Machine.Request(
-            id: .init(number: number), holder: "holder \(number)", deadline: at(deadline), since: at(since))
+        PoolStories.request(number, deadline: deadline, since: since)
     }
 
     private let one = Machine.ConnectionID(number: 1)
@@ -29,7 +26,8 @@ import Testing
         var pool = machine()
         #expect(text(pool.acquire(request(1), now: at(0))) == "connect 1, wake 1000")
         #expect(text(pool.connected(one, chance: 0, now: at(5))) == "lease 1 to 1")
-        #expect(text(pool.release(one, isClean: true, now: at(10))) == "", "the wake-up at 1000 is due first")
+        let released = pool.release(one, by: .init(number: 1), isClean: true, now: at(10))
+        #expect(text(released) == "", "the wake-up at 1000 is due first")
         #expect(text(pool.acquire(request(2), now: at(20))) == "lease 1 to 2")
         #expect(pool.statistics.leases == 2)
     }
@@ -47,7 +45,11 @@ import Testing
         }
         #expect(error.code == .poolExhausted)
         #expect(error.message.contains("1 of 1 are leased"))
-        #expect(error.message.contains("\"holder 1\""))
+        #expect(error.message.contains("\"holder 1\" (Module/File.swift:1)"))
+        #expect(error.pool?.reason == .exhausted)
+        #expect(error.pool?.statistics.leased == 1)
+        #expect(error.pool?.oldestLease?.holder.name == "holder 1")
+        #expect(error.pool?.oldestLease?.age == .milliseconds(50))
         #expect(pool.statistics.timeouts == 1)
     }
 
@@ -77,7 +79,9 @@ import Testing
     }
 
     @Test func theBackoffGrowsToItsMaximumAndASuccessEndsIt() {
-        var backoff = ConnectBackoff(initial: .milliseconds(100), maximum: .seconds(1))
+        var configuration = PoolConfiguration()
+        configuration.maximumBackoff = .seconds(1)
+        var backoff = ConnectGate(configuration)
         var now = at(0)
         var pauses: [Int64] = []
         for _ in 0..<5 {
@@ -87,7 +91,7 @@ import Testing
             now = until
         }
         #expect(pauses.prefix(2) == [299, 899] && pauses.suffix(3) == [1000, 1000, 1000])
-        backoff.reset()
+        backoff.succeeded()
         #expect(!backoff.isPausing(now: at(0)))
     }
 
@@ -105,6 +109,7 @@ import Testing
         var pool = machine {
             $0.minimumConnections = 1
             $0.idleTimeout = .seconds(10)
+            $0.keepAlive = .seconds(1000)
             $0.maximumLifetime = .seconds(60)
         }
         #expect(text(pool.start(now: at(0))) == "connect 1")
@@ -112,11 +117,11 @@ import Testing
         _ = pool.acquire(request(1), now: at(0))
         _ = pool.acquire(request(2), now: at(0))
         _ = pool.connected(.init(number: 2), chance: 1, now: at(0))
-        _ = pool.release(one, isClean: true, now: at(10))
-        _ = pool.release(.init(number: 2), isClean: true, now: at(20))
+        _ = pool.release(one, by: .init(number: 1), isClean: true, now: at(10))
+        _ = pool.release(.init(number: 2), by: .init(number: 2), isClean: true, now: at(20))
         #expect(text(pool.advance(now: at(10_010))).hasPrefix("close 1"))
         _ = pool.closed(one, now: at(10_011))
-        #expect(text(pool.advance(now: at(53_999))) == "")
+        #expect(!text(pool.advance(now: at(53_999))).contains("close"))
         #expect(text(pool.advance(now: at(54_000))).hasPrefix("close 2, connect 3"), "10 % less by chance")
     }
 
@@ -128,7 +133,7 @@ import Testing
         #expect(text(pool.shutDown(reclaimsLeased: false, now: at(1))) == "fail 2")
         #expect(text(pool.acquire(request(3), now: at(2))) == "fail 3")
         #expect(text(pool.connectFailed(.init(number: 2), refused, chance: 0, now: at(3))) == "")
-        #expect(text(pool.release(one, isClean: true, now: at(4))) == "close 1")
+        #expect(text(pool.release(one, by: .init(number: 1), isClean: true, now: at(4))) == "close 1")
         #expect(text(pool.closed(one, now: at(5))) == "finish")
     }
 
@@ -140,7 +145,7 @@ import Testing
         _ = pool.acquire(request(1), now: at(0))
         _ = pool.connected(one, chance: 0, now: at(0))
         _ = pool.acquire(request(2, deadline: 100_000), now: at(59_000))
-        #expect(text(pool.release(one, isClean: true, now: at(60_000))) == "close 1")
+        #expect(text(pool.release(one, by: .init(number: 1), isClean: true, now: at(60_000))) == "close 1")
         #expect(text(pool.closed(one, now: at(60_001))).hasPrefix("connect 2"))
     }
 
@@ -159,7 +164,8 @@ import Testing
         #expect(pool.statistics.connecting == 1)
         #expect(
             text(pool.connected(.init(number: 4), chance: 0, now: at(501)))
-                == "lease 4 to 1, connect 5, connect 6, connect 7")
+                == "lease 4 to 1, connect 5, connect 6", "twice as many as before")
+        #expect(text(pool.connected(.init(number: 5), chance: 0, now: at(502))) == "lease 5 to 2, connect 7, connect 8")
     }
 
     @Test func everyProblemOfAConfigurationIsReported() {
@@ -174,16 +180,5 @@ import Testing
         }
     }
 
-    private func text(_ actions: [Machine.Action]) -> String {
-        actions.map { action in
-            switch action {
-            case .connect(let id): "connect \(id.number)"
-            case .lease(let id, let request): "lease \(id.number) to \(request.number)"
-            case .fail(let request, _): "fail \(request.number)"
-            case .close(let id): "close \(id.number)"
-            case .wakeUp(let instant): "wake \(instant.nanoseconds / 1_000_000)"
-            case .finish: "finish"
-            }
-        }.joined(separator: ", ")
-    }
+    private func text(_ actions: [Machine.Action]) -> String { PoolStories.text(actions) }
 }
