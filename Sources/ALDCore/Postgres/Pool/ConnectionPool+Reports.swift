@@ -32,7 +32,7 @@ extension ConnectionPool {
                 .notice, cause == .dead ? "a connection was found dead" : "a connection came back unusable",
                 ["age": "\(text(age))"]
             )
-        case .leased, .returned, .failed, .connected, .connectFailed: (.debug, "\(event)", [:])
+        case .leased, .returned, .failed, .connected, .connectFailed, .breaker: (.debug, "\(event)", [:])
         }
     }
 

@@ -50,7 +50,12 @@ public struct PoolConfiguration: Sendable, Hashable {
     /// What happens to leases that last too long, unless their holder asks for other limits.
     public var leaseLimits = LeaseLimits()
 
-    /// The pause after a failed connect. It grows with every further failure to at most three times the last
+    /// So many connects in a row that nobody answered open the breaker on connecting; any other failure opens it at
+    /// once. While it is open nobody connects, and callers whose deadline comes before its end fail at once. Defaults
+    /// to 3.
+    public var timeoutsUntilOpen = 3
+
+    /// The pause after a failed connect, for which the breaker is open. It grows with every further failure to at most three times the last
     /// pause, drawn by chance. Defaults to 100 milliseconds.
     public var initialBackoff: Duration = .milliseconds(100)
 
@@ -93,6 +98,7 @@ public struct PoolConfiguration: Sendable, Hashable {
             (pingAfter >= .zero, "pingAfter must not be negative, it is \(pingAfter)"),
             (pingTimeout > .zero, "pingTimeout must be positive, it is \(pingTimeout)"),
             (saturationCooldown >= .zero, "saturationCooldown must not be negative, it is \(saturationCooldown)"),
+            (timeoutsUntilOpen >= 1, "timeoutsUntilOpen must be at least 1, it is \(timeoutsUntilOpen)"),
             (initialBackoff > .zero, "initialBackoff must be positive, it is \(initialBackoff)"),
             (
                 maximumBackoff >= initialBackoff,

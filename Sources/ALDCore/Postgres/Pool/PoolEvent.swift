@@ -20,12 +20,15 @@ public enum PoolEvent: Sendable {
     /// A connect succeeded again.
     case outageEnded(failures: Int, lasted: Duration)
 
+    /// The breaker on connecting has something to say.
+    case breaker(CircuitBreaker.Event)
+
     /// Whether it is worth a line in the log and happens seldom enough for it.
     var isNotable: Bool {
         switch self {
         case .leak, .lateReturn, .evicted, .paused, .resumed, .outageBegan, .outageEnded: true
         case .closed(let cause, _): cause == .dead || cause == .unclean
-        case .leased, .returned, .failed, .connected, .connectFailed: false
+        case .leased, .returned, .failed, .connected, .connectFailed, .breaker: false
         }
     }
 }

@@ -15,6 +15,7 @@ extension PoolStateMachine {
                 actions.append(.drained)
             }
         }
+        if isObserved { events += gate.takeEvents().map(PoolEvent.breaker) }
         if let wakeUp = nextWakeUp(now: now), scheduledWakeUp.map({ wakeUp < $0 }) ?? true {
             scheduledWakeUp = wakeUp
             actions.append(.wakeUp(at: wakeUp))
@@ -75,14 +76,17 @@ extension PoolStateMachine {
             servable - counters.connecting - counters.checking, configuration.minimumConnections - alive)
         let room = gate.room(connecting: counters.connecting, now: now)
         let number = min(wanted, configuration.maximumConnections - connections.count, room)
-        return (0..<max(0, number)).map { _ in
+        var actions: [Action] = []
+        for _ in 0..<max(0, number) {
+            let id = ConnectionID(number: lastConnectionNumber + 1)
+            guard gate.begin(id, now: now) else { break }
             lastConnectionNumber += 1
-            let id = ConnectionID(number: lastConnectionNumber)
             connections[id] = Connection(state: .connecting, generation: counters.generation, begun: now)
             tally(.connecting, by: 1)
             counters.connectsStarted += 1
-            return .connect(id)
+            actions.append(.connect(id))
         }
+        return actions
     }
 
     private var isShort: Bool { !queue.isEmpty || alive < configuration.minimumConnections }
@@ -132,9 +136,7 @@ extension PoolStateMachine {
         if !isShutDown {
             if counters.idle > 0 { earliest = min(earliest, idleDue) }
             if let deadline = queue.earliestDeadline { earliest = min(earliest, deadline) }
-            if isShort, pauseReason == nil, let until = gate.pausedUntil, until > now {
-                earliest = min(earliest, until)
-            }
+            if isShort, pauseReason == nil, let until = gate.retryAt(now: now) { earliest = min(earliest, until) }
         }
         return earliest.nanoseconds == .max ? nil : max(earliest, now)
     }

@@ -17,8 +17,8 @@ extension PoolStateMachine {
 
     /// Those who cannot be served any more, whatever happens until their deadline.
     mutating func failHopeless(now: MonotonicInstant) -> [Action] {
-        guard !hasUsable, let cause = gate.lastError, cause.isConfigurationFault else { return [] }
-        let hopeless = queue.removeAll()
+        guard !hasUsable, let cause = gate.lastError, let retryAt = gate.retryAt(now: now) else { return [] }
+        let hopeless = cause.isConfigurationFault ? queue.removeAll() : queue.removeAll { $0.deadline <= retryAt }
         counters.failures += hopeless.count
         return hopeless.map { fail($0, hopelessError(cause, $0, now: now), now: now) }
     }
@@ -30,9 +30,11 @@ extension PoolStateMachine {
             let error = PostgresError(.timedOut, "the deadline had passed before a connection was asked for")
             return explained(error, .late, now: now)
         }
-        // Nobody can be served before the pause is over, and what failed was no accident.
-        if let cause = gate.lastError, cause.isConfigurationFault, gate.isPausing(now: now), !hasUsable {
-            return hopelessError(cause, request, now: now)
+        if !hasUsable, let retryAt = gate.retryAt(now: now) {
+            if let cause = gate.lastError, cause.isConfigurationFault {
+                return hopelessError(cause, request, now: now)
+            }
+            if request.deadline <= retryAt { return breakerError(retryAt, request, now: now) }
         }
         let waiting = queue.count(request.lane)
         guard waiting >= configuration.maximumWaiters else { return nil }
@@ -76,10 +78,23 @@ extension PoolStateMachine {
     }
 
     private func hopelessError(_ cause: PostgresError, _ request: Request, now: MonotonicInstant) -> PostgresError {
-        let error = PostgresError(
-            cause.code, "\(request.holder) gets no connection: connecting fails for a reason that time does not heal",
-            cause: cause)
+        let fate =
+            cause.isConfigurationFault
+            ? "connecting fails for a reason that time does not heal"
+            : "connecting fails, and it is tried again only after the deadline"
+        let error = PostgresError(cause.code, "\(request.holder) gets no connection: \(fate)", cause: cause)
         return explained(error, PoolFailure.Reason(connecting: cause), now: now)
+    }
+
+    private func breakerError(
+        _ retryAt: MonotonicInstant, _ request: Request, now: MonotonicInstant
+    ) -> PostgresError {
+        let pause = retryAt - now
+        let error = PostgresError(
+            .breakerOpen,
+            "\(request.holder) gets no connection: connecting fails, and it is tried again in \(Self.text(pause)) only",
+            cause: gate.lastError)
+        return explained(error, .breakerOpen(retryAfter: pause), now: now)
     }
 
     /// The error together with how the pool stands.
@@ -111,6 +126,7 @@ extension PoolStateMachine {
     var statistics: PoolStatistics {
         var result = counters
         result.waiting = queue.count
+        result.breaker = gate.state
         return result
     }
 }

@@ -82,10 +82,11 @@ extension PoolStateMachine {
         counters.connectsSucceeded += 1
         counters.create.add(from: connection.begun, to: now)
         note(.connected(took: now - connection.begun))
-        if let outage = gate.outage {
+        let outage = gate.outage
+        gate.succeeded(id, chance: chance, now: now)
+        if let outage, gate.outage == nil {
             note(.outageEnded(failures: outage.failures, lasted: now - outage.since))
         }
-        gate.succeeded()
         if let cause = causeToClose(connection, isClean: true) {
             return startClosing(id, cause, now: now) + settle(now: now)
         }
@@ -109,7 +110,7 @@ extension PoolStateMachine {
         note(.connectFailed(error, took: now - connection.begun))
         guard !isShutDown else { return settle(now: now) }
         if gate.outage == nil { note(.outageBegan(error)) }
-        gate.failed(error, chance: chance, now: now)
+        gate.failed(id, error, chance: chance, now: now)
         return failHopeless(now: now) + settle(now: now)
     }
 

@@ -49,6 +49,8 @@ public struct PoolStatistics: Sendable, Hashable {
     public var closes = PoolCloses()
     /// How often all connections were replaced: by command, or because the server was no primary any more.
     public var generation = 0
+    /// The breaker on connecting.
+    public var breaker = CircuitBreaker.StateName.closed
 
     /// From asking to getting a connection.
     public var wait = TimeTally()

@@ -65,6 +65,13 @@ extension PoolModel {
             throw Broken(description: "failed somebody who does not wait")
         }
         try demand(now <= failed.deadline || error.code == .poolShutDown, "failed after its deadline")
+        if now < failed.deadline, ![.poolShutDown, .cancelled, .poolExhausted].contains(error.code) {
+            try demand(error.cause != nil, "failed early without a cause")
+            let isHopeless = error.cause?.isConfigurationFault == true
+            let retryAt = machine.gate.retryAt(now: now)
+            try demand(isHopeless || retryAt.map { $0 >= failed.deadline } ?? false, "failed though there was hope")
+            try demand(leases.isEmpty, "failed early though a connection may come back")
+        }
         guard let pool = error.pool else { throw Broken(description: "a failure without the pool's state") }
         try demand(pool.statistics.leased == 0 || pool.oldestLease != nil, "nobody is named")
         if error.code == .poolExhausted, pool.reason == .exhausted {

@@ -42,12 +42,15 @@ struct PoolModel {
     var isPaused = false
     var isShutDown = false
     var stages: Set<LeakStage> = []
+    /// In some worlds people have seconds of patience, so that the head starts of lanes come to an end.
+    let patience: Duration
 
     var statistics: PoolStatistics { machine.statistics }
 
     init(seed: UInt64) {
         random = SeededGenerator(seed: seed)
         configuration = Self.configuration(&random)
+        patience = Int.random(in: 0..<4, using: &random) == 0 ? .seconds(5) : .milliseconds(30)
         machine = Machine(configuration: configuration, isObserved: true)
     }
 
@@ -91,7 +94,7 @@ struct PoolModel {
         case 60..<64: try findDead()
         case 64..<73: try finishClose()
         case 73..<80: try finishCheck()
-        case 80..<92: try pass(.microseconds(Int.random(in: 1...20_000, using: &random)))
+        case 80..<92: try pass(patience * Double.random(in: 0.001...0.6, using: &random))
         case 92..<94: try returnLate()
         case 94..<96: try evict()
         case 96..<99: try pauseOrResume()
@@ -104,14 +107,14 @@ struct PoolModel {
     mutating func acquire(deadline: Duration? = nil, lane: PoolLane? = nil) throws {
         requests += 1
         let lane = lane ?? PoolLane.allCases.randomElement(using: &random) ?? .reader
-        let patience = deadline ?? .microseconds(Int.random(in: 0...30_000, using: &random))
+        let wait = deadline ?? patience * Double.random(in: 0...1, using: &random)
         let limits =
             Bool.random(using: &random)
             ? LeaseLimits.none
             : LeaseLimits(warning: .milliseconds(5), cancellation: .milliseconds(10), reclaim: .milliseconds(15))
         let request = Machine.Request(
             id: .init(number: requests), holder: PoolHolder(name: "h", fileID: "f", line: requests), lane: lane,
-            deadline: now + patience, since: now, limits: limits)
+            deadline: now + wait, since: now, limits: limits)
         waiting[request.id] = request
         try perform(machine.acquire(request, now: now))
     }

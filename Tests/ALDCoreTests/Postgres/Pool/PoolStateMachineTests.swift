@@ -81,18 +81,25 @@ import Testing
     @Test func theBackoffGrowsToItsMaximumAndASuccessEndsIt() {
         var configuration = PoolConfiguration()
         configuration.maximumBackoff = .seconds(1)
-        var backoff = ConnectGate(configuration)
+        var gate = ConnectGate(configuration)
         var now = at(0)
-        var pauses: [Int64] = []
-        for _ in 0..<5 {
-            backoff.failed(refused, chance: 0.999_999_999, now: now)
-            let until = backoff.pausedUntil ?? now
-            pauses.append((until - now).wholeNanoseconds / 1_000_000)
-            now = until
+        func fail() -> Int64 {
+            let isAdmitted = gate.begin(one, now: now)
+            #expect(isAdmitted)
+            gate.failed(one, refused, chance: 0.999_999_999, now: now)
+            let until = gate.retryAt(now: now) ?? now
+            defer { now = until }
+            return (until - now).wholeNanoseconds / 1_000_000
         }
+        let pauses = (0..<5).map { _ in fail() }
         #expect(pauses.prefix(2) == [299, 899] && pauses.suffix(3) == [1000, 1000, 1000])
-        backoff.succeeded()
-        #expect(!backoff.isPausing(now: at(0)))
+        let verdicts = [gate.begin(one, now: now - .nanoseconds(1)), gate.begin(one, now: now)]
+        #expect(verdicts == [false, true])
+        gate.succeeded(one, chance: 0, now: now)
+        #expect(gate.retryAt(now: now) == nil && gate.state == .closed)
+        now = now + ConnectGate.sustainedHealth
+        let pause = fail()
+        #expect(pause == 299, "the next outage begins with a short pause")
     }
 
     @Test func aDeadConnectionSendsItsCallerBackToItsPlace() {

@@ -138,12 +138,43 @@ import Testing
         var pool = machine(open: 0) { $0.saturationCooldown = .seconds(7) }
         _ = pool.acquire(request(1, deadline: 5000), now: at(0))
         let full = PostgresError(.tooManyConnections, "sorry, too many clients already")
-        #expect(text(pool.connectFailed(connection(1), full, chance: 0, now: at(10))) == "")
-        let error = PoolStories.failure(pool.advance(now: at(5000)))
+        let error = PoolStories.failure(pool.connectFailed(connection(1), full, chance: 0, now: at(10)))
         #expect(error?.code == .tooManyConnections && error?.pool?.reason == .saturated)
         _ = pool.acquire(request(2, since: 5000), now: at(5000))
-        #expect(text(pool.advance(now: at(7009))) == "")
+        #expect(!text(pool.advance(now: at(7009))).contains("connect"))
         #expect(text(pool.advance(now: at(7010))).hasPrefix("connect 2"))
+    }
+
+    @Test func whileTheBreakerIsOpenOnlyThoseWaitWhoCanBeServedAfterwards() {
+        var pool = machine(open: 0) {
+            $0.initialBackoff = .seconds(1)
+            $0.maximumConcurrentConnects = 1
+        }
+        _ = pool.acquire(request(1, deadline: 500), now: at(0))
+        _ = pool.acquire(request(2, deadline: 5000), now: at(0))
+        let refused = PostgresError(.connectionFailed, "refused")
+        #expect(text(pool.connectFailed(connection(1), refused, chance: 0, now: at(10))).hasPrefix("fail 1"))
+        #expect(pool.statistics.waiting == 1 && pool.statistics.breaker == .open)
+        let error = PoolStories.failure(pool.acquire(request(3, deadline: 1000), now: at(20)))
+        #expect(error?.code == .breakerOpen && error?.cause?.message == "refused")
+        #expect(error?.pool?.reason == .breakerOpen(retryAfter: .milliseconds(990)))
+        #expect(text(pool.advance(now: at(1010))).hasPrefix("connect 2"))
+        #expect(pool.statistics.breaker == .halfOpen)
+        #expect(text(pool.connected(connection(2), chance: 0, now: at(1020))).hasPrefix("lease 2 to 2"))
+        #expect(pool.statistics.breaker == .closed)
+    }
+
+    @Test func silenceMayBeAnAccidentThreeTimes() {
+        var pool = machine(open: 0) {
+            $0.maximumConcurrentConnects = 1
+            $0.initialBackoff = .seconds(1)
+        }
+        let silence = PostgresError(.timedOut, "no answer")
+        _ = pool.acquire(request(1), now: at(0))
+        #expect(text(pool.connectFailed(connection(1), silence, chance: 0, now: at(1))) == "connect 2")
+        #expect(text(pool.connectFailed(connection(2), silence, chance: 0, now: at(2))) == "connect 3")
+        #expect(text(pool.connectFailed(connection(3), silence, chance: 0, now: at(3))) == "wake 1003")
+        #expect(pool.statistics.breaker == .open)
     }
 
     @Test func everyKindOfFailedConnectHasItsOwnReason() {

@@ -1,0 +1,195 @@
+import ALDTestKit
+import Foundation
+import Logging
+import Synchronization
+import Testing
+
+@testable import ALDCore
+
+/// What tests of a pool and a real peer have in common.
+enum PoolRig {
+    /// Runs a pool with short pauses for `body`; afterwards nothing is open and every law holds.
+    static func withPool(
+        _ configuration: PostgresConfiguration, _ change: (inout PoolConfiguration) -> Void = { _ in },
+        credentials: ConnectionPool.Credentials? = nil, logger: Logger = TestPlace.logger,
+        lookUp: @escaping NameResolution.LookUp = NameResolution.addresses,
+        _ body: @Sendable (ConnectionPool) async throws -> Void
+    ) async throws {
+        var settings = PoolConfiguration()
+        settings.initialBackoff = .milliseconds(20)
+        settings.maximumBackoff = .milliseconds(200)
+        settings.saturationCooldown = .milliseconds(50)
+        change(&settings)
+        let pool = try ConnectionPool(
+            configuration: configuration, pool: settings, credentials: credentials, logger: logger, lookUp: lookUp)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await pool.run() }
+            try await withCleanup {
+                try await body(pool)
+            } cleanup: {
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+        }
+        #expect(pool.statistics.total == 0)
+        #expect(pool.statistics.brokenLaw == nil)
+    }
+
+    static func ask(_ pool: ConnectionPool, _ holder: String = "test") async throws -> Int {
+        try await pool.withConnection(holder: holder, deadline: .patience) { connection in
+            let result = try await connection.query("SELECT 1 AS one", deadline: .patience)
+            return try result.first?.decode("one", as: Int.self) ?? 0
+        }
+    }
+
+    /// Lets callers with short deadlines ask in vain and returns the error of the last one who was not turned away
+    /// because the breaker is open after the others' failures.
+    ///
+    /// Every one of them comes back within 10 ms of his deadline, as far as the machine allows: beside him a task
+    /// waits for the same instant, and by how much that one is late is no fault of the pool. Noise only ever adds, so of
+    /// several callers the most punctual one counts.
+    static func refusal(
+        _ pool: ConnectionPool, within patience: Duration = .milliseconds(150),
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> PostgresError {
+        var best = Duration.seconds(1000)
+        var last: PostgresError?
+        for _ in 0..<4 {
+            let deadline = MonotonicInstant.soon(patience)
+            async let control = lateness(deadline)
+            let error = try await failure(sourceLocation: sourceLocation) {
+                try await pool.withConnection(holder: "caller", deadline: deadline) { _ in }
+            }
+            let late = SystemTime().now - deadline
+            best = min(best, late - (await control))
+            if error.code != .breakerOpen { last = error }
+            #expect(error.code != .breakerOpen || error.cause != nil, "\(error)", sourceLocation: sourceLocation)
+        }
+        #expect(best <= .milliseconds(10), "the most punctual caller was \(best) late", sourceLocation: sourceLocation)
+        let error = try #require(last, sourceLocation: sourceLocation)
+        #expect(error.pool != nil, "\(error)", sourceLocation: sourceLocation)
+        return error
+    }
+
+    /// By how much somebody who only waits comes too late.
+    private static func lateness(_ deadline: MonotonicInstant) async -> Duration {
+        await Wakeup().wait(until: deadline, time: SystemTime())
+        return max(.zero, SystemTime().now - deadline)
+    }
+}
+
+/// A value that a test and what it has started share.
+final class Shared<Value: Sendable>: Sendable {
+    private let storage: Mutex<Value>
+
+    init(_ value: Value) { storage = Mutex(value) }
+
+    var value: Value {
+        get { storage.withLock(\.self) }
+        set { storage.withLock { $0 = newValue } }
+    }
+}
+
+/// What a pool has logged.
+final class LogRecord: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var text: String { lines.withLock { $0.joined(separator: "\n") } }
+
+    func logger() -> Logger {
+        Logger(label: "test") { _ in Handler(record: self) }
+    }
+
+    private struct Handler: LogHandler {
+        let record: LogRecord
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.info
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            let details = (event.metadata ?? [:]).map { "\($0)=\($1)" }.sorted().joined(separator: " ")
+            record.lines.withLock { $0.append("\(event.level) \(event.message) \(details)") }
+        }
+    }
+}
+
+/// A private server under the hands of a test.
+struct ServerHands {
+    let directory: String
+    let configuration: PostgresConfiguration
+    let connectionString: String
+    private let account: LocalPostgresAccount
+    private let program: String
+
+    /// Starts a server for `body`; whatever was done to it, it is gone afterwards.
+    static func withServer(_ body: @Sendable (ServerHands) async throws -> Void) async throws {
+        try await TestDatabase.withPrivateServer { server, lease in
+            let directory = try #require(lease.directory)
+            let account = try LocalPostgresAccount.current()
+            let binaries = try await LocalPostgresBinaries.find(
+                given: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"], clusterVersion: nil, account: account,
+                in: LocalPostgresBinaries.usualDirectories())
+            let hands = ServerHands(
+                directory: directory, configuration: lease.configuration,
+                connectionString: try #require(await server.connectionString), account: account,
+                program: binaries.path("pg_ctl"))
+            try await withCleanup {
+                try await body(hands)
+            } cleanup: {
+                hands.signal(SIGCONT)
+            }
+        }
+    }
+
+    func stop() async throws { try await control(["stop", "-m", "immediate", "-w"]) }
+
+    /// - Parameter waits: until it accepts connections.
+    func start(waits: Bool = true) async throws {
+        try await control(["start", waits ? "-w" : "-W", "-l", directory + "/log/start.log"])
+    }
+
+    func promote() async throws { try await control(["promote", "-w"]) }
+
+    private func control(_ arguments: [String]) async throws {
+        let outcome = try await account.run(
+            program, arguments + ["-D", directory + "/data"], limit: .seconds(60))
+        try #require(outcome.isSuccess, "pg_ctl \(arguments): \(outcome.output)")
+    }
+
+    /// At the next start it is a standby, or not any more. It has no primary: it waits for one for ever.
+    func becomeStandby(_ isStandby: Bool, acceptsReaders: Bool = true) throws {
+        let file = directory + "/data/standby.signal"
+        if isStandby {
+            try "".write(toFile: file, atomically: false, encoding: .utf8)
+            try account.own(file)
+        } else {
+            try FileManager.default.removeItem(atPath: file)
+        }
+        try append("hot_standby = \(acceptsReaders ? "on" : "off")")
+    }
+
+    func append(_ setting: String) throws {
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: directory + "/data/postgresql.conf"))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("\n\(setting)\n".utf8))
+        try file.close()
+    }
+
+    /// To the server and all its processes.
+    func signal(_ signal: Int32) {
+        guard let server = try? TestDatabase.serverProcess(in: directory) else { return }
+        let path = "/proc/\(server)/task/\(server)/children"
+        let children = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        for process in [server] + children.split(separator: " ").compactMap({ Int32($0) }) { kill(process, signal) }
+    }
+
+    func execute(_ script: String) async throws {
+        try await TestDatabase.withConnection(configuration) { connection, deadline in
+            try await connection.execute(script: script, deadline: deadline)
+        }
+    }
+}
