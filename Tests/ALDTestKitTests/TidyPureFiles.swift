@@ -9,6 +9,9 @@ extension TidyRules {
         "Sources/ALDCore/Foundations/Wakeup.swift": ["Task", "TimeSource", "async", "await", "withTaskGroup"],
         // Waits for a body and for what cleans up after it; decides nothing.
         "Sources/ALDCore/Foundations/Cleanup.swift": ["async", "await"],
+        // The thin drivers of the resilience kit: they wait and lock, and leave every decision to the values beside them.
+        "Sources/ALDCore/Resilience/Retrying.swift": ["TimeSource", "async", "await", "withThrowingTaskGroup"],
+        "Sources/ALDCore/Resilience/SharedCircuitBreaker.swift": ["TimeSource", "async", "await"],
         // The one place in ALDCore where the machine's clocks are read.
         "Sources/ALDCore/Foundations/SystemTime.swift": [
             "ContinuousClock", "SystemTime", "Task", "TimeSource", "async", "await", "clock_gettime",

@@ -124,7 +124,7 @@ struct BreakerBench {
         #expect(allowances == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 
         try bench.halfOpen()
-        for _ in 0..<(1 + 1 + 2 + 3) { try bench.call(.success) }
+        for _ in 0..<(1 + 3 * 3) { try bench.call(.success) }
         #expect(bench.breaker.allowance == 0.4)
         let together = try (0..<4).map { _ in try bench.acquire() }
         #expect(throws: CircuitBreaker.Rejection.ramping(percent: 40)) { try bench.acquire() }
@@ -223,13 +223,14 @@ struct BreakerBench {
         configuration.openTime.base = .zero
         configuration.ramp?.start = 100
         configuration.ramp?.step = 0
+        configuration.ramp?.successes = 0
         configuration.halfOpenPermits = 0
         configuration.halfOpenSuccesses = 0
         configuration.maximumConcurrentCalls = 0
         configuration.lease = .zero
         configuration.sustainedHealth = .seconds(-1)
         let problems = configuration.problems(named: "breaker")
-        #expect(problems.count == 15 && problems.allSatisfy { $0.hasPrefix("breaker.") }, "\(problems)")
+        #expect(problems.count == 16 && problems.allSatisfy { $0.hasPrefix("breaker.") }, "\(problems)")
         #expect(throws: ConfigurationProblems.self) { try CircuitBreaker(configuration) }
         #expect(CircuitBreaker.standard.configuration.problems(named: "breaker") == [])
     }

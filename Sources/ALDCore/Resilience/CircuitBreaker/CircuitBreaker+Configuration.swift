@@ -51,8 +51,11 @@ extension CircuitBreaker {
     public struct Ramp: Hashable, Sendable {
         /// The first allowance, in percent of the full load. Defaults to 10.
         public var start = 10
-        /// What each round of successes adds, in percent points. Defaults to 10.
+        /// What each step adds, in percent points. Defaults to 10.
         public var step = 10
+        /// Healthy calls that a step takes, and at least as many as were under way when it began: 1 to 1000. A step so
+        /// takes a round trip or longer. Defaults to 3.
+        public var successes = 3
 
         public init() {}
     }
@@ -115,6 +118,7 @@ extension CircuitBreaker.Configuration {
         let checks: [(Bool, String)] = [
             ((1...99).contains(ramp.start), "start is \(ramp.start) %; it must be 1 to 99"),
             ((1...99).contains(ramp.step), "step is \(ramp.step) %; it must be 1 to 99"),
+            ((1...1000).contains(ramp.successes), "successes is \(ramp.successes); it must be 1 to 1000"),
         ]
         return checks.filter { !$0.0 }.map { "\(name).\($0.1)" }
     }

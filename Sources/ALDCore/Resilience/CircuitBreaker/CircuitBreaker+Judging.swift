@@ -1,7 +1,9 @@
 extension CircuitBreaker {
     /// What one result means in this state.
+    ///
+    /// - Parameter took: seconds.
     mutating func judge(
-        _ outcome: Outcome, took: Duration, round: Int, now: MonotonicInstant,
+        _ outcome: Outcome, took: Double, round: Int, now: MonotonicInstant,
         chance: Double
     ) {
         if state == .disabled { return }
@@ -34,12 +36,12 @@ extension CircuitBreaker {
     /// Takes a duration into account.
     ///
     /// - Returns: whether it was slow; `nil` while nothing usual is known, or slow calls do not matter.
-    private mutating func learn(_ took: Duration) -> Bool? {
+    private mutating func learn(_ seconds: Double) -> Bool? {
         guard let rule = configuration.slowCalls else { return nil }
-        let seconds = took.inSeconds
-        guard let threshold = baseline.threshold(rule), seconds > threshold else {
-            defer { baseline.learn(seconds) }
-            return baseline.threshold(rule) == nil ? nil : false
+        let threshold = baseline.threshold(rule, floor: slowFloor)
+        guard let threshold, seconds > threshold else {
+            baseline.learn(seconds)
+            return threshold == nil ? nil : false
         }
         baseline.learnSlow(threshold: threshold)
         statistics.slow += 1
@@ -95,26 +97,31 @@ extension CircuitBreaker {
             return
         }
         if let ramp = configuration.ramp {
-            change(to: .recovering(Recovery(percent: ramp.start)), because: .probesSucceeded, now: now)
+            change(
+                to: .recovering(Recovery(percent: ramp.start, needed: ramp.successes)), because: .probesSucceeded,
+                now: now)
         } else {
             change(to: .closed, because: .probesSucceeded, now: now)
         }
     }
 
-    /// One step more after as many healthy calls as the present step lets run at once.
+    /// One step more after enough healthy calls.
     private mutating func stepUp(_ recovery: Recovery, now: MonotonicInstant) {
         var recovery = recovery
         recovery.successes += 1
-        guard recovery.successes >= concurrency(recovery.percent) else {
+        guard recovery.successes >= recovery.needed else {
             state = .recovering(recovery)
             return
         }
         recovery.successes = 0
+        recovery.needed = neededForStep
         recovery.percent += configuration.ramp?.step ?? 100
         guard recovery.percent < 100 else { return change(to: .closed, because: .rampCompleted, now: now) }
         state = .recovering(recovery)
         report(.rampMoved(percent: recovery.percent, at: now))
     }
+
+    private var neededForStep: Int { max(configuration.ramp?.successes ?? 1, leases.count) }
 
     /// Half of it, once for all calls that failed together; on the lowest step it opens.
     private mutating func stepBack(
@@ -125,7 +132,7 @@ extension CircuitBreaker {
             return open(because: .rampFailed, atLeast: .zero, now: now, chance: chance)
         }
         let percent = max(start, recovery.percent / 2)
-        state = .recovering(Recovery(percent: percent, round: recovery.round + 1))
+        state = .recovering(Recovery(percent: percent, needed: neededForStep, round: recovery.round + 1))
         report(.rampMoved(percent: percent, at: now))
     }
 }

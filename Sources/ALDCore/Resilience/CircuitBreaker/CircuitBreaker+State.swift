@@ -45,6 +45,8 @@ extension CircuitBreaker {
         public internal(set) var percent: Int
         /// Healthy calls since the last step.
         public internal(set) var successes = 0
+        /// So many the next step takes.
+        public internal(set) var needed: Int
         /// Counts the steps back: calls of an earlier round that fail too have the same cause and step back no further.
         var round = 0
     }

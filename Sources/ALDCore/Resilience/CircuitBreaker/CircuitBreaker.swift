@@ -28,6 +28,9 @@ public struct CircuitBreaker: Sendable {
     var closedSince: MonotonicInstant?
     var lastSuccess: MonotonicInstant?
     private var events: [Event] = []
+    /// Of the configuration, converted once: dividing a `Duration` takes longer than all the rest of a call.
+    private let usualLease: Int64
+    let slowFloor: Double
 
     /// - Throws: ``ConfigurationProblems`` with everything that is wrong with the configuration.
     public init(_ configuration: Configuration = Configuration()) throws {
@@ -42,6 +45,8 @@ public struct CircuitBreaker: Sendable {
         self.configuration = configuration
         window = OutcomeWindow(count: configuration.countWindow, time: configuration.timeWindow)
         openTime = Backoff(configuration.openTime)
+        usualLease = configuration.lease.wholeNanoseconds
+        slowFloor = configuration.slowCalls?.floor.inSeconds ?? 0
     }
 
     /// How many calls hold a permit.
@@ -89,7 +94,7 @@ public struct CircuitBreaker: Sendable {
         }
         statistics.permitted += 1
         let round = if case .recovering(let recovery) = state { recovery.round } else { 0 }
-        let deadline = now + max(lease ?? configuration.lease, .nanoseconds(1))
+        let deadline = lease.map { now + max($0, .nanoseconds(1)) } ?? now.after(nanoseconds: usualLease)
         return .permitted(leases.insert(start: now, deadline: deadline, round: round))
     }
 
@@ -132,7 +137,7 @@ public struct CircuitBreaker: Sendable {
             statistics.ignored += 1
             return true
         }
-        judge(outcome, took: now - permit.start, round: lease.round, now: now, chance: chance)
+        judge(outcome, took: now.seconds(since: permit.start), round: lease.round, now: now, chance: chance)
         return true
     }
 
@@ -148,7 +153,7 @@ public struct CircuitBreaker: Sendable {
             for lease in leases.removeExpired(now: now) {
                 statistics.expired += 1
                 report(.leaseExpired(at: now))
-                judge(.failure, took: .zero, round: lease.round, now: now, chance: chance)
+                judge(.failure, took: 0, round: lease.round, now: now, chance: chance)
             }
         }
     }
@@ -170,5 +175,17 @@ public struct CircuitBreaker: Sendable {
             statistics.droppedEvents += 1
         }
         events.append(event)
+    }
+}
+
+extension MonotonicInstant {
+    fileprivate func after(nanoseconds: Int64) -> MonotonicInstant {
+        let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
+        return MonotonicInstant(nanoseconds: overflow ? .max : sum)
+    }
+
+    fileprivate func seconds(since start: MonotonicInstant) -> Double {
+        let (difference, overflow) = nanoseconds.subtractingReportingOverflow(start.nanoseconds)
+        return overflow ? .infinity : max(Double(difference) / 1e9, 0)
     }
 }

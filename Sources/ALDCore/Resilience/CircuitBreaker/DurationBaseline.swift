@@ -14,8 +14,8 @@ struct DurationBaseline: Hashable, Sendable, Codable {
     var percentile95: Double { average + 2 * deviation }
 
     /// Above this a call is slow; `nil` while too little is known.
-    func threshold(_ rule: CircuitBreaker.SlowCalls) -> Double? {
-        count < rule.learningCalls ? nil : max(percentile95 * rule.factor, rule.floor.inSeconds)
+    func threshold(_ rule: CircuitBreaker.SlowCalls, floor: Double) -> Double? {
+        count < rule.learningCalls ? nil : max(percentile95 * rule.factor, floor)
     }
 
     /// A call took so many seconds, and was not slow.
