@@ -39,7 +39,10 @@ public struct RetryPolicy: Hashable, Sendable {
 
     /// What is wrong with these settings, one sentence each; empty when nothing is.
     public func problems(named name: String) -> [String] {
-        let attempts = "\(name).maximumAttempts is \(maximumAttempts); it must be 1 to 1000"
-        return ((1...1000).contains(maximumAttempts) ? [] : [attempts]) + backoff.problems(named: "\(name).backoff")
+        var problems = backoff.problems(named: "\(name).backoff")
+        if !(1...1000).contains(maximumAttempts) {
+            problems.append("\(name).maximumAttempts is \(maximumAttempts); it must be 1 to 1000")
+        }
+        return problems
     }
 }

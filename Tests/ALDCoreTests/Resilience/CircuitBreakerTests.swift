@@ -136,6 +136,31 @@ struct BreakerBench {
         #expect(bench.breaker.state.name == .open)
     }
 
+    @Test("a step waits for as many calls as were under way when it began")
+    func rampOfManyCalls() throws {
+        var bench = try BreakerBench { $0.maximumConcurrentCalls = 100 }
+        try bench.halfOpen()
+        try bench.call(.success)
+        let together = try (0..<10).map { _ in try bench.acquire() }
+        func allowance(after count: Range<Int>) -> Double {
+            for permit in together[count] { bench.breaker.complete(permit, .success, now: bench.now, chance: 0.5) }
+            return bench.breaker.allowance
+        }
+        #expect(allowance(after: 0..<3) == 0.2)
+        #expect(allowance(after: 3..<9) == 0.2, "seven were under way")
+        #expect(allowance(after: 9..<10) == 0.3)
+    }
+
+    @Test("nothing is slow before enough calls have shown what is usual")
+    func learning() throws {
+        var bench = try BreakerBench()
+        for _ in 0..<19 { try bench.call(.success, takes: .milliseconds(10)) }
+        try bench.call(.success, takes: .seconds(2))
+        #expect(bench.breaker.statistics.slow == 0)
+        try bench.call(.success, takes: .seconds(9))
+        #expect(bench.breaker.statistics.slow == 1)
+    }
+
     @Test("slow calls are judged against what is usual, with a minimum of their own")
     func slow() throws {
         var bench = try BreakerBench()
