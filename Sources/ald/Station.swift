@@ -159,6 +159,7 @@ final class Station: Service {
     ) async throws {
         var poolConfiguration = PoolConfiguration()
         poolConfiguration.maximumConnections = 4
+        poolConfiguration.reservedConnections = [.writer: 1]
         let pool = try ConnectionPool(configuration: database, pool: poolConfiguration, time: time, logger: logger)
         let sink = PostgresSink(
             pool: pool,

@@ -47,7 +47,7 @@ public final class PostgresSink: BatchSink {
     public func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
         do {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
-            try await pool.withConnection(holder: "writer", deadline: acquireBy) { connection in
+            try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
                 try await self.prepareIfNeeded(on: connection, deadline: deadline)
                 do {
                     try await self.send(batch, connection, deadline: deadline)

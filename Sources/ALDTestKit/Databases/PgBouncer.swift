@@ -30,6 +30,11 @@ public struct PgBouncer: Sendable {
     ]
     .first { FileManager.default.isExecutableFile(atPath: $0) }
 
+    /// Whether tests with it run: when it is installed, and in the gate, which installs it, always.
+    public static var isRequired: Bool {
+        executable != nil || ProcessInfo.processInfo.environment["CI"] != nil
+    }
+
     /// - Parameters:
     ///   - server: the keyword string of the server, with a Unix socket and without a password: its cluster trusts.
     ///   - prefix: a command that runs it, such as `ip netns exec NAME`.
