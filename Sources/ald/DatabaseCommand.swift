@@ -7,7 +7,10 @@ import UnixSignals
 
 struct DatabaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "database", abstract: "Look into the recorded data.", subcommands: [PSQLCommand.self])
+        commandName: "database", abstract: "Set up the database, and look into the recorded data.",
+        subcommands: [
+            DatabaseMigrateCommand.self, DatabaseStatusCommand.self, DatabaseSeedCommand.self, PSQLCommand.self,
+        ])
 }
 
 struct PSQLCommand: AsyncParsableCommand {

@@ -183,7 +183,8 @@ struct Examination {
                 "this user may not bring the schema of \(name) up to date (it has version \(schema)); "
                     + "GRANT CREATE ON DATABASE \(name) to it")
         }
-        return "PostgreSQL \(version), database \(name), schema \(isCurrent ? "current" : "to be migrated")"
+        return "PostgreSQL \(version), database \(name), schema "
+            + (isCurrent ? "version \(schema), up to date" : "version \(schema), a run migrates it")
     }
 
     private func controller() async throws -> String {

@@ -35,7 +35,8 @@ struct Failure: Error, CustomStringConvertible {
         case let error as RegisterMapError:
             let isUnreadable = error.problems.contains { $0.line == 0 }
             self.init(.configuration, "\(error)" + (isUnreadable ? "; name a register map with --machine" : ""))
-        case is ConfigurationProblems, is MachineRegistration.Conflict, is Migrator.SchemaTooNew:
+        case is ConfigurationProblems, is MachineRegistration.Conflict, is Migrator.SchemaTooNew,
+            is Migrator.HistoryMismatch:
             self.init(.configuration, "\(error)")
         case let error as PLCError:
             if case .unknownParameter = error {

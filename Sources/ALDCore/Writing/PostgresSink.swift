@@ -33,7 +33,8 @@ public final class PostgresSink: BatchSink {
     /// ``apply(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
     /// accepts anything calls it first.
     ///
-    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew`` or ``MachineRegistration/Conflict``.
+    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
+    ///   ``MachineRegistration/Conflict``.
     public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
         try await registration.register(connection, deadline: deadline)
@@ -41,6 +42,11 @@ public final class PostgresSink: BatchSink {
         preparedOn.withLock { $0 = time.wallClock.startOfDay }
         if !outcome.applied.isEmpty {
             logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
+        }
+        if !outcome.missingRoles.isEmpty {
+            logger.warning(
+                "this user may not create the roles of the schema; create them and run `ald database migrate`",
+                metadata: ["roles": "\(outcome.missingRoles.joined(separator: ", "))"])
         }
     }
 

@@ -1,3 +1,5 @@
+import Crypto
+
 /// One step of the schema's history. A migration that has been released is never edited; a later one corrects it.
 public struct Migration: Sendable {
     /// Counts from 1 without holes.
@@ -6,10 +8,15 @@ public struct Migration: Sendable {
     /// Runs inside one transaction with the row that records it.
     let script: String
 
-    /// Everything there is, in ascending order. Each script stands in a file of its own, `Migrations/Migration+NNN….swift`.
+    /// SHA-256 of the script. The database keeps it, so that an edited migration is noticed.
+    var checksum: [UInt8] { Array(SHA256.hash(data: Array(script.utf8))) }
+
+    /// Everything there is, in ascending order. Each script stands in files of its own, `Migrations/Migration+NNN….swift`.
     public static let all: [Migration] = [
         machinesAndParameters,
         historyAndLedger,
         equipmentRecipesProcesses,
+        commandsLiveness,
+        rolesAudit,
     ]
 }
