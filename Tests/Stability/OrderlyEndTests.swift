@@ -37,7 +37,8 @@ final class OrderlyEndTests: XCTestCase {
             let result = try await station.run(["--duration", "3", "--period", "100ms"])
             XCTAssertEqual(result.exitCode, 0, result.transcript)
             let summary = try AldProcess.summary(of: result)
-            XCTAssertEqual(summary.cycles + summary.missedLate, 30)
+            // On a busy machine a reading may take longer than its cycle allows: every instant is in exactly one place.
+            XCTAssertEqual(summary.cycles + summary.missedLate + summary.missedPlc + summary.missedSpool, 30)
             XCTAssertEqual(summary.rows, 51 * summary.cycles)
             XCTAssertTrue(summary.isBalanced)
             XCTAssertEqual(summary.spooled, 0)
