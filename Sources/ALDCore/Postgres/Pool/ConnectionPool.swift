@@ -76,6 +76,9 @@ public final class ConnectionPool: Service, Sendable {
     /// A consistent snapshot.
     public var statistics: PoolStatistics { state.withLock { $0.machine.statistics } }
 
+    /// How the pool is, for health checks.
+    public var health: PoolHealth { state.withLock { $0.machine.health } }
+
     /// Lends a connection for the time of `body`. Whatever `body` does, the connection comes back; one that is not
     /// clean then (an open transaction, a lost link) is closed and replaced.
     ///

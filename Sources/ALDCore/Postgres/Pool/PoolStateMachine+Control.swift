@@ -4,6 +4,7 @@ extension PoolStateMachine {
         guard !isShutDown else { return [] }
         lastEviction = now
         counters.generation += 1
+        outdatedConnects = counters.connecting
         note(.evicted(reason: reason, generation: counters.generation))
         // Everybody needs a new one now: that is a storm like the one after an outage.
         gate.startSlowly()

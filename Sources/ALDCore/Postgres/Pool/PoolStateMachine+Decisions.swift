@@ -72,9 +72,10 @@ extension PoolStateMachine {
     /// maximum and what the gate allows.
     private mutating func openMissing(now: MonotonicInstant) -> [Action] {
         guard isShort else { return [] }
-        let wanted = max(
-            servable - counters.connecting - counters.checking, configuration.minimumConnections - alive)
-        let room = gate.room(connecting: counters.connecting, now: now)
+        let connecting = counters.connecting - outdatedConnects
+        let kept = alive - outdatedConnects
+        let wanted = max(servable - connecting - counters.checking, configuration.minimumConnections - kept)
+        let room = gate.room(connecting: connecting, now: now)
         let number = min(wanted, configuration.maximumConnections - connections.count, room)
         var actions: [Action] = []
         for _ in 0..<max(0, number) {
@@ -89,7 +90,7 @@ extension PoolStateMachine {
         return actions
     }
 
-    private var isShort: Bool { !queue.isEmpty || alive < configuration.minimumConnections }
+    private var isShort: Bool { !queue.isEmpty || alive - outdatedConnects < configuration.minimumConnections }
 
     /// How many of those who wait could be served if there were connections enough.
     private var servable: Int {

@@ -79,6 +79,7 @@ extension PoolStateMachine {
     /// - Parameter chance: random in 0..<1; shortens lifetime and keep-alive.
     mutating func connected(_ id: ConnectionID, chance: Double, now: MonotonicInstant) -> [Action] {
         guard let connection = connections[id], case .connecting = connection.state else { return [] }
+        if connection.generation < counters.generation { outdatedConnects -= 1 }
         counters.connectsSucceeded += 1
         counters.create.add(from: connection.begun, to: now)
         note(.connected(took: now - connection.begun))
@@ -105,6 +106,7 @@ extension PoolStateMachine {
         _ id: ConnectionID, _ error: PostgresError, chance: Double, now: MonotonicInstant
     ) -> [Action] {
         guard let connection = connections[id], case .connecting = connection.state else { return [] }
+        if connection.generation < counters.generation { outdatedConnects -= 1 }
         move(id, to: nil)
         counters.connectsFailed += 1
         note(.connectFailed(error, took: now - connection.begun))

@@ -112,6 +112,8 @@ struct PoolStateMachine {
     /// Since the driver last took them.
     var events: [PoolEvent] = []
 
+    /// Connects under way that were begun in an earlier generation: nobody will be lent what comes of them.
+    var outdatedConnects = 0
     var pauseReason: String?
     var isShutDown = false
     var lastConnectionNumber = 0

@@ -2,6 +2,7 @@ import ALDTestKit
 import Foundation
 import Logging
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 @testable import ALDCore
@@ -270,5 +271,40 @@ struct ConnectionPoolTests {
             }
             #expect(second.statistics.total == 0)
         }
+    }
+    /// What metrics are made of: every lease, return, connect and failure, with its duration.
+    @Test func anObserverLearnsOfEverything() async throws {
+        let record = PoolEventRecord()
+        try await withServer { _, configuration in
+            let pool = try ConnectionPool(
+                configuration: configuration, observer: record, logger: TestPlace.logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                #expect(try await ask(pool) == 1)
+                _ = try await failure {
+                    try await pool.withConnection(holder: "late", deadline: .soon(.zero)) { _ in }
+                }
+                pool.evictAll(reason: "test")
+                try await eventually("it is closed") { pool.statistics.closed == 1 }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+        }
+        let names = record.names
+        #expect(names.prefix(3) == ["connected", "leased", "returned"])
+        #expect(names.contains("failed") && names.contains("evicted") && names.contains("closed"), "\(names)")
+    }
+}
+
+private final class PoolEventRecord: PoolObserver {
+    private let events = Mutex<[PoolEvent]>([])
+
+    /// The cases without their values.
+    var names: [String] {
+        events.withLock { events in events.map { String("\($0)".prefix { $0.isLetter }) } }
+    }
+
+    func poolDidObserve(_ event: PoolEvent) {
+        events.withLock { $0.append(event) }
     }
 }

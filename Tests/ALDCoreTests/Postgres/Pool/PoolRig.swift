@@ -125,23 +125,45 @@ struct ServerHands {
     private let account: LocalPostgresAccount
     private let program: String
 
-    /// Starts a server for `body`; whatever was done to it, it is gone afterwards.
+    /// Starts a server for `body`; whatever was done to it, it is stopped afterwards. The tests of a suite with the
+    /// trait `.place` share its cluster, since making one takes longer than most of them, and run one after the other.
     static func withServer(_ body: @Sendable (ServerHands) async throws -> Void) async throws {
-        try await TestDatabase.withPrivateServer { server, lease in
-            let directory = try #require(lease.directory)
-            let account = try LocalPostgresAccount.current()
-            let binaries = try await LocalPostgresBinaries.find(
-                given: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"], clusterVersion: nil, account: account,
-                in: LocalPostgresBinaries.usualDirectories())
-            let hands = ServerHands(
-                directory: directory, configuration: lease.configuration,
-                connectionString: try #require(await server.connectionString), account: account,
-                program: binaries.path("pg_ctl"))
-            try await withCleanup {
-                try await body(hands)
-            } cleanup: {
-                hands.signal(SIGCONT)
+        guard let place = TestPlace.root else {
+            return try await TestDatabase.withPrivateServer { server, lease in
+                try await use(server, try #require(lease.directory), lease.configuration, body)
             }
+        }
+        let directory = place + "/hands"
+        // A test that failed may have left it a standby.
+        let signal = directory + "/data/standby.signal"
+        if FileManager.default.fileExists(atPath: signal) { try FileManager.default.removeItem(atPath: signal) }
+        let server = LocalPostgres(
+            directory: directory, binaryDirectory: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"],
+            logger: TestPlace.logger)
+        let configuration = try await server.start()
+        try await withCleanup {
+            try await use(server, directory, configuration, body)
+        } cleanup: {
+            try await server.stop()
+        }
+    }
+
+    private static func use(
+        _ server: LocalPostgres, _ directory: String, _ configuration: PostgresConfiguration,
+        _ body: @Sendable (ServerHands) async throws -> Void
+    ) async throws {
+        let account = try LocalPostgresAccount.current()
+        let binaries = try await LocalPostgresBinaries.find(
+            given: ProcessInfo.processInfo.environment["ALD_POSTGRES_BIN"], clusterVersion: nil, account: account,
+            in: LocalPostgresBinaries.usualDirectories())
+        let hands = ServerHands(
+            directory: directory, configuration: configuration,
+            connectionString: try #require(await server.connectionString), account: account,
+            program: binaries.path("pg_ctl"))
+        try await withCleanup {
+            try await body(hands)
+        } cleanup: {
+            hands.signal(SIGCONT)
         }
     }
 

@@ -248,4 +248,37 @@ import Testing
         }
         #expect(pool.statistics.waiting == 0)
     }
+    // MARK: What others see
+
+    @Test func healthTellsWhatAPersonWouldWantToKnow() {
+        var pool = machine(open: 0)
+        #expect(pool.health == .starting)
+        _ = pool.acquire(request(1), now: at(0))
+        _ = pool.connectFailed(connection(1), PostgresError(.connectionFailed, "refused"), chance: 0, now: at(1))
+        #expect(pool.health == .down(.refused))
+        _ = pool.advance(now: at(101))
+        _ = pool.connected(connection(2), chance: 0, now: at(102))
+        #expect(pool.health == .ok)
+        _ = pool.acquire(request(2), now: at(103))
+        _ = pool.connectFailed(connection(3), PostgresError(.tooManyConnections, "full"), chance: 0, now: at(104))
+        #expect(pool.health == .degraded(.saturated))
+        _ = pool.pause("upgrade", now: at(105))
+        #expect(pool.health == .paused("upgrade"))
+        _ = pool.shutDown(reclaimsLeased: true, now: at(106))
+        #expect(pool.health == .shutDown)
+        var other = machine(open: 0)
+        _ = other.acquire(request(1), now: at(0))
+        _ = other.connectFailed(connection(1), PostgresError(.databaseMissing, "no"), chance: 0, now: at(1))
+        #expect(other.health == .misconfigured(.misconfigured))
+    }
+
+    /// A connect that was begun before everything was replaced is of no use: it keeps nobody from beginning another.
+    @Test func anOutdatedConnectIsNotWaitedFor() {
+        var pool = machine(open: 0) { $0.maximumConcurrentConnects = 2 }
+        #expect(text(pool.acquire(request(1), now: at(0))).hasPrefix("connect 1"))
+        _ = pool.evictAll("moved", now: at(1))
+        #expect(pool.statistics.connecting == 2, "the outdated one still has its slot")
+        #expect(text(pool.connected(connection(2), chance: 0, now: at(2))).hasPrefix("lease 2 to 1"))
+        #expect(text(pool.connected(connection(1), chance: 0, now: at(3))).hasPrefix("close 1"))
+    }
 }

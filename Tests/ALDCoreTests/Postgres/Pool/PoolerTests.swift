@@ -5,7 +5,7 @@ import Testing
 @testable import ALDCore
 
 /// The pool before a real PgBouncer in transaction mode.
-@Suite(.serialized, .enabled(if: PgBouncer.isRequired, "PgBouncer is not installed; .ci/setup --tests does it"))
+@Suite(.serialized, .place, .enabled(if: PgBouncer.isRequired, "PgBouncer is not installed; .ci/setup --tests does it"))
 struct PoolerTests {
     /// A server, a pooler before it, and a pool before that.
     private func withPooler(
