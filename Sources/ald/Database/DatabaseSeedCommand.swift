@@ -31,12 +31,19 @@ struct DatabaseSeedCommand: AsyncParsableCommand {
         if let name, name.isEmpty { throw ValidationError("--name must not be empty") }
     }
 
+    /// Names no option, as the commands do that have one for the file.
+    private static func registerMap(_ settings: Settings) throws -> RegisterMap {
+        do { return try settings.registerMap() } catch let error as RegisterMapError {
+            throw Failure(.configuration, "\(error)")
+        }
+    }
+
     func run() async throws {
         try await reportingFailures {
             let settings = try options.settings([.machine: file])
             let registration = MachineRegistration(
                 machine: machine ?? settings.machineID, name: name ?? settings.machineName,
-                registerMap: try settings.registerMap())
+                registerMap: try Self.registerMap(settings))
             let reason = "register map \(URL(fileURLWithPath: file).lastPathComponent)"
             let changes = try await DatabaseAccess(settings: settings).withConnection { connection, deadline in
                 _ = try await Migrator().migrate(connection, deadline: deadline)

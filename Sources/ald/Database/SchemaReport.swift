@@ -16,18 +16,20 @@ enum SchemaReport {
                     ? [["none"]] : status.machines.map { ["\($0.id)", $0.name, "\($0.parameters) parameters"] })
             rows += column("partitions", status.partitionedTables.map(partitions))
             rows.append(("size", ByteCountFormatter.string(fromByteCount: status.bytes, countStyle: .decimal)))
-            rows += column("roles", status.roles.map { [$0.name, $0.exists ? "\($0.members) members" : "MISSING"] })
+            rows += column("roles", status.roles.map { [$0.name, $0.exists ? members($0.members) : "MISSING"] })
         }
         return rows.map { label, text in
             label + String(repeating: " ", count: 12 - label.count) + text + "\n"
         }.joined()
     }
 
+    private static func members(_ count: Int) -> String { count == 1 ? "1 member" : "\(count) members" }
+
     private static func schema(_ status: SchemaStatus) -> String {
         let version = status.version == 0 ? "none" : "version \(status.version)"
         return status.pending.isEmpty
             ? "\(version), up to date"
-            : "\(version), \(status.pending.count) migrations pending; run `ald database migrate`"
+            : "\(version), \(status.pending.count) pending; run `ald database migrate`"
     }
 
     private static func partitions(_ table: SchemaStatus.PartitionedTable) -> [String] {

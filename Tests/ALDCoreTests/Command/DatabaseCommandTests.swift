@@ -28,7 +28,7 @@ import Testing
             let before = try await ald(["status"])
             #expect(before.exitCode == 75)
             #expect(
-                before.output.contains("schema      none, \(newest) migrations pending; run `ald database migrate`"))
+                before.output.contains("schema      none, \(newest) pending; run `ald database migrate`"))
             let plan = try await ald(["migrate", "--dry-run"])
             #expect(plan.exitCode == 0 && plan.output.count == newest + 1 && plan.output[0] == "Would apply:")
             #expect(try await ald(["status"]).exitCode == 75, "a plan changes nothing")

@@ -1,0 +1,233 @@
+import ALDTestKit
+import Foundation
+import Testing
+
+@testable import ALDCore
+
+extension SchemaServerTests {
+    /// How commands are asked for, claimed, begun and ended.
+    @Suite struct CommandQueue {
+        private static func ask(_ parameter: Int, _ value: Double = 1) -> String {
+            "INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value, not_after) "
+                + "VALUES (1, \(parameter), \(value), clock_timestamp() + interval '1 hour');"
+        }
+
+        /// Moves an instant of a command into the past, behind the back of the rules.
+        private static func age(_ command: Int, _ column: String) -> String {
+            """
+            SET session_replication_role = replica;
+            UPDATE ald.parameter_control_commands SET created_at = created_at - interval '3 hours',
+                \(column) = \(column) - interval '2 hours' WHERE command_id = \(command);
+            SET session_replication_role = origin;
+            """
+        }
+
+        private static func withPlant(
+            _ body: @Sendable (PostgresConnection, PostgresConfiguration) async throws -> Void
+        ) async throws {
+            try await SchemaDatabase.with { connection, database in
+                try await connection.accept(SchemaDatabase.plant)
+                try await body(connection, database)
+            }
+        }
+
+        private static let claim = "SELECT command_id, attempts FROM ald.claim_parameter_commands(1, 'a', 10, 60)"
+
+        @Test func commandsThatMayNotBeCarriedOutAreRefused() async throws {
+            try await Self.withPlant { connection, _ in
+                let refused: [(Int, Double, String)] = [
+                    (1, 100.1, "100.1 for Heater.temperature is outside of 0 to 100"),
+                    (1, -0.1, "-0.1 for Heater.temperature is outside of 0 to 100"),
+                    (2, 0.5, "0.5 for Valve.valve_state is not whole, its type is binary"),
+                    (3, 1, "Heater.pid_output cannot be written"),
+                ]
+                for (parameter, value, message) in refused {
+                    let refusal = try await connection.refusal(of: Self.ask(parameter, value))
+                    #expect(refusal?.constraint == "parameter_control_commands_is_allowed")
+                    #expect(refusal?.message == message)
+                }
+                #expect(try await connection.refusal(of: Self.ask(9))?.state == "23503")
+                #expect(try await connection.refusal(of: Self.ask(1, .nan).replacing("nan", with: "'NaN'")) != nil)
+                for value in [0.0, 100] { #expect(try await connection.refusal(of: Self.ask(1, value)) == nil) }
+            }
+        }
+
+        @Test func aRequestSentTwiceIsOneCommand() async throws {
+            try await Self.withPlant { connection, _ in
+                let request = "SELECT ald.request_parameter_command(1, '\(UUID())', 1, 5, 10, 'operator', 'warm up')"
+                let answers = [try await connection.rows(request), try await connection.rows(request)]
+                #expect(answers == [["1"], ["1"]])
+                #expect(try await connection.refusal(of: request.replacing("1, 5", with: "1, 6"))?.state == "23505")
+                #expect(try await connection.rows("SELECT count(*) FROM ald.parameter_control_commands") == ["1"])
+            }
+        }
+
+        @Test func oneParameterHasOneCommandUnderWayAndTheOldestFirst() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1, 1) + Self.ask(1, 2) + Self.ask(2, 1))
+                #expect(try await connection.rows(Self.claim) == ["1|1", "3|1"])
+                #expect(try await connection.rows(Self.claim) == [])
+                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["true"])
+                #expect(try await connection.rows(Self.claim) == [])
+                let finish = "SELECT ald.finish_parameter_command(1, 1, 'a', 'succeeded', NULL, 1, now(), now())"
+                #expect(try await connection.rows(finish) == ["true"])
+                #expect(try await connection.rows(finish) == ["true"], "the answer may have been lost")
+                #expect(try await connection.rows(finish.replacing("'a'", with: "'b'")) == ["false"])
+                #expect(try await connection.rows(Self.claim) == ["2|1"])
+            }
+        }
+
+        @Test func aClaimThatRunsOutIsClaimedAgainFiveTimesAndAnExecutingOneNever() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1) + Self.ask(2))
+                for attempt in 1...5 {
+                    #expect(try await connection.rows(Self.claim).contains("1|\(attempt)"))
+                    if attempt == 1 {
+                        #expect(
+                            try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["true"])
+                        try await connection.accept(Self.age(2, "lease_until"))
+                    }
+                    try await connection.accept(Self.age(1, "lease_until"))
+                    #expect(
+                        try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["false"],
+                        "the lease has ended")
+                }
+                #expect(try await connection.rows(Self.claim) == [])
+                #expect(
+                    try await connection.rows(
+                        "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
+                            "failed|claimed 5 times and never begun", "executing",
+                        ])
+                let adopt = "SELECT command_id, status, claimed_by FROM ald.adopt_parameter_commands(1, 'b', 60)"
+                #expect(try await connection.rows(adopt) == ["2|executing|b"])
+                #expect(try await connection.rows(adopt) == [])
+                let finish = "SELECT ald.finish_parameter_command(1, 2, 'a', 'unknown', 'lost', NULL, NULL, NULL)"
+                #expect(try await connection.rows(finish) == ["false"], "it is b's now")
+                #expect(try await connection.rows(finish.replacing("'a'", with: "'b'")) == ["true"])
+            }
+        }
+
+        @Test func nothingIsBegunAfterItsDeadlineNorOutsideLimitsThatHaveChanged() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1) + Self.ask(2))
+                #expect(try await connection.rows(Self.claim) == ["1|1", "2|1"])
+                try await connection.accept(Self.age(1, "not_after"))
+                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["false"])
+                try await connection.accept(
+                    "UPDATE ald.component_parameters SET write_protected = true WHERE parameter_id = 2")
+                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["false"])
+                try await connection.accept(Self.ask(1) + Self.age(3, "not_after"))
+                try await connection.accept(Self.age(1, "lease_until"))
+                #expect(try await connection.rows(Self.claim) == [])
+                #expect(
+                    try await connection.rows(
+                        "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
+                            "expired|not begun in time", "failed|Valve.valve_state cannot be written",
+                            "expired|not begun in time",
+                        ])
+            }
+        }
+
+        @Test func whatWasGivenBackOrCancelledIsFreeOrOver() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1) + Self.ask(2))
+                #expect(try await connection.rows(Self.claim) == ["1|1", "2|1"])
+                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'a', 60)") == ["true"])
+                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'b', 60)") == ["false"])
+                #expect(try await connection.rows("SELECT ald.release_parameter_command(1, 1, 'a')") == ["true"])
+                #expect(try await connection.rows("SELECT ald.cancel_parameter_command(1, 2, 'wrong')") == ["true"])
+                #expect(try await connection.rows("SELECT ald.cancel_parameter_command(1, 2, 'wrong')") == ["false"])
+                #expect(try await connection.rows(Self.claim) == ["1|1"])
+                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["false"])
+            }
+        }
+
+        @Test func recipesStartOneByOneAndAStopOvertakes() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(
+                    """
+                    INSERT INTO ald.recipe_commands (machine_id, kind, recipe_id, recipe_version)
+                    VALUES (1, 'start', 1, 1), (1, 'start', 1, 1);
+                    INSERT INTO ald.process_executions (machine_id, operator) VALUES (1, 'o');
+                    INSERT INTO ald.recipe_commands (machine_id, kind, process_id) VALUES (1, 'stop', 1)
+                    """)
+                let claim = "SELECT command_id FROM ald.claim_recipe_commands(1, 'a', 10, 60)"
+                #expect(try await connection.rows(claim) == ["1", "3"])
+                #expect(try await connection.rows("SELECT ald.begin_recipe_command(1, 1, 'a', 60)") == ["true"])
+                #expect(try await connection.rows(claim) == [])
+                #expect(
+                    try await connection.rows("SELECT ald.finish_recipe_command(1, 1, 'a', 'succeeded', NULL)") == [
+                        "true"
+                    ])
+                #expect(try await connection.rows(claim) == ["2"])
+            }
+        }
+
+        @Test func eightTerminalsShareTwoHundredCommandsAndKeepEachParametersOrder() async throws {
+            try await Self.withPlant { connection, database in
+                try await connection.accept(
+                    """
+                    INSERT INTO ald.component_parameters (machine_id, parameter_id, component, name, data_type,
+                        min_value, max_value, read_location, write_location)
+                    SELECT 1, n, 'Heater', 'p' || n, 'float', 0, 100, 'r', 'w' FROM generate_series(11, 20) n;
+                    INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value, not_after)
+                    SELECT 1, 11 + n % 10, 1, clock_timestamp() + interval '1 hour' FROM generate_series(0, 199) n;
+                    CREATE TABLE claims (id bigint GENERATED ALWAYS AS IDENTITY, command_id bigint)
+                    """)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for worker in 0..<8 {
+                        group.addTask { try await Self.work("w\(worker)", database) }
+                    }
+                    try await group.waitForAll()
+                }
+                #expect(
+                    try await connection.rows("SELECT count(*), count(DISTINCT command_id) FROM claims") == ["200|200"])
+                #expect(
+                    try await connection.rows(
+                        "SELECT status, count(*), max(attempts) FROM ald.parameter_control_commands GROUP BY 1") == [
+                            "succeeded|200|1"
+                        ])
+                // Begun in the order in which they were asked for, and not before the one before had ended.
+                #expect(
+                    try await connection.rows(
+                        """
+                        SELECT command_id FROM (SELECT command_id, claimed_at, lag(finished_at)
+                            OVER (PARTITION BY parameter_id ORDER BY command_id) AS before
+                            FROM ald.parameter_control_commands) x WHERE claimed_at < before
+                        """) == [])
+            }
+        }
+
+        /// Claims, begins and ends until there is nothing more to do.
+        private static func work(_ worker: String, _ database: PostgresConfiguration) async throws {
+            try await TestDatabase.withConnection(database) { connection, _ in
+                while try await connection.rows(
+                    "SELECT 1 FROM ald.parameter_control_commands WHERE finished_at IS NULL LIMIT 1") != []
+                {
+                    let claimed = try await connection.rows(
+                        "SELECT command_id FROM ald.claim_parameter_commands(1, '\(worker)', 3, 600)")
+                    for command in claimed {
+                        try await connection.accept(
+                            """
+                            INSERT INTO claims (command_id) VALUES (\(command));
+                            SELECT ald.begin_parameter_command(1, \(command), '\(worker)', 600);
+                            SELECT ald.finish_parameter_command(1, \(command), '\(worker)', 'succeeded', NULL, 1,
+                                now(), NULL)
+                            """)
+                    }
+                }
+            }
+        }
+
+        @Test func anAcceptedCommandRingsTheBellOfItsMachine() async throws {
+            try await Self.withPlant { connection, _ in
+                let source = try await connection.rows(
+                    "SELECT tgrelid::regclass, encode(tgargs, 'escape') FROM pg_trigger WHERE tgname = 'e_notify' ORDER BY 1"
+                )
+                #expect(source.count == 2)
+                #expect(source.contains { $0.contains("parameter_control_commands|ald_commands_") })
+                #expect(source.contains { $0.contains("recipe_commands|ald_recipe_commands_") })
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Testing
+
+@testable import ALDCore
+
+extension SchemaServerTests {
+    /// What holds for everything in the schema, also for what later versions add.
+    @Suite struct SchemaCatalog {
+        static let newest = Migration.all.last?.version ?? 0
+        private static let schemas = "('ald'::regnamespace, to_regnamespace('ald_history'))"
+
+        /// Runs a statement that finds what is wrong.
+        private func nothing(_ statement: String) async throws {
+            try await SchemaDatabase.with(version: Self.newest) { connection, _ in
+                try await connection.accept("SELECT ald.ensure_history_partitions('2026-01-01', 2)")
+                #expect(try await connection.rows(statement) == [])
+            }
+        }
+
+        @Test func everyTableAndFunctionSaysWhatItIs() async throws {
+            try await nothing(
+                """
+                SELECT relname FROM pg_class WHERE relnamespace IN \(Self.schemas) AND relkind IN ('r', 'p', 'v')
+                    AND NOT relispartition AND obj_description(oid) IS NULL
+                UNION ALL SELECT proname FROM pg_proc WHERE pronamespace IN \(Self.schemas)
+                    AND obj_description(oid, 'pg_proc') IS NULL
+                    AND proname NOT IN ('claim_batch', 'apply_history_batch', 'apply_gap_batch',
+                        'ensure_history_partitions')
+                """)
+        }
+
+        @Test func everyTableHasAKeyAndLargeOnesBeginItWithTheMachine() async throws {
+            try await nothing(
+                """
+                SELECT c.relname FROM pg_class c
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'machine_id' AND NOT a.attisdropped
+                JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+                WHERE c.relnamespace IN \(Self.schemas) AND c.relkind IN ('r', 'p') AND k.conkey[1] <> a.attnum
+                    AND c.relname <> 'audit_chain_heads'
+                UNION ALL
+                SELECT relname FROM pg_class c WHERE relnamespace = 'ald'::regnamespace AND relkind = 'r'
+                    AND NOT relispartition AND relname NOT IN ('collection_gaps', 'machine_members')
+                    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
+                """)
+        }
+
+        @Test func everyFunctionHasAFixedSearchPath() async throws {
+            try await nothing(
+                """
+                SELECT proname FROM pg_proc WHERE pronamespace IN \(Self.schemas)
+                    AND NOT coalesce(proconfig && ARRAY['search_path=pg_catalog, pg_temp'], false)
+                """)
+        }
+
+        @Test func everyTableAndPartitionHasRowLevelSecurityAndPublicHasNothing() async throws {
+            try await nothing(
+                """
+                SELECT relname FROM pg_class WHERE relnamespace IN \(Self.schemas) AND relkind IN ('r', 'p')
+                    AND NOT relrowsecurity
+                UNION ALL
+                SELECT 'PUBLIC: ' || relname FROM pg_class, aclexplode(relacl) a
+                WHERE relnamespace IN \(Self.schemas) AND a.grantee = 0
+                UNION ALL
+                SELECT 'PUBLIC: ' || proname FROM pg_proc,
+                    aclexplode(coalesce(proacl, acldefault('f', proowner))) a
+                WHERE pronamespace IN \(Self.schemas) AND a.grantee = 0
+                UNION ALL
+                SELECT 'PUBLIC: ' || nspname FROM pg_namespace, aclexplode(nspacl) a
+                WHERE oid IN \(Self.schemas) AND a.grantee = 0
+                """)
+        }
+
+        @Test func everyColumnOfAMachineRefersToMachinesOrToSomethingThatDoes() async throws {
+            try await nothing(
+                """
+                SELECT c.relname FROM pg_class c
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'machine_id' AND NOT a.attisdropped
+                WHERE c.relnamespace = 'ald'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                    AND c.relname NOT IN ('machines', 'audit_log', 'audit_chain_heads', 'ingest_batches',
+                        'collection_gaps', 'parameter_value_history')
+                    AND c.relname !~ '^(parameter_[vr]|process_data_points|recording)'
+                    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'
+                        AND a.attnum = ANY (k.conkey))
+                """)
+        }
+    }
+}
