@@ -1,33 +1,63 @@
 import CLibPQ
 
-/// Gathers the results of one exchange: the last good one, and the **first** error. When a server terminates a
-/// session, libpq reports the server's reason first and its own "connection closed", without a code, after it.
+/// Gathers the results of one exchange: the last good one, the **first** error and, on demand, one outcome for each
+/// statement. When a server terminates a session, libpq reports the server's reason first and its own "connection
+/// closed", without a code, after it.
 struct AnswerCollector {
-    let place: String
-    let redaction: Redaction
-    private(set) var last: ResultStorage?
-    private(set) var firstError: PostgresError?
-    /// `COPY` was started by a function that cannot feed it; only closing the session gets out of it in any state.
-    private(set) var isStuckInCopy = false
-
-    init(place: String, redaction: Redaction) {
-        self.place = place
-        self.redaction = redaction
+    /// What became of one statement of a pipeline or of one result of a script.
+    enum Outcome {
+        case completed(ResultStorage)
+        case failed(PostgresError)
+        /// One before it failed, so the server did not look at it.
+        case skipped
     }
 
-    mutating func take(_ result: OpaquePointer, isAlive: Bool) {
+    let place: String
+    let redaction: Redaction
+    /// Whether ``outcomes`` is filled; otherwise only the last result is kept.
+    let keepsAll: Bool
+    private(set) var last: ResultStorage?
+    private(set) var firstError: PostgresError?
+    private(set) var outcomes: [Outcome] = []
+    /// Pipelines only: ends of implicit transactions that are still to come.
+    var pendingSyncs: Int
+
+    init(place: String, redaction: Redaction, keepsAll: Bool = false, syncs: Int = 0) {
+        self.place = place
+        self.redaction = redaction
+        self.keepsAll = keepsAll
+        pendingSyncs = syncs
+    }
+
+    /// Takes over one result.
+    mutating func take(_ result: OpaquePointer, isAlive: Bool) -> ExchangeMachine.Collected {
         switch PQresultStatus(result) {
         case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY, PGRES_SINGLE_TUPLE:
+            let storage = ResultStorage(result)
+            last = storage
+            if keepsAll { outcomes.append(.completed(storage)) }
+            return .result(isCancellation: false)
+        case PGRES_COPY_IN:
             last = ResultStorage(result)
-            return
-        case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
-            isStuckInCopy = true
-            remember(
-                PostgresError(.misuse, "COPY to or from the client needs a function of its own", effect: .notApplied))
+            return .copyIn
+        case PGRES_COPY_OUT, PGRES_COPY_BOTH:
+            last = ResultStorage(result)
+            return .copyOut
+        case PGRES_PIPELINE_SYNC:
+            PQclear(result)
+            pendingSyncs -= 1
+            return .result(isCancellation: false)
+        case PGRES_PIPELINE_ABORTED:
+            PQclear(result)
+            if keepsAll { outcomes.append(.skipped) }
+            return .result(isCancellation: false)
         default:
-            remember(PostgresError(result: result, isAlive: isAlive, place: place, redaction: redaction))
+            let error = PostgresError(result: result, isAlive: isAlive, place: place, redaction: redaction)
+            PQclear(result)
+            remember(error)
+            if keepsAll { outcomes.append(.failed(error)) }
+            return .result(isCancellation: error.sqlState == .queryCanceled)
         }
-        PQclear(result)
     }
 
     mutating func remember(_ error: PostgresError) {

@@ -39,11 +39,22 @@ final class LibPQHandle {
     var backendProcessID: Int32 { PQbackendPID(pointer) }
     var serverVersion: Int { Int(PQserverVersion(pointer)) }
 
+    /// Whether something has arrived, be it the end of the stream.
+    var isReadable: Bool {
+        var probe = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        return socket >= 0 && poll(&probe, 1, 0) > 0
+    }
+
+    /// Whether what has arrived is the end of the stream. Behind TLS, it may not look like that.
+    var isAtEnd: Bool {
+        var byte: UInt8 = 0
+        return recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0
+    }
+
     /// Reads what arrived while nothing was running: a notice, a parameter, or the server's farewell. A healthy idle
     /// socket has nothing to read, so this is usually one system call.
     func absorbIdleInput() {
-        var probe = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-        guard socket >= 0, poll(&probe, 1, 0) > 0 else { return }
+        guard isReadable else { return }
         // The first call takes in the farewell, which parsing hands to the notice receiver; the second one sees the
         // end of the stream behind it.
         for _ in 0..<2 {

@@ -10,6 +10,10 @@ final class NoticeSink {
     let redaction: Redaction
     private let place: String
     private(set) var farewell: PostgresError?
+    /// How many messages have come.
+    private(set) var count = 0
+    /// How many of them were warnings.
+    private(set) var warnings = 0
 
     init(logger: Logger, redaction: Redaction, place: String) {
         self.logger = logger
@@ -19,11 +23,13 @@ final class NoticeSink {
 
     func receive(_ result: OpaquePointer) {
         let notice = PostgresError(result: result, isAlive: true, place: place, redaction: redaction)
+        count += 1
         switch notice.severity {
         case "FATAL", "PANIC":
             farewell = notice
             logger.info("the server ended the session", metadata: ["error": "\(notice)"])
         case "WARNING":
+            warnings += 1
             logger.warning("\(notice.message)", metadata: metadata(of: notice))
         default:
             logger.debug("\(notice.message)", metadata: metadata(of: notice))

@@ -21,10 +21,7 @@ extension PostgresConnection {
                 PQsendQueryParams(connection, sql, buffer.count, types, values, lengths, formats, 1) == 1
             }
         }
-        guard let answer else {
-            throw PostgresError(.connectionFailed, "libpq returned no result", effect: .unknown, place: place)
-        }
-        return PostgresResult(answer)
+        return try single(answer)
     }
 
     /// Runs several statements separated by semicolons in one round trip (simple protocol, no parameters). They form
@@ -36,136 +33,27 @@ extension PostgresConnection {
         do {
             _ = try await exchange(deadline: deadline) { PQsendQuery($0, script) == 1 }
         } catch {
-            guard error.effect == .notApplied, !ScriptTransaction.isWhole(script) else { throw error }
-            var doubtful = error
-            doubtful.effect = .unknown
-            throw doubtful
+            throw error.inDoubtIfDivided(script)
         }
     }
 
     // MARK: One exchange
 
-    private func exchange(
+    /// One request and its whole answer.
+    func exchange(
         deadline: MonotonicInstant, send: (OpaquePointer) -> Bool
-    ) async throws(PostgresError) -> ResultStorage? {
-        guard !isBusy else {
-            throw PostgresError(
-                .misuse, "this connection is already running a statement", place: place,
-                remedy: "Await one statement before the next, or take two connections.")
-        }
-        handle?.absorbIdleInput()
-        guard let handle, !isClosing, handle.isReady else { throw closedError() }
-        if Task.isCancelled { throw PostgresError(.cancelled, "cancelled before the statement was sent", place: place) }
-        let limit = systemInstant(of: deadline)
-        guard limit > systemClock.now else {
-            throw PostgresError(.timedOut, "the deadline had passed before the statement was sent", place: place)
-        }
-        guard send(handle.pointer) else { throw sendError(handle) }
-        isBusy = true
+    ) async throws(PostgresError) -> AnswerCollector {
+        var exchange = try begin(deadline: deadline, send: send)
         defer { endOperation() }
-        var answer = AnswerCollector(place: place, redaction: handle.notices.redaction)
-        let outcome = await drive(handle, &answer, until: limit, heedingCancellation: true)
-        if outcome != .ready { return try await abandon(handle, answer, after: outcome) }
-        if !handle.isAlive || answer.isStuckInCopy { release() }
-        if let error = answer.firstError { throw error }
-        return answer.last
+        let verdict = await drive(&exchange, to: .answer)
+        if let error = failure(of: exchange, verdict) { throw error }
+        return exchange.answer
     }
 
-    /// Sends what is left to send and reads until the server is ready for the next statement. `ready` also when the
-    /// link broke: then the collector holds the reason.
-    private func drive(
-        _ handle: LibPQHandle, _ answer: inout AnswerCollector, until limit: MonotonicInstant,
-        heedingCancellation: Bool
-    ) async -> Reactor.Outcome {
-        while true {
-            let isUnsent = PQflush(handle.pointer) == 1
-            while PQisBusy(handle.pointer) == 0 || !handle.isAlive {
-                guard let result = PQgetResult(handle.pointer) else { return .ready }
-                answer.take(result, isAlive: handle.isAlive)
-                if answer.isStuckInCopy { return .ready }
-            }
-            let outcome = await waitForSocket(
-                handle.socket, isUnsent ? .both : .readable, until: limit, heedingCancellation: heedingCancellation)
-            guard outcome == .ready else { return outcome }
-            // A failure shows in the status, which the loop above looks at.
-            PQconsumeInput(handle.pointer)
+    func single(_ answer: AnswerCollector) throws(PostgresError) -> PostgresResult {
+        guard let last = answer.last else {
+            throw PostgresError(.connectionFailed, "libpq returned no result", effect: .unknown, place: place)
         }
-    }
-
-    // MARK: Abandoning
-
-    /// Cancels the running statement on the server and finds out what became of it.
-    ///
-    /// The connection is kept only with a ``CancellationProof``.
-    private func abandon(
-        _ handle: LibPQHandle, _ gathered: AnswerCollector, after outcome: Reactor.Outcome
-    ) async throws(PostgresError) -> ResultStorage? {
-        var answer = gathered
-        let limit = systemClock.now + grace
-        var isDelivered = false
-        var end = Reactor.Outcome.timedOut
-        // Again and again: a busy server may receive the request before it has read the statement, and forgets it.
-        while end != .ready, systemClock.now < limit {
-            isDelivered = await requestCancel(handle, until: limit)
-            let next = min(limit, systemClock.now + Self.cancellationInterval)
-            end = await drive(handle, &answer, until: next, heedingCancellation: false)
-        }
-        let isCancelled = answer.firstError?.sqlState == .queryCanceled
-        let proof = CancellationProof(
-            isDelivered: isDelivered, isAnswered: end == .ready, isCancelled: isCancelled, isAlive: handle.isAlive)
-        if !proof.isClean { release() }
-        if end == .ready {
-            guard let error = answer.firstError else { return answer.last }
-            if !isCancelled { throw error }
-        }
-        throw abandonment(after: outcome, isConfirmed: end == .ready, cause: answer.firstError)
-    }
-
-    private func requestCancel(_ handle: LibPQHandle, until limit: MonotonicInstant) async -> Bool {
-        guard let request = CancelRequest(handle) else { return false }
-        do {
-            return try await reactor.offload(.cancelRequest, until: limit, heedingCancellation: false) {
-                request.send()
-            } ?? false
-        } catch {
-            logger.warning("cannot cancel a statement on the server", metadata: ["error": "\(error)"])
-            return false
-        }
-    }
-
-    private func abandonment(
-        after outcome: Reactor.Outcome, isConfirmed: Bool, cause: PostgresError?
-    ) -> PostgresError {
-        let (code, reason): (PostgresError.Code, String) =
-            switch outcome {
-            case .interrupted where isClosing: (.connectionLost, "the connection was closed during the statement")
-            case .interrupted: (.cancelled, "the task was cancelled during the statement")
-            default: (.timedOut, "the deadline passed during the statement")
-            }
-        let fate = isConfirmed ? "the server cancelled it" : "the server did not confirm its end"
-        var error = PostgresError(
-            code, "\(reason); \(fate)", effect: isConfirmed ? .notApplied : .unknown, place: place, cause: cause)
-        error.sqlState = cause?.sqlState
-        return error
-    }
-
-    // MARK: Errors before anything was sent
-
-    private func closedError() -> PostgresError {
-        if let farewell = handle?.notices.farewell {
-            var error = farewell
-            error.code = .connectionLost
-            error.effect = .notSent
-            release()
-            return error
-        }
-        release()
-        return .linkLost("the connection is closed", place: place, effect: .notSent)
-    }
-
-    private func sendError(_ handle: LibPQHandle) -> PostgresError {
-        guard handle.isAlive else { return closedError() }
-        return PostgresError(
-            .misuse, handle.notices.redaction.redact(handle.errorText).trimmed, effect: .notSent, place: place)
+        return PostgresResult(last)
     }
 }

@@ -24,3 +24,13 @@ extension String {
         return rest
     }
 }
+
+extension PostgresError {
+    /// The error of a script that may have committed a part of itself before.
+    func inDoubtIfDivided(_ script: String) -> PostgresError {
+        guard effect == .notApplied, !ScriptTransaction.isWhole(script) else { return self }
+        var doubtful = self
+        doubtful.effect = .unknown
+        return doubtful
+    }
+}
