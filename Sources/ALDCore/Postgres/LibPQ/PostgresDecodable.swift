@@ -1,8 +1,8 @@
 /// A type that a result's value can become.
 ///
-/// Conforming here: `Bool`, `Int16`, `Int32`, `Int64`, `Int`, `UInt32` (oid), `Float`, `Double`, `String`, `[UInt8]`,
-/// `UUID`, ``Timestamp``, arrays of `Int16`, `Int32`, `Int64`, `Double`, `Double?`, `String` and ``Timestamp``, and
-/// optionals of all of them.
+/// Conforming here: every ``PostgresScalar`` (`Bool`, `Int16`, `Int32`, `Int64`, `Float`, `Double`, `String`, `[UInt8]`,
+/// `UUID`, ``Timestamp``, ``PostgresNumeric``, ``PostgresJSON``), `Int`, `UInt32` (oid), arrays of scalars and of
+/// optional scalars, and optionals of all of them.
 public protocol PostgresDecodable: Sendable {
     /// - Throws: ``PostgresError/Code/decodingFailed`` when the cell is null or its type or value does not fit.
     static func decode(_ cell: PostgresCell) throws(PostgresError) -> Self
@@ -10,19 +10,21 @@ public protocol PostgresDecodable: Sendable {
 
 /// One value of one row, as the server sent it.
 public struct PostgresCell: Sendable {
-    let storage: ResultStorage
+    let storage: any RowStorage
     let row: Int
     let column: Int
 
     public var type: PostgresType { storage.columns[column].type }
     public var name: String { storage.columns[column].name }
-    public var isNull: Bool { storage.isNull(row: row, column: column) }
+    public var isNull: Bool { storage.bytes(row: row, column: column) == nil }
 
     /// Lends the value's bytes in PostgreSQL's binary format for the time of the call; empty when null.
     public func withBytes<R, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> R
     ) throws(Failure) -> R {
-        try storage.withBytes(row: row, column: column, body)
+        try withExtendedLifetime(storage) { () throws(Failure) -> R in
+            try body(storage.bytes(row: row, column: column) ?? UnsafeRawBufferPointer(start: nil, count: 0))
+        }
     }
 
     /// The error to throw when this cell cannot become what was asked for.

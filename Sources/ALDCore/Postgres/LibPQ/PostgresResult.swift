@@ -32,7 +32,7 @@ public struct PostgresColumn: Hashable, Sendable {
 
 /// One row of a result.
 public struct PostgresRow: Sendable {
-    let storage: ResultStorage
+    let storage: any RowStorage
     let index: Int
 
     /// The value of the column with this name; the first one if several have it.

@@ -13,7 +13,9 @@ extension PostgresValue {
         case .int2: .int2
         case .int4: .int4
         case .int8: .int8
+        case .float4: .float4
         case .float8: .float8
+        case .numeric: .numeric
         case .text: .text
         case .bytea: .bytea
         case .uuid: .uuid
@@ -25,6 +27,7 @@ extension PostgresValue {
         case .float8Array: .float8Array
         case .timestamptzArray: .timestamptzArray
         case .textArray: .textArray
+        case .array(let array): array.elementType.array ?? .unspecified
         }
     }
 
@@ -39,13 +42,15 @@ extension PostgresValue {
         case .int2(let value): writer.append(value)
         case .int4(let value): writer.append(value)
         case .int8(let value): writer.append(value)
+        case .float4(let value): writer.append(value.bitPattern)
         case .float8(let value): writer.append(value.bitPattern)
+        case .numeric(let value): value.encode(into: &writer)
         case .text(let value): writer.append(value)
         case .bytea(let value): writer.append(contentsOf: value)
-        case .uuid(let value): withUnsafeBytes(of: value.uuid) { writer.append(contentsOf: $0) }
+        case .uuid(let value): withUnsafeBytes(of: value.uuid) { writer.append(contentsOf: UnsafeRawBufferPointer($0)) }
         case .timestamptz(let value): writer.append(try value.postgresMicroseconds)
         case .jsonb(let value):
-            writer.append(Self.jsonbVersion)
+            writer.append(PostgresJSON.version)
             writer.append(value)
         case .int2Array(let values): try Self.encode(values, of: .int2, into: &writer)
         case .int4Array(let values): try Self.encode(values, of: .int4, into: &writer)
@@ -57,10 +62,26 @@ extension PostgresValue {
             for value in values { microseconds.append(try value.postgresMicroseconds) }
             try Self.encode(microseconds, of: .timestamptz, into: &writer)
         case .textArray(let values): try Self.encodeTexts(values, into: &writer)
+        case .array(let array):
+            try Self.encodeArrayHeader(
+                count: array.count, hasNulls: array.hasNulls, element: array.elementType, into: &writer)
+            writer.append(contentsOf: array.elements)
         }
     }
 
-    private static let jsonbVersion: UInt8 = 1
+    /// Appends the value with its length before it, −1 for null.
+    ///
+    /// - Throws: ``PostgresError/Code/encodingFailed``, as ``encode(into:)``, and when it is longer than 2³¹−1 bytes.
+    func encodeWithLength(into writer: inout BinaryWriter) throws(PostgresError) {
+        let start = writer.count
+        writer.append(-1 as Int32)
+        guard self != .null else { return }
+        try encode(into: &writer)
+        guard let length = Int32(exactly: writer.count - start - 4) else {
+            throw PostgresError(.encodingFailed, "a value of \(writer.count - start) bytes is too long")
+        }
+        writer.overwrite(length, at: start)
+    }
 
     /// dimensions, null flag, element type, then length and lower bound of the only dimension. An empty array has no
     /// dimension.

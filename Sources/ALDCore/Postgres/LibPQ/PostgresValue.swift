@@ -18,7 +18,10 @@ public enum PostgresValue: Hashable, Sendable {
     case int2(Int16)
     case int4(Int32)
     case int8(Int64)
+    case float4(Float)
     case float8(Double)
+    /// Without loss: see ``PostgresNumeric``.
+    case numeric(PostgresNumeric)
     /// Must not contain U+0000, which PostgreSQL cannot store (it answers 22021).
     case text(String)
     case bytea([UInt8])
@@ -34,4 +37,6 @@ public enum PostgresValue: Hashable, Sendable {
     case float8Array([Double?])
     case timestamptzArray([Timestamp])
     case textArray([String])
+    /// An array of any other type, or with nulls.
+    case array(PostgresArray)
 }
