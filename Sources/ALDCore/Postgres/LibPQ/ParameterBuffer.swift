@@ -5,7 +5,7 @@ struct ParameterBuffer: Sendable {
 
     private let bytes: [UInt8]
     private let offsets: [Int?]
-    private let types: [UInt32]
+    let types: [UInt32]
     private let lengths: [Int32]
 
     /// - Throws: ``PostgresError/Code/encodingFailed``.

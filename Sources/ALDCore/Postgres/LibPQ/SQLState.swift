@@ -29,6 +29,8 @@ extension SQLState {
     public static let connectionFailure = SQLState("08006")
     /// Also what PgBouncer answers for every fault of its own.
     public static let protocolViolation = SQLState("08P01")
+    /// Also: a cached plan must not change its result type.
+    public static let featureNotSupported = SQLState("0A000")
     public static let notNullViolation = SQLState("23502")
     public static let foreignKeyViolation = SQLState("23503")
     public static let uniqueViolation = SQLState("23505")
@@ -36,12 +38,15 @@ extension SQLState {
     public static let checkViolation = SQLState("23514")
     public static let readOnlyTransaction = SQLState("25006")
     public static let inFailedTransaction = SQLState("25P02")
+    /// A prepared statement of this name does not exist.
+    public static let invalidStatementName = SQLState("26000")
     public static let invalidAuthorization = SQLState("28000")
     public static let invalidPassword = SQLState("28P01")
     public static let databaseMissing = SQLState("3D000")
     public static let serializationFailure = SQLState("40001")
     public static let deadlockDetected = SQLState("40P01")
     public static let syntaxError = SQLState("42601")
+    public static let duplicateStatement = SQLState("42P05")
     public static let undefinedTable = SQLState("42P01")
     public static let diskFull = SQLState("53100")
     public static let tooManyConnections = SQLState("53300")
