@@ -13,10 +13,15 @@
 /// | `tcp_user_timeout` | 30 000 ms | unacknowledged data does not wait for the kernel's 15 minutes |
 /// | `gssencmode` | `disable` | it costs a round trip and can block on Kerberos |
 ///
-/// `client_encoding` is always UTF8. Settings are never sent as `options=-c …`, which poolers refuse.
+/// `client_encoding` is always UTF8. Settings are never sent as `options=-c …`, which poolers refuse; ``timeouts`` are
+/// set after the connect.
 public struct PostgresConfiguration: Sendable, Hashable {
     /// Option names and values as the user gave them, plus `client_encoding`. Contains the password.
     private(set) var options: [String: String]
+    /// What stands between here and the server. Defaults to finding it out.
+    public var pooling = PostgresPooling.automatic
+    /// Limits that the server keeps. Defaults to what the server and the role have.
+    public var timeouts = PostgresTimeouts()
 
     /// - Parameter connectionString: a libpq URI or keyword string; empty means "everything from the environment".
     /// - Throws: ``PostgresError/Code/configurationInvalid``. The message never repeats a part of the string that

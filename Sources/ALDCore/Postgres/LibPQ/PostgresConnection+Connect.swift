@@ -34,6 +34,7 @@ extension PostgresConnection {
     private func open(
         _ configuration: PostgresConfiguration, deadline: MonotonicInstant, _ lookUp: @escaping NameResolution.LookUp
     ) async throws(PostgresError) {
+        try configuration.timeouts.validate()
         let options = try ConnectionOptions.effective(configuration.options)
         var limit = systemInstant(of: deadline)
         if let seconds = options["connect_timeout"].flatMap({ Int($0) }), seconds > 0 {
@@ -45,11 +46,17 @@ extension PostgresConnection {
             let now = systemClock.now
             let share = (limit - now) / (candidates.count - index)
             do {
-                return try await attempt(candidate, until: now + share)
+                try await attempt(candidate, until: now + share)
+                return try await introduce(configuration, until: limit)
             } catch let error where error.code == .cancelled {
+                release()
                 throw error
             } catch {
-                failures.append(error)
+                release()
+                // Whatever happened, nothing of the user's was sent.
+                var failure = error
+                failure.effect = .notSent
+                failures.append(failure)
             }
         }
         throw Self.summary(of: failures)

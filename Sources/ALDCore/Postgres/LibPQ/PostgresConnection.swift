@@ -35,6 +35,16 @@ public actor PostgresConnection {
     var isClosing = false
     /// The wait that ``close()`` must end.
     var currentWait: Reactor.WaitID?
+    /// The COPY that a closure is feeding or draining.
+    var copy: OpenCopy?
+    /// Whether an exchange is being driven for ``copy``. Otherwise its closure is busy with other things.
+    var isDriving = false
+    /// The COPY before, and why it ended.
+    var endedCopy: (id: CopyID, failure: PostgresError?)?
+    var lastCopy = 0
+    /// Whether a closure has the connection for its notifications.
+    var isListening = false
+    var statements = StatementCache(capacity: PostgresConnection.maximumPreparedStatements)
     private var closeWaiters: [CheckedContinuation<Void, Never>] = []
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
@@ -62,6 +72,10 @@ public actor PostgresConnection {
 
     /// Whether the session is open, idle and outside any transaction, so that somebody else can use it.
     public var isClean: Bool { isUsable && transactionStatus == .idle }
+
+    /// Whether something between here and the server lends its sessions for one transaction at a time, as far as known
+    /// (see ``PostgresPooling``). Then nothing is prepared, `LISTEN` is refused and ``PostgresTimeouts`` are not set.
+    public internal(set) var isPooled = false
 
     public var transactionStatus: PostgresTransactionStatus { handle?.transactionStatus ?? .unknown }
 
@@ -94,6 +108,11 @@ public actor PostgresConnection {
     public func close() async {
         isClosing = true
         guard isBusy else { return release() }
+        if let copy, !isDriving {
+            // Nobody waits for the server: the closure of the COPY learns it at its next call.
+            release()
+            return end(copy, .linkLost("the connection was closed during the COPY", place: place, effect: .notApplied))
+        }
         if let currentWait { reactor.end(currentWait, as: .interrupted) }
         await withCheckedContinuation { closeWaiters.append($0) }
     }

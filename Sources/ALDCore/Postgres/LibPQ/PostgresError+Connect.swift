@@ -38,7 +38,7 @@ extension PostgresError {
     }
 
     private static func connectCode(state: SQLState?, message: String) -> Code {
-        if isPoolerFull(state: state, message: message) { return .tooManyConnections }
+        if let fault = PoolerFault(state: state, message: message) { return fault.code }
         switch state {
         case .some(.databaseMissing): return .databaseMissing
         case .some(.tooManyConnections): return .tooManyConnections
@@ -55,20 +55,18 @@ extension PostgresError {
         {
             return .notPrimary
         }
-        return message.hasPrefix("invalid ") ? .configurationInvalid : .connectionFailed
+        let isSettled = message.hasPrefix("invalid ") || tlsRefusals.contains { message.contains($0) }
+        return isSettled ? .configurationInvalid : .connectionFailed
     }
 
-    /// PgBouncer answers every fault of its own with 08P01 and Supavisor with XX000; only the text tells.
-    private static func isPoolerFull(state: SQLState?, message: String) -> Bool {
-        guard state == .protocolViolation || state == .internalError else { return false }
-        let signs = [
-            "no more connections allowed", "client connections exceeded", "query_wait_timeout", "(EMAXCONN",
-            "(ECHECKOUTTIMEOUT)", "(EMAXPOOLSREACHED)",
-        ]
-        return signs.contains { message.contains($0) }
-    }
+    /// What our own side refuses about TLS; waiting does not heal it.
+    private static let tlsRefusals = [
+        "certificate verify failed", "does not match host name", "root certificate file", "certificate file",
+        "private key file", "server does not support SSL",
+    ]
 
     private static let remedies: [Code: String] = [
+        .configurationInvalid: "Correct the connection string or the files it names.",
         .authenticationFailed: "Check user and password, and the server's pg_hba.conf.",
         .databaseMissing: "Create the database or correct its name.",
         .tooManyConnections: "Use smaller pools or raise max_connections.",

@@ -25,6 +25,10 @@ extension PostgresError {
             place: place)
         sqlState = state
         self.severity = severity
+        if let fault = PoolerFault(state: state, message: raw("M") ?? ""), isFatal || !isAlive {
+            code = fault.code == .tooManyConnections ? fault.code : .connectionLost
+            if fault.isUnsent { effect = .notApplied }
+        }
         detail = field("D")
         hint = field("H")
         context = field("W")

@@ -1,0 +1,53 @@
+/// A fault of a pooler, recognised by its words.
+///
+/// PgBouncer answers every fault of its own with 08P01 and Supavisor with XX000 and a code in parentheses, so the
+/// SQLSTATE alone would file "pool full" under "protocol violation" and "internal error".
+struct PoolerFault: Equatable, Sendable {
+    let code: PostgresError.Code
+    /// Whether the statement never reached a server.
+    let isUnsent: Bool
+
+    /// - Parameter message: as it came; neither pooler translates.
+    /// - Returns: `nil` when a server said it.
+    init?(state: SQLState?, message: String) {
+        let rules: [(sign: String, code: PostgresError.Code, isUnsent: Bool)]
+        switch state {
+        case .some(.protocolViolation): rules = Self.pgBouncer
+        case .some(.internalError), .some(.connectionFailure), .none: rules = Self.supavisor
+        default: return nil
+        }
+        guard let rule = rules.first(where: { message.contains($0.sign) }) else { return nil }
+        code = rule.code
+        isUnsent = rule.isUnsent
+    }
+
+    private static let pgBouncer: [(sign: String, code: PostgresError.Code, isUnsent: Bool)] = [
+        ("no more connections allowed", .tooManyConnections, true),
+        ("client connections exceeded", .tooManyConnections, true),
+        ("query_wait_timeout", .tooManyConnections, true),
+        ("server login has been failing", .connectionFailed, true),
+        ("server login failed", .connectionFailed, true),
+        ("pgbouncer cannot connect to server", .connectionFailed, true),
+        ("no such database", .databaseMissing, true),
+        ("no such user", .authenticationFailed, true),
+        ("password authentication failed", .authenticationFailed, true),
+        ("SASL authentication failed", .authenticationFailed, true),
+        ("unsupported startup parameter", .configurationInvalid, true),
+    ]
+
+    private static let supavisor: [(sign: String, code: PostgresError.Code, isUnsent: Bool)] = [
+        ("(EMAXCONN", .tooManyConnections, true),
+        ("(ECHECKOUTTIMEOUT)", .tooManyConnections, true),
+        ("(EMAXPOOLSREACHED)", .tooManyConnections, true),
+        // Ten wrong passwords lock an address out for two minutes: trying on would only prolong it.
+        ("(ECIRCUITBREAKER) too many authentication", .authenticationFailed, true),
+        ("(ECIRCUITBREAKER)", .tooManyConnections, true),
+        ("(EWRONGPASSWORD)", .authenticationFailed, true),
+        ("(ENOTFOUND)", .authenticationFailed, true),
+        ("(EADDRNOTALLOWED)", .authenticationFailed, true),
+        ("(EBANNED)", .authenticationFailed, true),
+        ("(ESSLREQUIRED)", .configurationInvalid, true),
+        ("(ENOIDENTIFIER)", .configurationInvalid, true),
+        ("(EINVALIDUSERINFO)", .configurationInvalid, true),
+    ]
+}

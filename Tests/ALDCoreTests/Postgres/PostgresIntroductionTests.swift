@@ -1,0 +1,175 @@
+import ALDTestKit
+import Foundation
+import Testing
+
+@testable import ALDCore
+
+extension PostgresServerTests {
+    /// What a new session is told and asked.
+    @Suite(.serialized) struct Introductions {
+        private func connect(_ change: (inout PostgresConfiguration) -> Void) async throws -> PostgresConnection {
+            var configuration = try PostgresTestServer.configuration()
+            change(&configuration)
+            return try await PostgresConnection.connect(configuration, deadline: .patience, logger: TestPlace.logger)
+        }
+
+        private func setting(_ name: String, _ connection: PostgresConnection) async throws -> String {
+            let result = try await connection.query("SELECT current_setting($1)", [.text(name)], deadline: .patience)
+            return try #require(result.first).decode(0, as: String.self)
+        }
+
+        private let timeouts = PostgresTimeouts(
+            lock: .milliseconds(1500), statement: .seconds(3), idleInTransaction: .seconds(90))
+
+        @Test(arguments: [PostgresPooling.automatic, .none, .session])
+        func timeLimitsAreSetWhereTheSessionIsOurs(pooling: PostgresPooling) async throws {
+            let connection = try await connect {
+                $0.pooling = pooling
+                $0.timeouts = timeouts
+            }
+            #expect(await !connection.isPooled)
+            #expect(try await setting("lock_timeout", connection) == "1500ms")
+            #expect(try await setting("statement_timeout", connection) == "3s")
+            #expect(try await setting("idle_in_transaction_session_timeout", connection) == "90s")
+            #expect(await connection.isClean)
+            await connection.close()
+        }
+
+        @Test func behindATransactionPoolerTheyAreSetInTransactions() async throws {
+            let connection = try await connect {
+                $0.pooling = .transaction
+                $0.timeouts = timeouts
+            }
+            #expect(await connection.isPooled)
+            #expect(try await setting("lock_timeout", connection) == "0")
+            try await connection.execute(
+                script: "BEGIN; " + timeouts.setLocal, deadline: .patience)
+            #expect(try await setting("lock_timeout", connection) == "1500ms")
+            #expect(try await setting("statement_timeout", connection) == "3s")
+            try await connection.execute(script: "COMMIT", deadline: .patience)
+            #expect(try await setting("lock_timeout", connection) == "0")
+            // Nothing is prepared there.
+            _ = try await connection.query(prepared: "SELECT 1", deadline: .patience)
+            let count = try await connection.query("SELECT count(*) FROM pg_prepared_statements", deadline: .patience)
+            #expect(try count[0].decode(0, as: Int.self) == 0)
+            await connection.close()
+        }
+
+        /// The limits are nested: each gives up before the next one, and says so in its own words.
+        @Test func theInnermostLimitSpeaksFirst() async throws {
+            let holder = try await connect { _ in }
+            try await holder.execute(script: "BEGIN; SELECT pg_advisory_xact_lock(77)", deadline: .patience)
+            let time = ManualTime()
+            func outcome(_ limits: PostgresTimeouts, _ deadline: Duration) async throws -> PostgresError {
+                var configuration = try PostgresTestServer.configuration()
+                configuration.timeouts = limits
+                let connection = try await PostgresConnection.connect(
+                    configuration, deadline: time.now + .seconds(60), time: time, logger: TestPlace.logger,
+                    grace: .seconds(60), lookUp: NameResolution.addresses)
+                let error = try await failure {
+                    _ = try await connection.query("SELECT pg_advisory_xact_lock(77)", deadline: time.now + deadline)
+                }
+                #expect(await connection.isClean)
+                await connection.close()
+                return error
+            }
+            let lock = try await outcome(
+                PostgresTimeouts(lock: .milliseconds(20), statement: .seconds(50)), .seconds(60))
+            #expect(lock.sqlState == .lockNotAvailable && lock.code == .queryFailed)
+            let statement = try await outcome(PostgresTimeouts(statement: .milliseconds(20)), .seconds(60))
+            #expect(statement.sqlState == .queryCanceled && statement.code == .queryFailed)
+            let client = try await outcome(PostgresTimeouts(statement: .seconds(50)), .milliseconds(20))
+            #expect(client.sqlState == .queryCanceled && client.code == .timedOut)
+            await holder.close()
+        }
+
+        @Test func aPingIsARoundTripThatChangesNothing() async throws {
+            let connection = try await connect { _ in }
+            #expect(try await connection.ping(deadline: .patience) > .zero)
+            try await connection.execute(script: "BEGIN", deadline: .patience)
+            try await connection.ping(deadline: .patience)
+            #expect(await connection.transactionStatus == .inTransaction)
+            let pid = await connection.backendProcessID
+            let killer = try await connect { _ in }
+            _ = try await killer.query("SELECT pg_terminate_backend($1)", [.int4(pid)], deadline: .patience)
+            let error = try await failure { try await connection.ping(deadline: .patience) }
+            #expect(error.code == .connectionLost)
+            #expect(await !connection.isUsable)
+            await killer.close()
+        }
+
+        @Test func aPingWithoutAnswerClosesTheConnection() async throws {
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time, grace: .milliseconds(100))
+            let pid = await connection.backendProcessID
+            #expect(kill(pid, SIGSTOP) == 0)
+            let error = try await failure { try await connection.ping(deadline: time.now + .milliseconds(20)) }
+            #expect(kill(pid, SIGCONT) == 0)
+            #expect(error.code == .timedOut)
+            #expect(await !connection.isUsable)
+        }
+    }
+}
+
+@Suite(.background) struct PoolerTests {
+    @Test func aProcessNumberThatCannotBeOneBetraysAPooler() {
+        func judge(_ declared: PostgresPooling, _ announced: Int32, known: Bool = false) -> PoolerFingerprint.Judgement
+        {
+            PoolerFingerprint.judge(declared, announced: announced, isKnownDirect: known)
+        }
+        for announced in [0, -5, Int32.min, .max, PoolerFingerprint.maximumProcessID + 1] {
+            #expect(judge(.automatic, announced, known: true) == .pooled)
+            #expect(judge(.none, announced) == .direct)
+            #expect(judge(.session, announced) == .direct)
+        }
+        #expect(judge(.automatic, 4711) == .ask)
+        #expect(judge(.automatic, 4711, known: true) == .direct)
+        #expect(judge(.transaction, 4711, known: true) == .pooled)
+    }
+
+    @Test(arguments: [
+        (
+            SQLState.protocolViolation, "no more connections allowed (max_client_conn)",
+            PostgresError.Code.tooManyConnections
+        ),
+        (.protocolViolation, "query_wait_timeout", .tooManyConnections),
+        (.protocolViolation, "server login has been failing, try again later (server_login_retry)", .connectionFailed),
+        (.protocolViolation, "no such database: nowhere", .databaseMissing),
+        (.protocolViolation, "unsupported startup parameter: options", .configurationInvalid),
+        (.internalError, "(EMAXCONN) max client connections reached, limit: 200", .tooManyConnections),
+        (.internalError, "(EMAXCONNSESSION) max clients reached in session mode", .tooManyConnections),
+        (.internalError, "(ECHECKOUTTIMEOUT) unable to check out connection from the pool", .tooManyConnections),
+        (
+            .internalError,
+            "(ECIRCUITBREAKER) too many authentication failures, new connections are temporarily blocked",
+            .authenticationFailed
+        ),
+        (.internalError, "(ECIRCUITBREAKER) failed to retrieve database credentials", .tooManyConnections),
+        (.internalError, "(ENOTFOUND) tenant/user x not found", .authenticationFailed),
+    ])
+    func aPoolersFaultIsKnownByItsWords(state: SQLState, message: String, code: PostgresError.Code) {
+        #expect(PoolerFault(state: state, message: message)?.code == code)
+        let error = PostgresError(
+            connectFailure: "connection to server failed: FATAL:  \(state): \(message)", place: "h",
+            redaction: Redaction([:]))
+        #expect(error.code == code && error.sqlState == state)
+    }
+
+    @Test func theSameWordsOfAServerMeanNothing() {
+        #expect(PoolerFault(state: .uniqueViolation, message: "query_wait_timeout") == nil)
+        #expect(PoolerFault(state: .protocolViolation, message: "(EMAXCONN)") == nil)
+        #expect(PoolerFault(state: .internalError, message: "cache lookup failed") == nil)
+    }
+
+    @Test func limitsThatCannotWorkAreRefusedTogether() {
+        let limits = PostgresTimeouts(lock: .seconds(3), statement: .seconds(3), idleInTransaction: .zero)
+        let error = #expect(throws: PostgresError.self) { try limits.validate() }
+        #expect(error?.code == .configurationInvalid)
+        #expect(error?.message.contains("lock_timeout") == true && error?.message.contains("idle_in") == true)
+        #expect(throws: Never.self) { try PostgresTimeouts().validate() }
+        #expect(PostgresTimeouts().setLocal.isEmpty)
+        #expect(
+            PostgresTimeouts(lock: .milliseconds(5), statement: .seconds(1)).setLocal
+                == "SET LOCAL lock_timeout = 5; SET LOCAL statement_timeout = 1000")
+    }
+}
