@@ -84,7 +84,7 @@ extension PostgresServerTests {
             let count = 9_000
             let uuid = try #require(UUID(uuidString: "00112233-4455-6677-8899-AABBCCDDEEFF"))
             // Nulls in the middle block of three only.
-            let bools: [Bool?] = (0..<count).map { $0 == 5000 ? nil : $0 % 2 == 0 }
+            let bools: [Bool?] = (0..<count).map { $0 == 5000 ? nil : $0 % 3 == 0 }
             let floats: [Double?] = (0..<count).map { $0 == 5000 ? nil : Double($0) }
             let columns: [PostgresValue] = [
                 .int2Array((0..<count).map { Int16($0) }), .int8Array((0..<count).map { -Int64($0) }),
@@ -101,7 +101,7 @@ extension PostgresServerTests {
                     """
                     SELECT count(*) FROM c WHERE l = -i AND s = 'ü' || i AND t = to_timestamp(i) AND n = i + 0.5
                         AND u = '00112233-4455-6677-8899-AABBCCDDEEFF' AND r = i::float4
-                        AND ((i = 5000 AND f IS NULL AND b IS NULL) OR (i <> 5000 AND f = i AND b = (i % 2 = 0)))
+                        AND ((i = 5000 AND f IS NULL AND b IS NULL) OR (i <> 5000 AND f = i AND b = (i % 3 = 0)))
                     """, connection) == count)
             // All of one width: encoded arrays go column by column, too, and a null makes its block go row by row.
             try await connection.copyIn("COPY c (f, b) FROM STDIN (FORMAT binary)", deadline: .patience) { writer in
@@ -113,10 +113,10 @@ extension PostgresServerTests {
                 ])
             }
             #expect(
-                try await number("SELECT count(*) FROM c WHERE i IS NULL AND f = 1 AND b", connection) == count / 2 - 1)
+                try await number("SELECT count(*) FROM c WHERE i IS NULL AND f = 1 AND b", connection) == count / 3)
             #expect(
                 try await number(
-                    "SELECT count(*) FROM c WHERE i IS NULL AND f > 1 AND b = (f::int % 2 = 0)", connection)
+                    "SELECT count(*) FROM c WHERE i IS NULL AND f > 1 AND b = (f::int % 3 = 0)", connection)
                     == count - 3)
             await connection.close()
         }
@@ -280,6 +280,67 @@ extension PostgresServerTests {
             let count = try await connection.query("SELECT count(*) FROM c", deadline: time.now + .seconds(60))
             #expect(try count.first?.decode(0, as: Int.self) == 0)
             await connection.close()
+        }
+
+        /// A body that takes its time: whatever it does next, be it the end, comes too late.
+        @Test(arguments: [1, 100_000]) func aDeadlineThatPassedInTheBodyLeavesNothing(rows: Int) async throws {
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time)
+            let observer = try await PostgresTestServer.connect()
+            try await connection.execute(script: Self.table, deadline: time.now + .seconds(60))
+            let error = try await failure {
+                try await connection.copyIn(Self.copy, deadline: time.now + .milliseconds(100)) { writer in
+                    _ = try await observer.query("SELECT pg_sleep(0.2)", deadline: .patience)
+                    try await writer.write(0..<rows) { index, row in
+                        row.append(Int32(index))
+                        row.appendNull()
+                        row.appendNull()
+                    }
+                    #expect(rows == 1, "the writing of many rows must fail already")
+                }
+            }
+            #expect(error.code == .timedOut)
+            #expect(error.effect == .notApplied)
+            #expect(await connection.isClean)
+            let count = try await connection.query("SELECT count(*) FROM c", deadline: time.now + .seconds(60))
+            #expect(try count.first?.decode(0, as: Int.self) == 0)
+            await connection.close()
+            await observer.close()
+        }
+
+        @Test func aTaskThatIsCancelledInTheBodyLeavesNothing() async throws {
+            let connection = try await connected()
+            let observer = try await PostgresTestServer.connect()
+            let pid = await observer.backendProcessID
+            let error = try await withThrowingTaskGroup(of: PostgresError.self) { group in
+                group.addTask {
+                    try await failure {
+                        try await connection.copyIn(Self.copy, deadline: .patience) { writer in
+                            let ended = try await failure {
+                                _ = try await observer.query("SELECT pg_sleep(60)", deadline: .patience)
+                            }
+                            #expect(ended.code == .cancelled)
+                            try await writer.write { row in
+                                row.append(1 as Int32)
+                                row.appendNull()
+                                row.appendNull()
+                            }
+                        }
+                    }
+                }
+                let watcher = try await PostgresTestServer.connect()
+                try await PostgresTestServer.waitUntil(
+                    "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = \(pid)", on: watcher)
+                await watcher.close()
+                group.cancelAll()
+                return try #require(try await group.next())
+            }
+            #expect(error.code == .cancelled)
+            #expect(error.effect == .notApplied)
+            #expect(await connection.isClean)
+            #expect(try await number("SELECT count(*) FROM c", connection) == 0)
+            await connection.close()
+            await observer.close()
         }
 
         @Test func aCancelledTaskLeavesNothing() async throws {
