@@ -124,7 +124,7 @@ extension PostgresConnection {
 
     private func endCopyIn(_ id: CopyID) async throws(PostgresError) -> [PostgresResult] {
         var copy = try current(id)
-        if Task.isCancelled || systemClock.now >= copy.exchange.limit { try await makeRoom(&copy) }
+        // Whether it is too late was asked just before, when the last chunk was taken.
         PQputCopyEnd(copy.exchange.handle.pointer, nil)
         copy.isFed = true
         let verdict = await drive(&copy, to: .answer)
