@@ -111,7 +111,7 @@ extension PostgresServerTests {
     }
 }
 
-@Suite(.background) struct PoolerTests {
+@Suite(.background) struct PoolerRecognitionTests {
     @Test func aProcessNumberThatCannotBeOneBetraysAPooler() {
         func judge(_ declared: PostgresPooling, _ announced: Int32, known: Bool = false) -> PoolerFingerprint.Judgement
         {
