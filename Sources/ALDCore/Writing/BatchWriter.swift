@@ -125,15 +125,17 @@ public final class BatchWriter: Service {
     /// - Returns: `nil` when the batch has landed and left the spool.
     private func sendOldest(deadline: MonotonicInstant) async -> SinkFault? {
         do {
-            guard let stored = try await spool.oldest() else { return nil }
+            let one = Spool.Limits(batches: 1)
+            guard let stored = try await spool.waiting(in: .fresh, limits: one).first else { return nil }
+            let batch = try stored.batch()
             do throws(SinkFault) {
-                try await sink.apply(stored.batch, deadline: deadline)
+                try await sink.apply(batch, deadline: deadline)
             } catch {
-                noteFault(error, batch: stored.batch)
+                noteFault(error, batch: batch)
                 return error
             }
-            noteLanded(stored.batch)
-            try await spool.acknowledge(stored)
+            noteLanded(batch)
+            spool.acknowledge([stored.header])
             return nil
         } catch {
             // The spool itself cannot be read: nothing may be skipped, so this waits for somebody to look at it.

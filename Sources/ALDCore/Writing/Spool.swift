@@ -1,219 +1,211 @@
 import Foundation
-import GRDB
+public import Logging
 import Synchronization
 
 /// The durable queue on this machine's disk between acceptance and PostgreSQL.
 ///
-/// A batch is in the spool from the moment ``append(_:machine:)`` returns until the database has confirmed it. SQLite
-/// in WAL mode with `synchronous=FULL` syncs every commit; several callers that wait at the same time share one commit
-/// (group commit). One process owns the file exclusively.
+/// A batch is in the spool from the moment ``append(_:machine:)`` returns until the database has confirmed it, and for
+/// a window longer, in case the database forgets it. It lies in segments, files of one SQLite database each in WAL mode
+/// with `synchronous=FULL`; a thread of its own commits everything that waits together (group commit). One process
+/// owns the directory.
+///
+/// What goes wrong on disk is survived and told: a full disk refuses acceptance and nothing else; a file whose disk
+/// failed, that was damaged or deleted is replaced by what can be read of it, and what cannot is listed in
+/// ``losses()`` by name.
 public final class Spool: Sendable {
-    /// How much waits for the database.
-    public struct Contents: Hashable, Sendable {
-        public var batches = 0
-        public var records = 0
+    /// How many batches one reading may bring. The first batch is brought whatever its size.
+    public struct Limits: Hashable, Sendable {
+        public var batches: Int
+        public var records: Int
+        public var bytes: Int
+
+        /// Defaults to 1000 batches, 5000 records, 1 MB.
+        public init(batches: Int = 1000, records: Int = 5000, bytes: Int = 1 << 20) {
+            self.batches = batches
+            self.records = records
+            self.bytes = bytes
+        }
     }
 
-    /// Where the records have gone since the spool was opened, counted under one lock: at every moment
-    /// `carriedOver + accepted = acknowledged + waiting.records`.
-    public struct Account: Hashable, Sendable {
-        /// Found when the spool was opened, left by an earlier process.
-        public var carriedOver = 0
-        public var accepted = 0
-        /// Confirmed by the database.
-        public var acknowledged = 0
-        public var waiting = Contents()
-    }
-
-    /// A batch and its place in the queue.
-    struct Stored: Sendable {
-        var position: Int64
-        var batch: Batch
-    }
-
-    /// Records that wait for the next commit.
-    private struct Pending {
-        var ticket: Int
-        var machine: Int32
-        var records: Records
-    }
-
-    private struct State {
-        var nextTicket = 0
-        var nextNumber: Int64 = 1
-        var pending: [Pending] = []
-        var outcomes: [Int: Result<BatchID, SpoolError>] = [:]
-        var account: Account
-    }
-
-    private let database: DatabaseQueue
-    private let file: String
+    private let directory: String
     /// Drawn at every start, see ``BatchID``.
     public let origin: Int64
-    private let state: Mutex<State>
+    private let book: SharedBook
+    private let thread: SpoolThread
+    private let time: any TimeSource
 
     /// Opens the spool in `directory`, which must exist, and creates it when there is none.
-    public convenience init(directory: String) throws(SpoolError) {
+    public convenience init(
+        directory: String, configuration: Configuration = Configuration(), time: any TimeSource = SystemTime(),
+        logger: Logger = Logger(label: "ald.spool")
+    ) throws(SpoolError) {
         var random = SystemRandomNumberGenerator()
-        try self.init(directory: directory, random: &random)
+        try self.init(
+            directory: directory, configuration: configuration, random: &random, time: time, logger: logger)
     }
 
     /// Opens the spool in `directory` with an origin that is drawn from `random`.
-    public init(directory: String, random: inout some RandomNumberGenerator) throws(SpoolError) {
-        file = directory + "/spool.sqlite"
-        origin = Int64.random(in: 1...Int64.max, using: &random)
+    public init(
+        directory: String, configuration: Configuration = Configuration(), random: inout some RandomNumberGenerator,
+        time: any TimeSource = SystemTime(), logger: Logger = Logger(label: "ald.spool")
+    ) throws(SpoolError) {
         do {
-            database = try DatabaseQueue(path: file, configuration: Self.configuration)
-            let contents = try database.writeWithoutTransaction { [file] db in
-                try Self.verifyDurability(db, file: file)
-                try db.execute(sql: Self.schema)
-                return try Self.countContents(db)
-            }
-            state = Mutex(State(account: Account(carriedOver: contents.records, waiting: contents)))
+            try configuration.validate()
         } catch {
-            throw SpoolError(error, file: file, while: "opening")
+            throw SpoolError(.misconfigured, file: directory, "\(error)")
         }
+        let engine = try SpoolEngine.open(
+            directory: directory, configuration: configuration, random: &random, time: time, logger: logger)
+        self.directory = directory
+        self.time = time
+        origin = engine.origin
+        book = engine.book
+        thread = SpoolThread(
+            engine: engine, maximumBytes: configuration.queueBytes, maximumAppends: configuration.queueAppends)
+        thread.start()
     }
+
+    deinit { thread.end() }
 
     /// What waits for the database now.
     public var contents: Contents { account.waiting }
 
-    public var account: Account { state.withLock(\.account) }
+    public var account: Account { book.withLock(\.account) }
 
-    /// Counts what is stored, instead of what was counted on the way: the account can be checked against it.
-    public func recount() async throws(SpoolError) -> Contents {
-        try await perform("counting") { try Self.countContents($0) }
-    }
-
-    /// Makes `records` durable as one sealed batch.
+    /// Makes `records` durable in a sealed batch; others of the same machine and kind that wait for the same commit may
+    /// be in it, too.
     ///
-    /// When this returns the batch survives a crash of the process and of the machine. When it throws, none of the
-    /// records was accepted.
+    /// When this returns they survive a crash of the process and of the machine. When it throws, none of them was
+    /// accepted. Cancelling the calling task changes nothing: a caller that is told "not accepted" while the commit goes
+    /// on would append the same records again.
+    ///
+    /// - Throws: `full` at the quota, `overloaded` when too much waits for the disk already.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) -> BatchID {
         try validate(records)
-        let ticket = state.withLock { state in
-            defer { state.nextTicket += 1 }
-            state.pending.append(Pending(ticket: state.nextTicket, machine: machine, records: records))
-            return state.nextTicket
+        let encoded = EncodedRecords(records, machine: machine)
+        let result = await withCheckedContinuation { continuation in
+            let refusal = thread.submit(SpoolThread.Append(records: encoded, continuation: continuation))
+            if let refusal { continuation.resume(returning: .failure(error(refusal))) }
         }
-        // A commit in progress holds the queue; whoever gets it next commits for everybody who waits by then.
-        return try await perform("storing a batch") { db in
-            self.commitPending(db, unlessDone: ticket)
-            guard let outcome = self.state.withLock({ $0.outcomes.removeValue(forKey: ticket) }) else {
-                throw SpoolError(.inputOutput, file: self.file, "the commit left no result")
-            }
-            return try outcome.get()
+        return try result.get()
+    }
+
+    private func error(_ refusal: SpoolThread.Refusal) -> SpoolError {
+        switch refusal {
+        case .ended: SpoolError(.closed, file: directory, "the spool was closed")
+        case .overloaded: SpoolError(.overloaded, file: directory, "too many records wait for the disk")
         }
     }
 
-    /// Runs `body` on the database's own queue.
-    ///
-    /// Cancelling the calling task does not abandon it: a caller that is told "not accepted" while the commit goes on
-    /// would append the same records again.
+    /// Runs `body` on the spool's thread.
     private func perform<Value: Sendable>(
-        _ action: String, _ body: @escaping @Sendable (Database) throws -> Value
+        _ action: String, _ body: @escaping @Sendable (inout SpoolEngine) throws -> Value
     ) async throws(SpoolError) -> Value {
-        let result = await withCheckedContinuation { continuation in
-            database.asyncWriteWithoutTransaction { db in
-                continuation.resume(returning: Result { try body(db) })
+        let directory = directory
+        let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
+            let isTaken = thread.submit { engine in continuation.resume(returning: Result { try body(&engine) }) }
+            if !isTaken {
+                continuation.resume(
+                    returning: .failure(SpoolError(.closed, file: directory, "\(action) after the spool was closed")))
             }
         }
         switch result {
         case .success(let value): return value
-        case .failure(let error): throw SpoolError(error, file: file, while: action)
+        case .failure(let error): throw SpoolError(error, file: directory, while: action)
         }
     }
 
-    /// Runs on the database's own queue, one at a time.
-    private func commitPending(_ db: Database, unlessDone ticket: Int) {
-        let (group, first) = state.withLock { state -> ([Pending], Int64) in
-            guard state.outcomes[ticket] == nil else { return ([], 0) }
-            defer {
-                state.nextNumber += Int64(state.pending.count)
-                state.pending = []
-            }
-            return (state.pending, state.nextNumber)
-        }
-        guard !group.isEmpty else { return }
-        let ids = group.indices.map { BatchID(origin: origin, number: first + Int64($0)) }
-        let failure: SpoolError?
-        do {
-            try db.inTransaction(.immediate) {
-                for (pending, id) in zip(group, ids) { try Self.insert(pending.records, pending.machine, id, into: db) }
-                return .commit
-            }
-            failure = nil
-        } catch {
-            failure = SpoolError(error, file: file, while: "storing a batch")
-        }
-        state.withLock { state in
-            for (pending, id) in zip(group, ids) {
-                state.outcomes[pending.ticket] = failure.map { .failure($0) } ?? .success(id)
-            }
-            if failure == nil {
-                let records = group.reduce(0) { $0 + $1.records.count }
-                state.account.accepted += records
-                state.account.waiting.batches += group.count
-                state.account.waiting.records += records
-            }
-        }
-    }
-
-    /// The batch that has waited longest; `nil` when nothing waits.
-    func oldest() async throws(SpoolError) -> Stored? {
-        try await perform("reading the oldest batch") { db in
-            try Row.fetchOne(db, sql: "SELECT * FROM batch ORDER BY position LIMIT 1").map { try self.stored($0) }
-        }
-    }
-
-    /// The database has confirmed the batch; it leaves the spool.
+    /// Batches that wait in `lane`, in order of their positions, all of the machine and kind of the first one after
+    /// `position`. Those of others in between are left for another call.
     ///
-    /// Losing this to a crash only means that the batch is sent again, and the ledger recognises it.
-    func acknowledge(_ stored: Stored) async throws(SpoolError) {
-        try await perform("removing batch \(stored.batch.id)") { db in
-            try db.execute(sql: "DELETE FROM batch WHERE position = ?", arguments: [stored.position])
-            self.state.withLock { state in
-                state.account.acknowledged += stored.batch.records.count
-                state.account.waiting.batches -= 1
-                state.account.waiting.records -= stored.batch.records.count
-            }
+    /// - Parameter excluding: positions that are left out, for instance because they are under way.
+    public func waiting(
+        in lane: Lane, after position: SpoolPosition = .start, limits: Limits = Limits(),
+        excluding: Set<SpoolPosition> = []
+    ) async throws(SpoolError) -> [StoredBatch] {
+        try await perform("reading what waits") {
+            try $0.waiting(in: lane, after: position, limits: limits, excluding: excluding)
         }
     }
 
-    /// Closes the file, so that another instance may open it.
-    public func close() throws(SpoolError) {
-        do {
-            try database.close()
-        } catch {
-            throw SpoolError(error, file: file, while: "closing")
+    /// The database has confirmed the batches: they count as landed at once. The files learn it with the next commit;
+    /// losing it to a crash only means that the batches are sent again, and the ledger recognises them.
+    public func acknowledge(_ headers: some Sequence<BatchHeader>) {
+        let now = time.now
+        book.withLock { book in
+            for header in headers { book.acknowledged(header, now: now) }
         }
+    }
+
+    /// Notes that delivering the batches was tried, for people and for those who decide how patient to be.
+    public func noteAttempts(_ positions: some Sequence<SpoolPosition>) {
+        book.withLock { book in
+            for position in positions { book.noteAttempt(position) }
+        }
+    }
+
+    /// Everything that waits now becomes backlog; what is accepted from here on is fresh.
+    public func moveBoundary() { book.withLock { $0.moveBoundary() } }
+
+    /// Replaces the waiting batch at `position` by new ones with these records, in one durable transaction. They lie
+    /// behind everything else in the file of their parent and keep its instant of acceptance.
+    ///
+    /// Only after the database has definitely refused the batch: one in doubt must be sent unchanged.
+    public func recut(
+        _ position: SpoolPosition, into parts: [Records], machine: Int32
+    ) async throws(SpoolError) -> [BatchHeader] {
+        for part in parts { try validate(part) }
+        let encoded = parts.map { EncodedRecords($0, machine: machine) }
+        return try await perform("cutting a batch anew") { try $0.recut(position, into: encoded) }
+    }
+
+    /// Confirmed batches that are still there, in order of their positions, at most `limit`.
+    public func retained(
+        after position: SpoolPosition = .start, limit: Int = 10_000
+    ) async throws(SpoolError) -> [BatchHeader] {
+        try await perform("reading what is retained") { try $0.retained(after: position, limit: limit) }
+    }
+
+    /// The database has forgotten these confirmed batches: they wait again.
+    ///
+    /// - Returns: how many of them are still there.
+    public func resurrect(_ headers: [BatchHeader]) async throws(SpoolError) -> Int {
+        try await perform("resurrecting batches") { try $0.resurrect(headers) }
+    }
+
+    /// Counts what is stored, instead of what was counted on the way: the account can be checked against it.
+    public func recount() async throws(SpoolError) -> Contents {
+        try await perform("counting") { try $0.recount() }
+    }
+
+    public func status() async throws(SpoolError) -> SpoolStatus {
+        try await perform("asking for the status") { $0.status() }
+    }
+
+    /// Batches that were accepted and cannot be read any more, ever since the directory was made.
+    public func losses() async throws(SpoolError) -> [SpoolLoss] {
+        try await perform("asking for losses") { $0.manifest.losses }
+    }
+
+    /// Does what otherwise waits for an idle moment: notes in the files what was confirmed, replaces damaged ones,
+    /// deletes those whose time has come.
+    public func tidyUp() async throws(SpoolError) {
+        try await perform("tidying up") { $0.tidyUp() }
+    }
+
+    /// Stores what waits, closes the files and gives up the directory, so that another instance may open it.
+    public func close() throws(SpoolError) {
+        thread.end()
+        thread.waitForEnd()
     }
 
     private func validate(_ records: Records) throws(SpoolError) {
         guard case .history(let rows) = records else { return }
         for row in rows where (row.value?.isNaN ?? true) != (row.quality == .bad) {
             throw SpoolError(
-                .invalidRecord, file: file,
+                .invalidRecord, file: directory,
                 "parameter \(row.parameter) has quality \(row.quality) and value "
                     + "\(row.value.map { "\($0)" } ?? "none"); exactly the bad readings have none")
-        }
-    }
-
-    private func stored(_ row: Row) throws(SpoolError) -> Stored {
-        let id = BatchID(origin: row["origin"], number: row["number"])
-        let bytes = [UInt8](row["payload"] as Data)
-        let digest = [UInt8](row["sha256"] as Data)
-        let machine: Int32 = row["machine"]
-        let format: Int16 = row["format"]
-        guard BatchCoding.digest(machine: machine, format: format, bytes: bytes) == digest else {
-            throw SpoolError(.corrupted, file: file, "batch \(id) does not match the digest it was accepted with")
-        }
-        do throws(BatchCoding.Corrupted) {
-            let records = try BatchCoding.decode(bytes, format: format, count: row["record_count"])
-            return Stored(
-                position: row["position"], batch: Batch(id: id, machine: machine, records: records, digest: digest))
-        } catch {
-            throw SpoolError(.corrupted, file: file, "batch \(id): \(error.reason)")
         }
     }
 }

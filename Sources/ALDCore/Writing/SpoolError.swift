@@ -15,6 +15,12 @@ public struct SpoolError: Error, Sendable, CustomStringConvertible {
         case notDurable
         /// A record breaks a rule and was not accepted.
         case invalidRecord
+        /// More waits for the disk than the queue may hold.
+        case overloaded
+        /// The spool was closed.
+        case closed
+        /// The settings contradict each other.
+        case misconfigured
     }
 
     public var code: Code
@@ -32,7 +38,8 @@ public struct SpoolError: Error, Sendable, CustomStringConvertible {
         case .inputOutput: "; check that the directory exists, is writable and on a healthy disk"
         case .corrupted: "; keep the file, it is evidence, and check the disk"
         case .notDurable: "; this build of SQLite cannot be used for the spool"
-        case .invalidRecord: ""
+        case .overloaded: "; the disk is too slow for what is recorded, or hangs"
+        case .invalidRecord, .closed, .misconfigured: ""
         }
     }
 

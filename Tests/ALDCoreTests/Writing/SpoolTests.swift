@@ -6,75 +6,86 @@ import Testing
 @testable import ALDCore
 
 @Suite("Spool", .timeLimit(.minutes(2))) struct SpoolTests {
-    private func rows(_ count: Int, from first: Int32 = 1) -> Records {
-        .history(
-            (0..<Int32(count)).map {
-                HistoryRow(
-                    parameter: ParameterID(rawValue: first + $0), time: Timestamp(microseconds: 1), value: 1,
-                    quality: .good)
-            })
-    }
-
-    private func open(_ directory: String, seed: UInt64 = 1) throws -> Spool {
-        var random = SeededGenerator(seed: seed)
-        return try Spool(directory: directory, random: &random)
-    }
+    private typealias Fixture = SpoolFixture
 
     @Test("what was accepted is there after closing and opening again, in the order of acceptance")
     func survives() async throws {
         try await withTemporaryDirectory { directory in
-            var spool = try open(directory, seed: 1)
-            let first = try await spool.append(rows(3), machine: 7)
-            let second = try await spool.append(rows(2), machine: 7)
+            var spool = try Fixture.open(directory, seed: 1)
+            let first = try await spool.append(Fixture.rows(3), machine: 7)
+            let second = try await spool.append(Fixture.rows(2), machine: 7)
             #expect(first.number == 1 && second.number == 2 && first.origin == second.origin)
             try spool.close()
 
-            spool = try open(directory, seed: 2)
-            #expect(spool.contents == Spool.Contents(batches: 2, records: 5))
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(spool.account.carriedOver == 5 && spool.contents.batches == 2)
             #expect(spool.origin != first.origin)
-            let oldest = try #require(try await spool.oldest())
-            #expect(oldest.batch.id == first && oldest.batch.records == rows(3) && oldest.batch.machine == 7)
+            let waiting = try await Fixture.all(spool)
+            let batch = try waiting[0].batch()
+            #expect(batch.id == first && batch.records == Fixture.rows(3) && batch.machine == 7)
             // New data after a restart never takes an old name, and comes after the old data.
-            let third = try await spool.append(rows(1), machine: 7)
+            let third = try await spool.append(Fixture.rows(1), machine: 7)
             #expect(third.origin == spool.origin && third.number == 1)
-            try await spool.acknowledge(oldest)
-            #expect(try await spool.oldest()?.batch.id == second)
-            #expect(spool.contents == Spool.Contents(batches: 2, records: 3))
+            spool.acknowledge([waiting[0].header])
+            #expect(try await Fixture.all(spool).map(\.header.id) == [second, third])
+            #expect(spool.contents.records == 3 && spool.account.isBalanced)
+            #expect(try await spool.recount() == spool.contents)
             try spool.close()
         }
     }
 
-    @Test("callers that wait together share one commit, and each gets its own batch")
-    func groupCommit() async throws {
+    @Test("the same seed, and so the same origin, is drawn anew when it was used before")
+    func originIsNew() async throws {
         try await withTemporaryDirectory { directory in
-            let spool = try open(directory)
+            var origins: Set<Int64> = []
+            for _ in 0..<3 {
+                let spool = try Fixture.open(directory, seed: 5)
+                _ = try await spool.append(Fixture.rows(1), machine: 1)
+                origins.insert(spool.origin)
+                try spool.close()
+            }
+            #expect(origins.count == 3)
+        }
+    }
+
+    @Test(
+        "callers that wait together share a commit; those of one machine and kind share a batch", arguments: [1, 1000])
+    func groupCommit(merged: Int) async throws {
+        var configuration = Fixture.small
+        configuration.mergedRecords = merged
+        try await Fixture.withSpool(configuration) { spool, _ in
             let ids = try await withThrowingTaskGroup(of: BatchID.self) { group in
                 for index in 0..<200 {
-                    group.addTask { try await spool.append(rows(1, from: Int32(index)), machine: 1) }
+                    group.addTask {
+                        try await spool.append(Fixture.rows(1, from: Int32(index)), machine: Int32(index % 2))
+                    }
                 }
                 return try await group.reduce(into: Set<BatchID>()) { $0.insert($1) }
             }
-            #expect(ids.count == 200 && Set(ids.map(\.number)) == Set(1...200))
-            #expect(spool.contents == Spool.Contents(batches: 200, records: 200))
-            var seen: Set<Int32> = []
-            while let stored = try await spool.oldest() {
-                guard case .history(let rows) = stored.batch.records else { break }
-                seen.formUnion(rows.map(\.parameter.rawValue))
-                try await spool.acknowledge(stored)
+            if merged == 1 { #expect(ids.count == 200) }
+            #expect(Set(ids.map(\.number)) == Set(1...Int64(ids.count)))
+            #expect(spool.contents.batches == ids.count && spool.contents.records == 200)
+            var seen: [Int32: Set<Int32>] = [:]
+            for stored in try await Fixture.all(spool) {
+                guard case .history(let rows) = try stored.batch().records else { continue }
+                for row in rows {
+                    #expect(row.parameter.rawValue % 2 == stored.header.machine)
+                    #expect(seen[stored.header.machine, default: []].insert(row.parameter.rawValue).inserted)
+                }
+                spool.acknowledge([stored.header])
             }
-            #expect(seen == Set(0..<200))
-            try spool.close()
+            #expect(seen.values.reduce(0) { $0 + $1.count } == 200)
+            #expect(spool.contents == Spool.Contents())
         }
     }
 
     @Test("a caller that is cancelled is told the truth: what it appended is in the spool exactly once")
     func cancellation() async throws {
-        try await withTemporaryDirectory { directory in
-            let spool = try open(directory)
+        try await Fixture.withSpool { spool, _ in
             for _ in 0..<50 {
                 await withTaskGroup(of: Void.self) { group in
                     group.addTask {
-                        do { _ = try await spool.append(rows(1), machine: 1) } catch {
+                        do { _ = try await spool.append(Fixture.rows(1), machine: 1) } catch {
                             Issue.record("refused: \(error)")
                         }
                     }
@@ -82,80 +93,82 @@ import Testing
                 }
             }
             #expect(spool.contents.batches == 50)
-            try spool.close()
         }
     }
 
     @Test("a second process cannot open the same spool")
     func exclusive() async throws {
         try await withTemporaryDirectory { directory in
-            let spool = try open(directory)
-            do throws(SpoolError) {
-                var random = SeededGenerator(seed: 9)
-                _ = try Spool(directory: directory, random: &random)
+            let spool = try Fixture.open(directory)
+            do {
+                _ = try Fixture.open(directory, seed: 9)
                 Issue.record("opened twice")
-            } catch {
+            } catch let error as SpoolError {
                 #expect(error.code == .inUse && "\(error)".contains("stop the other process"))
             }
             try spool.close()
-            try open(directory).close()
+            try Fixture.open(directory).close()
         }
     }
 
-    @Test("a directory that does not exist is an error that names the file")
-    func missingDirectory() {
-        do throws(SpoolError) {
-            var random = SeededGenerator(seed: 9)
-            _ = try Spool(directory: "/nowhere/at/all", random: &random)
+    @Test("a directory that does not exist is an error that names it")
+    func missingDirectory() throws {
+        do {
+            _ = try Fixture.open("/nowhere/at/all")
             Issue.record("opened")
-        } catch {
-            #expect(error.code == .inputOutput && "\(error)".contains("/nowhere/at/all/spool.sqlite"))
+        } catch let error as SpoolError {
+            #expect(error.code == .inputOutput && "\(error)".contains("/nowhere/at/all"))
         }
     }
 
-    @Test("a file that is no database is corruption, and it stays as it is")
-    func notADatabase() async throws {
+    @Test("settings that cannot work are all named")
+    func settings() async throws {
         try await withTemporaryDirectory { directory in
-            let file = URL(fileURLWithPath: directory + "/spool.sqlite")
-            let content = Data("this is a text, and long enough to be read as a header".utf8)
-            try content.write(to: file)
-            do throws(SpoolError) {
-                var random = SeededGenerator(seed: 9)
-                _ = try Spool(directory: directory, random: &random)
+            var configuration = Fixture.small
+            (configuration.segmentBytes, configuration.mergedRecords, configuration.segmentAge) = (1, 0, .zero)
+            do {
+                _ = try Fixture.open(directory, configuration)
                 Issue.record("opened")
-            } catch {
-                #expect(error.code == .corrupted, "\(error)")
+            } catch let error as SpoolError {
+                #expect(error.code == .misconfigured)
+                for name in ["segmentBytes", "mergedRecords", "segmentAge"] { #expect("\(error)".contains(name)) }
             }
-            #expect(try Data(contentsOf: file) == content)
         }
     }
 
-    @Test("one changed bit in a stored batch is noticed before it reaches the database")
-    func bitRot() async throws {
+    @Test("the settings that durability needs are read back from the file that is used")
+    func durability() async throws {
         try await withTemporaryDirectory { directory in
-            var spool = try open(directory)
-            _ = try await spool.append(rows(2), machine: 1)
-            try spool.close()
-            let database = try DatabaseQueue(path: directory + "/spool.sqlite")
-            try await database.write { db in
-                try db.execute(sql: "UPDATE batch SET payload = zeroblob(length(payload))")
+            var configuration = SpoolSegment.configuration
+            configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = NORMAL") }
+            let weak = try DatabaseQueue(path: directory + "/weak.sqlite", configuration: configuration)
+            do {
+                try await weak.writeWithoutTransaction { try SpoolSegment.verifyDurability($0, file: "weak") }
+                Issue.record("accepted")
+            } catch let error as SpoolError {
+                #expect(error.code == .notDurable && "\(error)".contains("synchronous is 1"))
             }
-            try database.close()
-            spool = try open(directory)
+        }
+    }
+
+    @Test("after the end nothing is taken and everybody is told")
+    func closed() async throws {
+        try await withTemporaryDirectory { directory in
+            let spool = try Fixture.open(directory)
+            try spool.close()
+            try spool.close()
             do throws(SpoolError) {
-                _ = try await spool.oldest()
-                Issue.record("not noticed")
+                _ = try await spool.append(Fixture.rows(1), machine: 1)
+                Issue.record("accepted")
             } catch {
-                #expect(error.code == .corrupted && "\(error)".contains("does not match the digest"))
+                #expect(error.code == .closed)
             }
-            try spool.close()
         }
     }
 
     @Test("a reading whose quality contradicts its value is not accepted")
     func contradiction() async throws {
-        try await withTemporaryDirectory { directory in
-            let spool = try open(directory)
+        try await Fixture.withSpool { spool, _ in
             let id = ParameterID(rawValue: 4)
             let nonsense: [(Double?, Quality)] = [(nil, .good), (1, .bad), (.nan, .good)]
             for (value, quality) in nonsense {
@@ -168,7 +181,6 @@ import Testing
                 }
             }
             #expect(spool.contents == Spool.Contents())
-            try spool.close()
         }
     }
 }

@@ -1,0 +1,160 @@
+import Logging
+
+/// The group commit.
+extension SpoolEngine {
+    /// Room that a commit needs beside its payloads, in bytes: pages that are begun, and the log's frames.
+    static let commitOverhead: Int64 = 32_768
+    static let batchOverhead: Int64 = 512
+
+    /// Makes everything that waits durable in one transaction and tells everybody.
+    mutating func commit(_ appends: [SpoolThread.Append]) {
+        var group = SpoolGroup(appends.map(\.records), mergedRecords: configuration.mergedRecords)
+        let result = store(&group)
+        for (append, batch) in zip(appends, group.batchOfAppend) {
+            append.continuation.resume(returning: result.map { $0[batch] })
+        }
+    }
+
+    private mutating func store(_ group: inout SpoolGroup) -> Result<[BatchID], SpoolError> {
+        let ids = group.batches.indices.map { BatchID(origin: origin, number: nextNumber + Int64($0)) }
+        // A number that was tried is never given to other records, even when it was refused: a trace of it may be left.
+        nextNumber += Int64(ids.count)
+        let acceptedAt = time.wallClock
+        var batches = zip(group.batches, ids).map { records, id in
+            records.sealed(id, at: SpoolPosition(segment: active, row: 0), acceptedAt: acceptedAt, parent: nil)
+        }
+        do throws(SpoolError) {
+            if isActiveTooOld || sizes[active, default: 0] >= configuration.segmentBytes { roll() }
+            try leaveSuspect()
+            try makeRoom(for: batches)
+            try write(&batches)
+        } catch {
+            return .failure(error)
+        }
+        let headers = batches.map(\.header)
+        for header in headers {
+            BatchRange.add(header.id, to: &manifestContent)
+            rate.add(header.bytes)
+        }
+        nextRow += Int64(headers.count)
+        book.withLock { $0.accepted(headers) }
+        return .success(ids)
+    }
+
+    /// What the active segment holds; the file `manifest.json` learns it when the segment is closed.
+    private var manifestContent: [BatchRange] {
+        get { manifest[active]?.content ?? [] }
+        set { manifest[active]?.content = newValue }
+    }
+
+    /// Writes to the active segment. When the disk fails under it, to the next one: the page cache may lie about a
+    /// file whose sync has failed, so nothing is ever tried there again.
+    private mutating func write(_ batches: inout [StoredBatch]) throws(SpoolError) {
+        let failure: SpoolError
+        do throws(SpoolError) {
+            return try writeToActive(&batches)
+        } catch {
+            failure = error
+        }
+        if failure.code == .full {
+            // A segment in reserve has its space already.
+            guard spare != nil, roll() else { throw failure }
+            return try writeToActive(&batches)
+        }
+        logger.critical("the disk failed under the spool; a new segment is begun", metadata: ["error": "\(failure)"])
+        try suspectActive()
+        try leaveSuspect()
+        try writeToActive(&batches)
+    }
+
+    /// Nothing new goes into a file whose disk has failed.
+    private mutating func leaveSuspect() throws(SpoolError) {
+        guard manifest[active]?.isSuspect == true, !roll() else { return }
+        throw SpoolError(
+            .inputOutput, file: files.directory, "the disk has failed under the last segment and no new one can be made"
+        )
+    }
+
+    private mutating func writeToActive(_ batches: inout [StoredBatch]) throws(SpoolError) {
+        for offset in batches.indices {
+            batches[offset].header.position = SpoolPosition(segment: active, row: nextRow + Int64(offset))
+        }
+        let index = active
+        guard let segment = segments[index] else {
+            throw SpoolError(.inputOutput, file: files.directory, "there is no segment to write to")
+        }
+        let settlements = book.withLock { $0.takeUnsaved(of: index) }
+        do {
+            try segment.write(batches, progress: progress(settlements, of: index))
+            sizes[index] = segment.size
+            // What is written to a file that somebody has deleted is gone with this process.
+            guard segment.isInPlace else {
+                throw SpoolError(.inputOutput, file: segment.path, "the file was deleted while it was written")
+            }
+        } catch {
+            book.withLock { $0.notSaved(settlements, in: index) }
+            throw self.error(error, segment: index, while: "storing a batch")
+        }
+    }
+
+    /// From now on nothing behind the last accepted row counts in the active segment. That is durable before the same
+    /// batches are stored elsewhere, so none can be found twice.
+    private mutating func suspectActive() throws(SpoolError) {
+        manifest[active]?.rows = nextRow - 1
+        manifest[active]?.isSuspect = true
+        try writeManifest()
+    }
+
+    func progress(_ settlements: [Int64: SpoolBook.Settlement], of index: Int64) -> [SpoolProgress] {
+        let attempts = book.withLock { $0[index]?.attempts ?? [:] }
+        let at = time.wallClock
+        return settlements.map { row, settlement in
+            SpoolProgress(row: row, settlement: settlement, at: at, attempts: attempts[row] ?? 0)
+        }
+    }
+
+    /// Writes what the database has confirmed into the files. What cannot be written stays in memory: losing it only
+    /// means that batches are sent again.
+    mutating func saveProgress() {
+        for shelf in book.withLock(\.shelves) where !shelf.unsaved.isEmpty {
+            guard let segment = segments[shelf.index], manifest[shelf.index]?.isSuspect == false else { continue }
+            let settlements = book.withLock { $0.takeUnsaved(of: shelf.index) }
+            do {
+                try segment.write([], progress: progress(settlements, of: shelf.index))
+                sizes[shelf.index] = segment.size
+            } catch {
+                book.withLock { $0.notSaved(settlements, in: shelf.index) }
+                let error = self.error(error, segment: shelf.index, while: "noting what has landed")
+                if error.code == .full { makeRoomForProgress() } else { suspect(shelf.index, because: error) }
+            }
+        }
+    }
+}
+
+/// What shares a commit: appends of one machine and kind become one batch.
+struct SpoolGroup: Sendable {
+    private(set) var batches: [EncodedRecords] = []
+    /// For every append, in order, the batch that it is in.
+    private(set) var batchOfAppend: [Int] = []
+
+    private struct Kind: Hashable {
+        var machine: Int32
+        var format: Int16
+    }
+
+    /// - Parameter mergedRecords: how many records a batch may have that is made of several appends.
+    init(_ appends: [EncodedRecords], mergedRecords: Int) {
+        var open: [Kind: Int] = [:]
+        for append in appends {
+            let kind = Kind(machine: append.machine, format: append.format)
+            if let batch = open[kind], batches[batch].records + append.records <= mergedRecords {
+                batches[batch].join(append)
+                batchOfAppend.append(batch)
+            } else {
+                open[kind] = batches.count
+                batchOfAppend.append(batches.count)
+                batches.append(append)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+/// What the writer asks for.
+extension SpoolEngine {
+    /// How many rows one call looks at, at most, for more of the same machine and kind.
+    private static let lookAhead: Int64 = 20_000
+    /// How many damaged files one call goes past.
+    private static let repairsPerCall = 8
+
+    mutating func waiting(
+        in lane: Spool.Lane, after position: SpoolPosition, limits: Spool.Limits, excluding: Set<SpoolPosition>
+    ) throws -> [StoredBatch] {
+        var gathered = Gathered(limits: limits, excluding: excluding)
+        var cursor = position
+        var repairs = 0
+        while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor) }), let segment = segments[index]
+        {
+            let upper = min(rows.upperBound, rows.lowerBound + Self.lookAhead)
+            do {
+                let isEnough = try gathered.read(rows.lowerBound..<upper, of: segment)
+                if isEnough || upper < rows.upperBound && !gathered.batches.isEmpty { break }
+            } catch {
+                repairs += 1
+                suspect(index, because: self.error(error, segment: index, while: "reading a batch"))
+                repairSuspects()
+                guard manifest[index]?.isSuspect == false, repairs <= Self.repairsPerCall else {
+                    throw SpoolError(
+                        .corrupted, file: segment.path, "a batch is damaged and the file cannot be replaced: \(error)")
+                }
+                // What is left of the file waits under the same positions.
+                gathered = Gathered(limits: limits, excluding: excluding)
+                cursor = position
+                continue
+            }
+            cursor = SpoolPosition(segment: index, row: upper - 1)
+        }
+        let attempts = book.withLock { book in
+            gathered.batches.map { book[$0.position.segment]?.attempts[$0.position.row] ?? 0 }
+        }
+        return zip(gathered.batches, attempts).map { batch, attempts in
+            var batch = batch
+            batch.attempts = Int(attempts)
+            return batch
+        }
+    }
+
+    /// Batches of one machine and kind, as far as the limits allow.
+    private struct Gathered {
+        let limits: Spool.Limits
+        let excluding: Set<SpoolPosition>
+        var batches: [StoredBatch] = []
+        var records = 0
+        var bytes = 0
+
+        /// - Returns: whether it is enough.
+        mutating func read(_ rows: Range<Int64>, of segment: SpoolSegment) throws -> Bool {
+            var isEnough = false
+            try segment.forEachBatch(in: rows, like: batches.first?.header) { batch in
+                guard !excluding.contains(batch.position) else { return .goOn }
+                let isFirst = batches.isEmpty
+                isEnough =
+                    !isFirst
+                    && (batches.count >= limits.batches || records + batch.header.records > limits.records
+                        || bytes + batch.header.bytes > limits.bytes)
+                guard !isEnough else { return .stop }
+                batches.append(batch)
+                records += batch.header.records
+                bytes += batch.header.bytes
+                return isFirst ? .restrict(to: batch.header) : .goOn
+            }
+            return isEnough
+        }
+    }
+
+    /// Replaces a waiting batch by new ones in one transaction.
+    mutating func recut(_ position: SpoolPosition, into parts: [EncodedRecords]) throws -> [BatchHeader] {
+        guard let segment = segments[position.segment], let parent = try segment.header(at: position.row),
+            book.withLock({ $0[position.segment]?.waiting(from: position.row)?.lowerBound == position.row })
+        else {
+            throw SpoolError(.invalidRecord, file: files.directory, "there is no waiting batch at \(position.rawValue)")
+        }
+        guard manifest[position.segment]?.isSuspect == false else {
+            throw SpoolError(.inputOutput, file: segment.path, "the file is being replaced; try again")
+        }
+        let first = shelfRows(position.segment) + 1
+        let children = parts.enumerated().map { offset, records in
+            records.sealed(
+                BatchID(origin: origin, number: nextNumber + Int64(offset)),
+                at: SpoolPosition(segment: position.segment, row: first + Int64(offset)),
+                acceptedAt: parent.acceptedAt, parent: parent.id)
+        }
+        nextNumber += Int64(children.count)
+        let done = SpoolProgress(row: position.row, settlement: .recut, at: time.wallClock, attempts: 0)
+        do {
+            try segment.write(children, progress: [done])
+            sizes[position.segment] = segment.size
+        } catch {
+            let error = self.error(error, segment: position.segment, while: "cutting a batch anew")
+            // Its sync may have failed: what is in the file behind the last accepted row does not count.
+            if error.code != .full { suspect(position.segment, because: error) }
+            throw error
+        }
+        let headers = children.map(\.header)
+        for header in headers {
+            var content = manifest[position.segment]?.content ?? []
+            BatchRange.add(header.id, to: &content)
+            manifest[position.segment]?.content = content
+        }
+        if position.segment == active { nextRow += Int64(headers.count) }
+        book.withLock { $0.recut(parent, into: headers, now: time.now) }
+        return headers
+    }
+
+    /// Confirmed batches that are still there, in order.
+    func retained(after position: SpoolPosition, limit: Int) throws -> [BatchHeader] {
+        var found: [BatchHeader] = []
+        for shelf in book.withLock(\.shelves) where shelf.index >= position.segment && found.count < limit {
+            guard let segment = segments[shelf.index] else { continue }
+            var settlements = Dictionary(try segment.progress().map { ($0.row, $0.settlement) }) { $1 }
+            settlements.merge(shelf.unsaved) { $1 }
+            let first = shelf.index == position.segment ? position.row + 1 : 1
+            try segment.forEachHeader(from: first) { header in
+                if settlements[header.position.row] == .acknowledged { found.append(header) }
+                return found.count < limit
+            }
+        }
+        return found
+    }
+
+    /// - Returns: how many of the batches are there and wait again.
+    func resurrect(_ headers: [BatchHeader]) throws -> Int {
+        var count = 0
+        for header in headers {
+            let position = header.position
+            guard try segments[position.segment]?.header(at: position.row) == header else { continue }
+            if book.withLock({ $0.resurrected(header) }) { count += 1 }
+        }
+        return count
+    }
+
+    /// Counts what is stored, instead of what was counted on the way.
+    func recount() throws -> Spool.Contents {
+        var contents = Spool.Contents()
+        for shelf in book.withLock(\.shelves) {
+            try segments[shelf.index]?.forEachHeader { header in
+                if !shelf.settled.contains(header.position.row) {
+                    contents += Spool.Contents(batches: 1, records: header.records, bytes: header.bytes)
+                }
+                return true
+            }
+        }
+        return contents
+    }
+}

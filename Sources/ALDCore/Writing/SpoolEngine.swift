@@ -1,0 +1,124 @@
+import Foundation
+import Logging
+import Synchronization
+
+/// The book, where the spool's thread and everybody else meet.
+final class SharedBook: Sendable {
+    private let book = Mutex(SpoolBook())
+
+    func withLock<Value>(_ body: (inout SpoolBook) throws -> Value) rethrows -> Value {
+        try book.withLock { try body(&$0) }
+    }
+}
+
+/// Everything that the spool's thread owns: the files and what is done to them.
+struct SpoolEngine: Sendable {
+    let files: SpoolFiles
+    let configuration: Spool.Configuration
+    let origin: Int64
+    let time: any TimeSource
+    let logger: Logger
+    let book: SharedBook
+
+    var manifest: SpoolManifest
+    var segments: [Int64: SpoolSegment] = [:]
+    /// What each file takes, in bytes.
+    var sizes: [Int64: Int64] = [:]
+    /// The segment that takes new batches.
+    var active: Int64 = 0
+    var activeSince: MonotonicInstant
+    /// The row that the next batch in it gets.
+    var nextRow: Int64 = 1
+    /// A segment that takes its space already and replaces the active one without needing any.
+    var spare: Int64?
+    var nextNumber: Int64 = 1
+    var hasBallast = false
+    var level = SpoolLevel.green
+    var rate: SpoolRate
+    var statusWrittenAt: MonotonicInstant?
+    /// When a repair or a reserve that failed for want of space is tried again.
+    var upkeepAfter: MonotonicInstant
+
+    static let statusInterval = Duration.seconds(1)
+    static let upkeepPause = Duration.seconds(10)
+
+    init(
+        files: SpoolFiles, manifest: SpoolManifest, configuration: Spool.Configuration, origin: Int64,
+        time: any TimeSource, logger: Logger
+    ) {
+        self.files = files
+        self.manifest = manifest
+        self.configuration = configuration
+        self.origin = origin
+        self.time = time
+        self.logger = logger
+        book = SharedBook()
+        activeSince = time.now
+        rate = SpoolRate(now: time.now)
+        upkeepAfter = time.now
+    }
+
+    /// One turn: whoever waits for a commit first.
+    mutating func perform(_ work: SpoolThread.Work) {
+        if !work.appends.isEmpty { commit(work.appends) }
+        for job in work.jobs { job(&self) }
+        if book.withLock(\.unsavedCount) >= configuration.unsavedAcknowledgements { saveProgress() }
+        repairSuspects()
+        prepareSpare()
+        writeStatus(force: false)
+    }
+
+    /// What can wait until nobody else does.
+    mutating func tidyUp() {
+        if book.withLock(\.unsavedCount) > 0 { saveProgress() }
+        repairSuspects()
+        if isActiveTooOld { roll() }
+        releaseRetained()
+        prepareSpare()
+        prepareBallast()
+        writeStatus(force: false)
+    }
+
+    mutating func close() {
+        saveProgress()
+        saveManifest("closing")
+        writeStatus(force: true, isClosed: true)
+        for (index, segment) in segments {
+            do {
+                try segment.close()
+            } catch {
+                logger.error(
+                    "a segment of the spool did not close", metadata: ["segment": "\(index)", "error": "\(error)"])
+            }
+        }
+        files.release()
+    }
+
+    var usedBytes: Int64 { sizes.values.reduce(0, +) }
+
+    func error(_ error: any Error, segment index: Int64, while action: String) -> SpoolError {
+        SpoolError(error, file: segments[index]?.path ?? files.directory, while: action)
+    }
+
+    /// Writes the manifest; a failure is reported and leaves the old one, which only knows less.
+    @discardableResult mutating func saveManifest(_ occasion: String) -> Bool {
+        do throws(SpoolError) {
+            try writeManifest()
+            return true
+        } catch {
+            logger.error(
+                "the spool's manifest was not written", metadata: ["while": "\(occasion)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    mutating func writeManifest() throws(SpoolError) {
+        do {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            try files.replace(files.manifest, by: encoder.encode(manifest), durably: true)
+        } catch {
+            throw SpoolError(error, file: files.manifest, while: "writing")
+        }
+    }
+}

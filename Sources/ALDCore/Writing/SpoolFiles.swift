@@ -1,0 +1,149 @@
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The directory of a spool: names, lock, ballast and small files that are replaced whole.
+struct SpoolFiles: Sendable {
+    let directory: String
+    private let lock: Int32
+
+    var manifest: String { directory + "/manifest.json" }
+    var status: String { directory + "/status.json" }
+    var ballast: String { directory + "/ballast" }
+    /// Where files go that are of no more use but evidence.
+    var damaged: String { directory + "/damaged" }
+    /// The only file of earlier versions.
+    var legacy: String { directory + "/spool.sqlite" }
+
+    static func segmentName(index: Int64, revision: Int) -> String { "segment-\(index)-\(revision).sqlite" }
+
+    func path(_ segment: SpoolManifest.Segment) -> String { directory + "/" + segment.name }
+
+    /// Takes the directory for this process.
+    ///
+    /// - Throws: `inUse` when another spool has it.
+    init(directory: String) throws(SpoolError) {
+        self.directory = directory
+        let path = directory + "/LOCK"
+        // Not inherited: a server that this process starts must not keep the spool locked after our end.
+        lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else { throw SpoolError(.inputOutput, file: path, "opening failed: \(Self.lastError)") }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            let isTaken = errno == EWOULDBLOCK
+            let reason = Self.lastError
+            Self.closeFile(lock)
+            throw SpoolError(
+                isTaken ? .inUse : .inputOutput, file: path,
+                isTaken ? "another process has this spool open" : "locking failed: \(reason)")
+        }
+    }
+
+    func release() { Self.closeFile(lock) }
+
+    private static func closeFile(_ descriptor: Int32) { close(descriptor) }
+
+    static var lastError: String { String(cString: strerror(errno)) }
+
+    /// The segment files that are there.
+    func segments() throws -> [(index: Int64, revision: Int)] {
+        try FileManager.default.contentsOfDirectory(atPath: directory).compactMap { name in
+            guard let match = name.wholeMatch(of: /segment-(\d{1,9})-(\d{1,9})\.sqlite/), let index = Int64(match.1),
+                let revision = Int(match.2)
+            else { return nil }
+            return (index, revision)
+        }
+    }
+
+    // MARK: Small files
+
+    /// Replaces `path` by `content`: whoever reads it, also after a power failure, finds the old or the new one whole.
+    func replace(_ path: String, by content: Data, durably: Bool) throws(SpoolError) {
+        let temporary = path + ".new"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw failure(path, "creating") }
+        defer { Self.closeFile(file) }
+        var written = 0
+        while written < content.count {
+            let count = content.withUnsafeBytes {
+                write(file, $0.baseAddress?.advanced(by: written), content.count - written)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure(path, "writing") }
+            written += count
+        }
+        if durably { guard fsync(file) == 0 else { throw failure(path, "syncing") } }
+        guard rename(temporary, path) == 0 else { throw failure(path, "replacing") }
+        if durably { try syncDirectory() }
+    }
+
+    /// New and removed names are durable after this.
+    func syncDirectory() throws(SpoolError) {
+        let file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard file >= 0 else { throw failure(directory, "opening") }
+        defer { Self.closeFile(file) }
+        guard fsync(file) == 0 else { throw failure(directory, "syncing") }
+    }
+
+    private func failure(_ path: String, _ action: String) -> SpoolError {
+        SpoolError(
+            errno == ENOSPC || errno == EDQUOT ? .full : .inputOutput, file: path, "\(action) failed: \(Self.lastError)"
+        )
+    }
+
+    // MARK: Space
+
+    /// Bytes that the disk still has for us.
+    var freeSpace: Int64 {
+        var status = statvfs()
+        guard statvfs(directory, &status) == 0 else { return .max }
+        return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    }
+
+    /// What a database and its log take, in bytes.
+    static func size(ofDatabase path: String) -> Int64 {
+        [path, path + "-wal"].reduce(0) { sum, path in
+            var status = stat()
+            return stat(path, &status) == 0 ? sum + Int64(status.st_size) : sum
+        }
+    }
+
+    static func identity(of path: String) -> UInt64? {
+        var status = stat()
+        return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
+    /// Fills the ballast: space that can be given back when nothing else can be written.
+    ///
+    /// - Returns: whether it is there.
+    func fillBallast(bytes: Int64) -> Bool {
+        let file = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return false }
+        defer { Self.closeFile(file) }
+        if posix_fallocate(file, 0, off_t(bytes)) == 0 { return true }
+        unlink(ballast)
+        return false
+    }
+
+    func dropBallast() -> Bool { unlink(ballast) == 0 }
+
+    /// Deletes a database that was closed, with its log.
+    func deleteDatabase(_ path: String) {
+        for path in [path, path + "-wal", path + "-shm", path + "-journal"] { unlink(path) }
+    }
+
+    /// Moves a database and its log away, to be looked at by people.
+    func setAside(_ path: String) -> String {
+        mkdir(damaged, 0o700)
+        let name = path.split(separator: "/").last.map(String.init) ?? "database"
+        let target = (0...).lazy.map { "\(damaged)/\(name).\($0)" }.first { Self.identity(of: $0) == nil } ?? damaged
+        rename(path, target)
+        rename(path + "-wal", target + "-wal")
+        return target
+    }
+}

@@ -1,0 +1,87 @@
+/// What can be read of a damaged segment, and what cannot.
+struct SpoolSalvage {
+    /// Rows 1 to this one were accepted.
+    private(set) var rows: Int64 = 0
+    private(set) var content: [BatchRange] = []
+    private(set) var lostRows: [Int64] = []
+    /// The batches in them, as far as they can be named.
+    private(set) var lost: [BatchRange] = []
+    /// Batches that were saved and still wait.
+    private(set) var waiting: [BatchHeader] = []
+
+    private let segment: SpoolSegment?
+    private let carved: (batches: [Int64: StoredBatch], progress: [Int64: SpoolProgress])
+    private var progress: [Int64: SpoolProgress]
+
+    /// What is copied at a time, in bytes.
+    private static let copyBytes = 1 << 20
+
+    /// - Parameters:
+    ///   - segment: the connection, when the file can be opened.
+    ///   - entry: says how many rows were accepted, when that is known.
+    ///   - settlements: what the file has not been told yet.
+    init(
+        _ segment: SpoolSegment?, remains: SegmentCarver?, entry: SpoolManifest.Segment,
+        settlements: [Int64: SpoolProgress]
+    ) {
+        self.segment = segment
+        carved = remains?.contents() ?? ([:], [:])
+        progress = carved.progress
+        var last = carved.batches.keys.max() ?? 0
+        do {
+            for entry in try segment?.progress() ?? [] { progress[entry.row] = entry }
+            last = max(last, try segment?.extent() ?? 0)
+        } catch {
+            // Damaged, too: its batches are sent once more and recognised.
+        }
+        last = max(last, carved.batches.keys.max() ?? 0, entry.rows ?? 0)
+        progress.merge(settlements) { $1 }
+        // Behind this row nothing was accepted, whatever may be found there.
+        rows = entry.isSuspect ? entry.rows ?? last : last
+        nameBatches(entry.content)
+    }
+
+    /// By row, as far as the manifest knows.
+    private var names: [BatchID] = []
+
+    private mutating func nameBatches(_ content: [BatchRange]) {
+        for range in content where range.first <= range.last && names.count < rows {
+            let count = min(rows - Int64(names.count), range.last - range.first + 1)
+            for number in 0..<count { names.append(BatchID(origin: range.origin, number: range.first + number)) }
+        }
+    }
+
+    /// Writes everything that can be read to `copy`, with the rows that are lost noted there.
+    mutating func write(to copy: SpoolSegment, at now: Timestamp) throws {
+        var group: [StoredBatch] = []
+        var bytes = 0
+        var previous: BatchID?
+        for row in stride(from: 1, through: rows, by: 1) {
+            let known = progress[row]
+            if let batch = segment?.salvage(row) ?? carved.batches[row] {
+                group.append(batch)
+                bytes += batch.payload.count
+                previous = batch.header.id
+                BatchRange.add(batch.header.id, to: &content)
+                if (known?.settlement ?? .waiting) == .waiting { waiting.append(batch.header) }
+            } else {
+                let name = names.indices.contains(Int(row) - 1) ? names[Int(row) - 1] : previous.map(Self.next)
+                if known?.settlement != .lost {
+                    lostRows.append(row)
+                    if let name { BatchRange.add(name, to: &lost) }
+                }
+                previous = name
+                if let name { BatchRange.add(name, to: &content) }
+                progress[row] = SpoolProgress(row: row, settlement: .lost, at: now, attempts: 0)
+            }
+            if bytes >= Self.copyBytes {
+                try copy.write(group, progress: [])
+                (group, bytes) = ([], 0)
+            }
+        }
+        try copy.write(group, progress: progress.values.filter { $0.row <= rows }, extent: rows)
+    }
+
+    /// Batches of one segment mostly follow each other.
+    private static func next(_ id: BatchID) -> BatchID { BatchID(origin: id.origin, number: id.number + 1) }
+}

@@ -1,0 +1,186 @@
+import Foundation
+import GRDB
+
+/// One file of the spool and the only connection to it.
+///
+/// The name says what is in it only by number; what must be known when it is gone is in the manifest.
+struct SpoolSegment: Sendable {
+    let index: Int64
+    let path: String
+    private let database: DatabaseQueue
+    /// Which file was opened: somebody may delete it under us.
+    private let identity: UInt64?
+
+    static let pageSize = 4096
+    /// Pages that the log may have before it is copied into the database. Low, because a log that has once grown
+    /// never shrinks while the segment is written.
+    static let checkpointPages = 250
+
+    /// Opens the file, or makes it.
+    init(index: Int64, path: String) throws {
+        self.index = index
+        self.path = path
+        database = try DatabaseQueue(path: path, configuration: Self.configuration)
+        try database.writeWithoutTransaction { db in
+            try Self.verifyDurability(db, file: path)
+            try db.execute(sql: Self.schema)
+        }
+        identity = SpoolFiles.identity(of: path)
+    }
+
+    /// Whether the file still has its name. What is written to one without a name is gone with this process.
+    var isInPlace: Bool { identity != nil && SpoolFiles.identity(of: path) == identity }
+
+    var size: Int64 { SpoolFiles.size(ofDatabase: path) }
+
+    // MARK: Writing
+
+    /// Everything in one durable transaction. When it throws, nothing of it is in the file as far as this connection
+    /// is concerned.
+    ///
+    /// - Parameter extent: the last row that the file has from now on, when it is not that of the last batch.
+    func write(_ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64? = nil) throws {
+        try database.writeWithoutTransaction { db in
+            try db.inTransaction(.immediate) {
+                for batch in batches { try Self.insert(batch, into: db) }
+                for entry in progress { try Self.note(entry, in: db) }
+                if let rows = extent ?? batches.last?.position.row { try Self.extend(to: rows, in: db) }
+                return .commit
+            }
+        }
+    }
+
+    /// Copies the log into the database and empties it.
+    func checkpoint() throws {
+        _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+    }
+
+    /// Makes the file take `bytes` on the disk now, for the database and once more for its log, so that a disk that is
+    /// full later does not matter to it.
+    func reserve(bytes: Int) throws {
+        try database.writeWithoutTransaction { db in
+            try db.inTransaction(.immediate) {
+                try db.execute(sql: "CREATE TABLE filler (bytes BLOB)")
+                try db.execute(sql: "INSERT INTO filler VALUES (zeroblob(?))", arguments: [bytes])
+                return .commit
+            }
+            // The pages stay in the file's free list, and the log keeps its length for whoever writes next.
+            try db.inTransaction(.immediate) {
+                try db.execute(sql: "DROP TABLE filler")
+                return .commit
+            }
+            try db.checkpoint(.restart)
+        }
+    }
+
+    func close() throws { try database.close() }
+
+    // MARK: Reading
+
+    /// How many rows were ever accepted in the file, by its own account.
+    func extent() throws -> Int64 {
+        try database.writeWithoutTransaction { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT rows, checksum FROM extent"),
+                let rows = Int64.fromDatabaseValue(row["rows"]),
+                Int64.fromDatabaseValue(row["checksum"]) == Int64(Self.extentChecksum(rows))
+            else { return 0 }
+            return rows
+        }
+    }
+
+    /// What became of its batches. An entry that is damaged counts as none: its batch is sent again and recognised.
+    func progress() throws -> [SpoolProgress] {
+        try database.writeWithoutTransaction { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM progress ORDER BY row").compactMap(SpoolProgress.init(row:))
+        }
+    }
+
+    /// Calls `body` with the header of every row from `first` on, in order, until it has had enough.
+    ///
+    /// - Throws: ``Damage`` at the first one that is not what was written.
+    func forEachHeader(from first: Int64 = 1, _ body: (BatchHeader) throws -> Bool) throws {
+        try database.writeWithoutTransaction { db in
+            let rows = try Row.fetchCursor(
+                db, sql: "SELECT \(Self.headerColumns) FROM batch WHERE row >= ? ORDER BY row", arguments: [first])
+            while let row = try rows.next() {
+                guard let header = Self.header(row, segment: index) else { throw Damage(row: row["row"]) }
+                if try !body(header) { return }
+            }
+        }
+    }
+
+    func header(at row: Int64) throws -> BatchHeader? {
+        try database.writeWithoutTransaction { db in
+            try Row.fetchOne(
+                db.cachedStatement(sql: "SELECT \(Self.headerColumns) FROM batch WHERE row = ?"), arguments: [row]
+            ).flatMap { Self.header($0, segment: index) }
+        }
+    }
+
+    enum Next {
+        case goOn
+        /// Only batches of the same machine and kind from here on.
+        case restrict(to: BatchHeader)
+        case stop
+    }
+
+    /// The batches among `rows`, all of which were accepted, in order, until `body` has had enough.
+    ///
+    /// - Parameter example: when given, only batches of its machine and kind.
+    /// - Throws: ``Damage`` at the first row that is missing or not what was accepted.
+    func forEachBatch(in rows: Range<Int64>, like example: BatchHeader?, _ body: (StoredBatch) -> Next) throws {
+        try database.writeWithoutTransaction { db in
+            var example = example
+            var next = rows.lowerBound
+            while next < rows.upperBound {
+                let isRestricted = example != nil
+                let cursor = try Self.batches(in: next..<rows.upperBound, like: example, db)
+                var hasChanged = false
+                while !hasChanged, let row = try cursor.next() {
+                    guard let batch = Self.batch(row, segment: index), isRestricted || batch.position.row == next
+                    else { throw Damage(row: next) }
+                    next = batch.position.row + 1
+                    switch body(batch) {
+                    case .goOn: break
+                    case .restrict(let header): (example, hasChanged) = (header, true)
+                    case .stop: return
+                    }
+                }
+                if !hasChanged {
+                    if !isRestricted && next < rows.upperBound { throw Damage(row: next) }
+                    return
+                }
+            }
+        }
+    }
+
+    private static func batches(in rows: Range<Int64>, like example: BatchHeader?, _ db: Database) throws -> RowCursor {
+        let columns = "SELECT *, length(payload) AS bytes FROM batch WHERE row >= ? AND row < ?"
+        guard let example else {
+            return try Row.fetchCursor(
+                db.cachedStatement(sql: columns + " ORDER BY row"), arguments: [rows.lowerBound, rows.upperBound])
+        }
+        return try Row.fetchCursor(
+            db.cachedStatement(sql: columns + " AND machine = ? AND format = ? ORDER BY row"),
+            arguments: [rows.lowerBound, rows.upperBound, example.machine, example.format])
+    }
+
+    /// The batch at `row`; `nil` when it is missing or damaged, however badly.
+    func salvage(_ row: Int64) -> StoredBatch? {
+        do {
+            return try database.writeWithoutTransaction { db in
+                try Row.fetchOne(
+                    db, sql: "SELECT *, length(payload) AS bytes FROM batch WHERE row = ?", arguments: [row]
+                ).flatMap { Self.batch($0, segment: index) }
+            }
+        } catch {
+            // The reason does not matter: what cannot be read is reported as lost.
+            return nil
+        }
+    }
+
+    /// A row that was accepted cannot be read as what it was.
+    struct Damage: Error {
+        var row: Int64
+    }
+}

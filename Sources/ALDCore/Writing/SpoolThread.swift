@@ -1,0 +1,120 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// The spool's own thread and what waits for it.
+///
+/// A commit blocks its thread for a disk's sync. A thread of the shared pool would be missing to everybody else
+/// meanwhile, and a hop to another executor per commit costs up to a third of it.
+final class SpoolThread: Sendable {
+    struct Append: Sendable {
+        var records: EncodedRecords
+        var continuation: CheckedContinuation<Result<BatchID, SpoolError>, Never>
+    }
+
+    typealias Job = @Sendable (inout SpoolEngine) -> Void
+
+    /// What one turn does: everything that waited when it began.
+    struct Work: Sendable {
+        var appends: [Append] = []
+        var jobs: [Job] = []
+        var isLast = false
+
+        var isEmpty: Bool { appends.isEmpty && jobs.isEmpty && !isLast }
+    }
+
+    private struct State {
+        var work = Work()
+        var queuedBytes = 0
+        var isEnding = false
+    }
+
+    private let state = Mutex(State())
+    private let bell = DispatchSemaphore(value: 0)
+    private let ended = DispatchSemaphore(value: 0)
+    private let engine: Mutex<SpoolEngine>
+    private let maximumBytes: Int
+    private let maximumAppends: Int
+    /// How long it waits before it does what can wait.
+    private static let idleTime = DispatchTimeInterval.milliseconds(50)
+
+    init(engine: SpoolEngine, maximumBytes: Int, maximumAppends: Int) {
+        self.engine = Mutex(engine)
+        self.maximumBytes = maximumBytes
+        self.maximumAppends = maximumAppends
+    }
+
+    func start() {
+        let thread = Thread { self.run() }
+        thread.name = "ald.spool"
+        thread.start()
+    }
+
+    // MARK: Asking
+
+    enum Refusal { case ended, overloaded }
+
+    /// - Returns: why the append was not taken; its continuation is then the caller's.
+    func submit(_ append: Append) -> Refusal? {
+        let bytes = append.records.payload.count
+        let (refusal, isNews) = state.withLock { state -> (Refusal?, Bool) in
+            if state.isEnding { return (.ended, false) }
+            let isRoom = state.queuedBytes + bytes <= maximumBytes && state.work.appends.count < maximumAppends
+            // One that is larger than the whole queue is taken when it is empty.
+            guard isRoom || state.work.appends.isEmpty else { return (.overloaded, false) }
+            state.queuedBytes += bytes
+            defer { state.work.appends.append(append) }
+            return (nil, state.work.isEmpty)
+        }
+        if isNews { bell.signal() }
+        return refusal
+    }
+
+    /// - Returns: whether the job was taken; not so after the end.
+    func submit(_ job: @escaping Job) -> Bool {
+        let isTaken = state.withLock { state in
+            guard !state.isEnding else { return false }
+            state.work.jobs.append(job)
+            return true
+        }
+        if isTaken { bell.signal() }
+        return isTaken
+    }
+
+    /// After what waits now, the thread ends. Further calls change nothing.
+    func end() {
+        let isFirst = state.withLock { state in
+            defer { state.isEnding = true }
+            if !state.isEnding { state.work.isLast = true }
+            return !state.isEnding
+        }
+        if isFirst { bell.signal() }
+    }
+
+    /// Blocks until the thread has ended.
+    func waitForEnd() {
+        ended.wait()
+        ended.signal()
+    }
+
+    // MARK: Running
+
+    private func run() {
+        while true {
+            let isIdle = bell.wait(timeout: .now() + Self.idleTime) == .timedOut
+            let work = state.withLock { state in
+                defer { (state.work, state.queuedBytes) = (Work(), 0) }
+                return state.work
+            }
+            engine.withLock { engine in
+                if !work.isEmpty { engine.perform(work) }
+                if isIdle || work.isLast { engine.tidyUp() }
+                if work.isLast { engine.close() }
+            }
+            if work.isLast {
+                ended.signal()
+                return
+            }
+        }
+    }
+}

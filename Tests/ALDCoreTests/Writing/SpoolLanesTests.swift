@@ -1,0 +1,120 @@
+import ALDTestKit
+import Testing
+
+@testable import ALDCore
+
+@Suite("Spool: lanes, confirmations and cutting anew", .timeLimit(.minutes(2))) struct SpoolLanesTests {
+    private typealias Fixture = SpoolFixture
+
+    @Test("one call brings one machine and kind, within its limits; the others are left for the next")
+    func oneKind() async throws {
+        try await Fixture.withSpool { spool, _ in
+            for index in 0..<12 {
+                _ = try await spool.append(Fixture.rows(2, from: Int32(index)), machine: Int32(index % 3))
+            }
+            var batches = try await spool.waiting(in: .fresh)
+            #expect(batches.map(\.header.machine) == [0, 0, 0, 0] && batches.map(\.header.id.number) == [1, 4, 7, 10])
+            batches = try await spool.waiting(in: .fresh, excluding: Set(batches.map(\.position)))
+            #expect(batches.map(\.header.id.number) == [2, 5, 8, 11])
+            batches = try await spool.waiting(in: .fresh, limits: Spool.Limits(batches: 3))
+            #expect(batches.count == 3)
+            batches = try await spool.waiting(in: .fresh, limits: Spool.Limits(records: 5))
+            #expect(batches.count == 2)
+            batches = try await spool.waiting(in: .fresh, limits: Spool.Limits(bytes: 1))
+            #expect(batches.count == 1)
+            let after = try await spool.waiting(in: .fresh, after: batches[0].position)
+            #expect(after.map(\.header.id.number) == [2, 5, 8, 11])
+        }
+    }
+
+    @Test("moving the boundary makes backlog of what waits, and each lane counts its own")
+    func boundary() async throws {
+        try await Fixture.withSpool { spool, _ in
+            _ = try await spool.append(Fixture.rows(1), machine: 1)
+            _ = try await spool.append(Fixture.rows(2), machine: 1)
+            spool.moveBoundary()
+            #expect(try await spool.waiting(in: .fresh).isEmpty)
+            _ = try await spool.append(Fixture.rows(4), machine: 1)
+            #expect(spool.account.backlog.records == 3 && spool.account.fresh.records == 4)
+            #expect(try await spool.waiting(in: .fresh).map(\.header.records) == [4])
+            let backlog = try await spool.waiting(in: .backlog)
+            #expect(backlog.map(\.header.records) == [1, 2])
+            spool.acknowledge([backlog[1].header])
+            #expect(spool.account.backlog.records == 1 && spool.account.fresh.records == 4)
+            // A child of a backlog batch in the file of fresh ones is counted where it is found.
+            let children = try await spool.recut(backlog[0].position, into: [Fixture.rows(1)], machine: 1)
+            let lanes = try await spool.waiting(in: .backlog) + spool.waiting(in: .fresh)
+            #expect(lanes.contains { $0.position == children[0].position })
+            #expect(
+                try await spool.waiting(in: .fresh).reduce(0) { $0 + $1.header.records } == spool.account.fresh.records)
+        }
+    }
+
+    @Test("confirming twice counts once, and confirmations survive closing")
+    func acknowledgement() async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<5 { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) }
+            let batches = try await spool.waiting(in: .fresh)
+            for _ in 0..<2 { spool.acknowledge(batches[1...2].map(\.header)) }
+            #expect(spool.account.acknowledged == 2 && spool.contents.batches == 3)
+            spool.noteAttempts([batches[3].position, batches[3].position])
+            try spool.close()
+            spool = try Fixture.open(directory, seed: 2)
+            let left = try await spool.waiting(in: .fresh)
+            #expect(left.map(\.header.id.number) == [1, 4, 5] && left.map(\.attempts) == [0, 2, 0])
+            #expect(spool.account.carriedOver == 3 && spool.account.isBalanced)
+            try spool.close()
+        }
+    }
+
+    @Test("a batch that is cut anew is replaced by its children for ever, also when the spool is copied in between")
+    func recut() async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<3 { _ = try await spool.append(Fixture.rows(2, from: Int32(10 * index)), machine: 1) }
+            let parent = try await spool.waiting(in: .fresh)[1]
+            let children = try await spool.recut(
+                parent.position, into: [Fixture.rows(1, from: 10), Fixture.rows(1, from: 11)], machine: 1)
+            #expect(children.map(\.id.number) == [4, 5] && children.allSatisfy { $0.parent == parent.header.id })
+            #expect(spool.account.recut == 0 && spool.account.isBalanced && spool.contents.records == 6)
+            // It can be neither confirmed nor cut again.
+            spool.acknowledge([parent.header])
+            #expect(spool.account.acknowledged == 0)
+            do throws(SpoolError) {
+                _ = try await spool.recut(parent.position, into: [Fixture.rows(1)], machine: 1)
+                Issue.record("cut twice")
+            } catch { #expect(error.code == .invalidRecord) }
+            // The next batch does not take the place of a child.
+            _ = try await spool.append(Fixture.rows(1, from: 50), machine: 1)
+            try spool.close()
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(try await Fixture.all(spool).map(\.header.id.number) == [1, 3, 4, 5, 6])
+            #expect(try await spool.recount() == spool.contents)
+            try spool.close()
+        }
+    }
+
+    @Test("what the database forgot is found among the retained and waits again, once")
+    func resurrect() async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<6 { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) }
+            let batches = try await spool.waiting(in: .fresh)
+            spool.acknowledge(batches[0..<4].map(\.header))
+            // Also before the file has been told.
+            var retained = try await spool.retained(limit: 3)
+            #expect(retained == batches[0..<3].map(\.header))
+            retained += try await spool.retained(after: retained[2].position, limit: 3)
+            #expect(retained == batches[0..<4].map(\.header))
+            #expect(try await spool.resurrect(Array(retained[1...2])) == 2)
+            #expect(try await spool.resurrect([retained[1], batches[5].header]) == 0)
+            #expect(spool.account.resurrected == 2 && spool.account.isBalanced)
+            #expect(try await spool.waiting(in: .fresh).map(\.header.id.number) == [2, 3, 5, 6])
+            try spool.close()
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(try await spool.waiting(in: .fresh).map(\.header.id.number) == [2, 3, 5, 6])
+            try spool.close()
+        }
+    }
+}
