@@ -23,5 +23,7 @@ struct ALD: AsyncParsableCommand {
               78  a setting or a file is wrong
             """,
         version: "0.1.0",
-        subcommands: [RunCommand.self, DoctorCommand.self, DatabaseCommand.self, ModbusCommand.self])
+        subcommands: [
+            RunCommand.self, DoctorCommand.self, DatabaseCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
+        ])
 }

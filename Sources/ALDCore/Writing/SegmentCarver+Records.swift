@@ -91,6 +91,14 @@ extension SegmentCarver {
         return Int64(header.checksum) == checksum ? header : nil
     }
 
+    /// What the row of the table `extent` says.
+    static func extent(_ fields: [Field]) -> Int64? {
+        guard fields.count == 3, case .number(let rows) = fields[1], case .number(let checksum) = fields[2],
+            Int64(SpoolSegment.extentChecksum(rows)) == checksum
+        else { return nil }
+        return rows
+    }
+
     /// A row of the table `progress`.
     static func progress(_ row: Int64, _ fields: [Field]) -> SpoolProgress? {
         guard fields.count == 5, case .number(let state) = fields[1], case .number(let at) = fields[2],

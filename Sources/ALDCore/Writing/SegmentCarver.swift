@@ -18,10 +18,14 @@ struct SegmentCarver {
     /// The newest image of each page in the log.
     private var inLog: [UInt32: Int] = [:]
     private var frames: [Int] = []
+    /// The frames of the log's last commit begin here. Each commit is synced before the next one begins: what is
+    /// incomplete here may never have been accepted, what is incomplete before was.
+    private var lastCommit = 0
 
     static let pageSize = SpoolSegment.pageSize
     private static let logHeader = 32
     private static let frameHeader = 24
+    private static let leafOfTable: UInt8 = 0x0D
 
     /// Takes the log alone into memory; `nil` when there is none.
     init?(logOf path: String, segment: Int64) {
@@ -44,31 +48,40 @@ struct SegmentCarver {
         log = Data()
     }
 
-    /// Frames of the log's present generation: those that bear the salts of its header. Also those behind damage, where
-    /// SQLite stops.
+    /// Frames of the log's present generation: those that bear the salts of its header, or, when that is damaged, of the
+    /// first frame. Also those behind damage, where SQLite stops.
     private mutating func readFrames() {
-        let salts = log[log.startIndex + 16..<log.startIndex + 24]
-        var offset = Self.logHeader
-        while offset + Self.frameHeader + Self.pageSize <= log.count {
-            let start = log.startIndex + offset
-            if log[start + 8..<start + 16] == salts {
-                let page = Self.number(log, at: offset)
-                inLog[page] = offset + Self.frameHeader
-                frames.append(offset + Self.frameHeader)
-            }
-            offset += Self.frameHeader + Self.pageSize
+        let offsets = stride(
+            from: Self.logHeader, through: log.count - Self.frameHeader - Self.pageSize,
+            by: Self.frameHeader + Self.pageSize)
+        func salts(at offset: Int) -> Data { log[log.startIndex + offset..<log.startIndex + offset + 8] }
+        let announced = salts(at: 16)
+        let generation =
+            offsets.contains { salts(at: $0 + 8) == announced }
+            ? announced : offsets.first { _ in true }.map { salts(at: $0 + 8) }
+        for offset in offsets where salts(at: offset + 8) == generation {
+            inLog[Self.number(log, at: offset)] = offset + Self.frameHeader
+            frames.append(offset + Self.frameHeader)
         }
+        let ends = frames.indices.filter { Self.number(log, at: frames[$0] - Self.frameHeader + 4) != 0 }
+        let isOpen = ends.last.map { $0 + 1 < frames.count } ?? true
+        lastCommit = (isOpen ? ends.last : ends.dropLast().last).map { $0 + 1 } ?? 0
     }
 
     private static func number(_ data: Data, at offset: Int) -> UInt32 {
         (0..<4).reduce(0) { $0 << 8 | UInt32(data[data.startIndex + offset + $1]) }
     }
 
-    /// The last row whose header is intact; 0 when there is none.
-    var lastRow: Int64 {
+    /// The last row of which there is a trace: its header, or the file's own account of its rows. 0 when there is none.
+    var lastRow: Int64 { lastRow(frames: frames[...]) }
+
+    /// The last row that was certainly accepted, as far as this file tells.
+    var lastCertainRow: Int64 { lastRow(frames: frames.prefix(lastCommit)) }
+
+    private func lastRow(frames: ArraySlice<Int>) -> Int64 {
         var last: Int64 = 0
-        forEachRecord { row, fields in
-            if let header = Self.header(row, fields, segment: segment) { last = max(last, header.position.row) }
+        forEachRecord(frames: frames) { row, fields in
+            last = max(last, Self.header(row, fields, segment: segment)?.position.row ?? 0, Self.extent(fields) ?? 0)
         }
         return last
     }
@@ -77,7 +90,7 @@ struct SegmentCarver {
     func contents() -> (batches: [Int64: StoredBatch], progress: [Int64: SpoolProgress]) {
         var batches: [Int64: StoredBatch] = [:]
         var progress: [Int64: SpoolProgress] = [:]
-        forEachRecord { row, fields in
+        forEachRecord(frames: frames[...]) { row, fields in
             if let header = Self.header(row, fields, segment: segment), case .bytes(let payload)? = fields.last {
                 let batch = StoredBatch(header: header, payload: payload)
                 if batch.isIntact { batches[row] = batch }
@@ -90,7 +103,7 @@ struct SegmentCarver {
 
     // MARK: Pages
 
-    private func forEachRecord(_ body: (Int64, [Field]) -> Void) {
+    private func forEachRecord(frames: ArraySlice<Int>, _ body: (Int64, [Field]) -> Void) {
         for page in stride(from: 0, to: database.count - Self.pageSize + 1, by: Self.pageSize) {
             forEachRecord(in: bytes(of: Place(inLog: false, offset: page)), isFirst: page == 0, body)
         }
@@ -115,7 +128,7 @@ struct SegmentCarver {
 
     private func forEachRecord(in page: [UInt8], isFirst: Bool, _ body: (Int64, [Field]) -> Void) {
         let header = isFirst ? 100 : 0
-        guard page[header] == 0x0D else { return }
+        guard page[header] == Self.leafOfTable else { return }
         let cells = Int(page[header + 3]) << 8 | Int(page[header + 4])
         for cell in 0..<cells {
             let pointer = header + 8 + 2 * cell

@@ -57,8 +57,9 @@ extension SpoolEngine {
             failure = error
         }
         if failure.code == .full {
-            // A segment in reserve has its space already.
-            guard spare != nil, roll() else { throw failure }
+            // What is only retained gives way; a segment in reserve has its space already.
+            guard shrinkRetained() || spare != nil && roll() else { throw failure }
+            try leaveSuspect()
             return try writeToActive(&batches)
         }
         logger.critical("the disk failed under the spool; a new segment is begun", metadata: ["error": "\(failure)"])
@@ -67,11 +68,11 @@ extension SpoolEngine {
         try writeToActive(&batches)
     }
 
-    /// Nothing new goes into a file whose disk has failed.
+    /// Nothing new goes into a file whose disk has failed, or that is not there any more.
     private mutating func leaveSuspect() throws(SpoolError) {
-        guard manifest[active]?.isSuspect == true, !roll() else { return }
+        guard manifest[active]?.isSuspect ?? true, !roll() else { return }
         throw SpoolError(
-            .inputOutput, file: files.directory, "the disk has failed under the last segment and no new one can be made"
+            .inputOutput, file: files.directory, "there is no sound segment to write to and no new one can be made"
         )
     }
 

@@ -77,7 +77,8 @@ extension SpoolEngine {
 
     mutating func report(_ loss: SpoolLoss) {
         manifest.losses.append(loss)
-        logger.critical("batches that were accepted are lost", metadata: ["loss": "\(loss)"])
+        logger.log(
+            level: loss.isCertain ? .critical : .warning, "batches cannot be read", metadata: ["loss": "\(loss)"])
     }
 
     /// The last segment is written on when it is sound and has room; otherwise a new one is made.

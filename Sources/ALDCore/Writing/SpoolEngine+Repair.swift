@@ -52,10 +52,15 @@ extension SpoolEngine {
         }
         segments[index] = replacement
         sizes[index] = replacement.size
-        let evidence = files.setAside(path)
-        logger.error(
+        if salvage.hasCertainLoss || old == nil {
+            let evidence = files.setAside(path)
+            logger.error("a damaged segment is kept as evidence", metadata: ["file": "\(evidence)"])
+        } else {
+            files.deleteDatabase(path)
+        }
+        logger.notice(
             "a segment was replaced by what could be read of it",
-            metadata: ["segment": "\(index)", "lost": "\(salvage.lostRows.count)", "evidence": "\(evidence)"])
+            metadata: ["segment": "\(index)", "lost": "\(salvage.lostRows.count)"])
         book.withLock { book in
             guard book[index] != nil else { return }
             _ = book.takeUnsaved(of: index)
@@ -103,11 +108,18 @@ extension SpoolEngine {
         replacement.content = salvage.content
         manifest[entry.index] = replacement
         // How much was in a file that is no database any more, and that was being written, nobody knows.
-        if !salvage.lostRows.isEmpty || !isReadable && salvage.rows == 0 {
+        if salvage.hasCertainLoss || !isReadable && salvage.rows == 0 {
             report(
                 SpoolLoss(
                     file: entry.name, reason: "damaged on disk", batches: salvage.lost,
                     foundAt: time.wallClock.microseconds))
+        }
+        if !salvage.doubtful.isEmpty {
+            report(
+                SpoolLoss(
+                    file: entry.name,
+                    reason: "the last commit is incomplete: the power failed before it, or it is damaged",
+                    batches: salvage.doubtful, foundAt: time.wallClock.microseconds, isCertain: false))
         }
         do throws(SpoolError) {
             try writeManifest()

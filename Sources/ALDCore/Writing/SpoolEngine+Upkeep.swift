@@ -104,8 +104,13 @@ extension SpoolEngine {
     /// Gives up the oldest segment that is only retained.
     ///
     /// - Returns: whether there was one.
-    private mutating func shrinkRetained() -> Bool {
-        if book.withLock({ $0[active]?.isSettled ?? false }), nextRow > 1, retained.isEmpty { roll() }
+    mutating func shrinkRetained() -> Bool {
+        let isActiveSettled = book.withLock { $0[active]?.isSettled ?? false }
+        if isActiveSettled, nextRow > 1, retained.isEmpty, !roll() {
+            // Not even a new file fits beside it. All that is in it is in the database: the next commit begins anew.
+            release(active)
+            return true
+        }
         guard let index = retained.first else { return false }
         logger.warning(
             "disk space is short: confirmed batches are given up before the end of their retained window",
@@ -152,7 +157,7 @@ extension SpoolEngine {
     private mutating func release(_ index: Int64) {
         guard let entry = manifest[index] else { return }
         manifest[index] = nil
-        saveManifest("releasing a segment")
+        let isNoted = saveManifest("releasing a segment")
         do {
             // The space of a file is free only when nobody has it open.
             try segments[index]?.close()
@@ -163,5 +168,7 @@ extension SpoolEngine {
         sizes[index] = nil
         book.withLock { $0[index] = nil }
         files.deleteDatabase(files.path(entry))
+        // On a full disk there is room for the manifest only now.
+        if !isNoted { saveManifest("having released a segment") }
     }
 }

@@ -104,6 +104,9 @@ public struct SpoolLoss: Codable, Hashable, Sendable, CustomStringConvertible {
     public var batches: [BatchRange]
     /// When it was found, microseconds since 1970.
     public var foundAt: Int64
+    /// Whether the batches were accepted. Not known of those in the last commit before the power failed: when it was
+    /// not completed, nobody was promised anything.
+    public var isCertain = true
 
     public var description: String {
         let what =

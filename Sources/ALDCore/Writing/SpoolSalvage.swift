@@ -6,12 +6,16 @@ struct SpoolSalvage {
     private(set) var lostRows: [Int64] = []
     /// The batches in them, as far as they can be named.
     private(set) var lost: [BatchRange] = []
+    /// Batches of the last commit that cannot be read: whether it was ever completed is not known.
+    private(set) var doubtful: [BatchRange] = []
     /// Batches that were saved and still wait.
     private(set) var waiting: [BatchHeader] = []
 
     private let segment: SpoolSegment?
     private let carved: (batches: [Int64: StoredBatch], progress: [Int64: SpoolProgress])
     private var progress: [Int64: SpoolProgress]
+    /// Up to here every row was accepted.
+    private let certainRows: Int64
 
     /// What is copied at a time, in bytes.
     private static let copyBytes = 1 << 20
@@ -27,14 +31,16 @@ struct SpoolSalvage {
         self.segment = segment
         carved = remains?.contents() ?? ([:], [:])
         progress = carved.progress
-        var last = carved.batches.keys.max() ?? 0
+        var last = remains?.lastRow ?? 0
+        var certain = max(remains?.lastCertainRow ?? 0, entry.rows ?? 0)
         do {
             for entry in try segment?.progress() ?? [] { progress[entry.row] = entry }
-            last = max(last, try segment?.extent() ?? 0)
+            certain = max(certain, try segment?.extent() ?? 0)
         } catch {
             // Damaged, too: its batches are sent once more and recognised.
         }
-        last = max(last, carved.batches.keys.max() ?? 0, entry.rows ?? 0)
+        certainRows = certain
+        last = max(last, certain)
         progress.merge(settlements) { $1 }
         // Behind this row nothing was accepted, whatever may be found there.
         rows = entry.isSuspect ? entry.rows ?? last : last
@@ -50,6 +56,9 @@ struct SpoolSalvage {
             for number in 0..<count { names.append(BatchID(origin: range.origin, number: range.first + number)) }
         }
     }
+
+    /// Whether something is gone that was accepted.
+    var hasCertainLoss: Bool { lostRows.contains { $0 <= certainRows } }
 
     /// Writes everything that can be read to `copy`, with the rows that are lost noted there.
     mutating func write(to copy: SpoolSegment, at now: Timestamp) throws {
@@ -68,7 +77,13 @@ struct SpoolSalvage {
                 let name = names.indices.contains(Int(row) - 1) ? names[Int(row) - 1] : previous.map(Self.next)
                 if known?.settlement != .lost {
                     lostRows.append(row)
-                    if let name { BatchRange.add(name, to: &lost) }
+                    if let name {
+                        if row <= certainRows {
+                            BatchRange.add(name, to: &lost)
+                        } else {
+                            BatchRange.add(name, to: &doubtful)
+                        }
+                    }
                 }
                 previous = name
                 if let name { BatchRange.add(name, to: &content) }

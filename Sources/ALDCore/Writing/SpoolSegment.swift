@@ -104,7 +104,7 @@ struct SpoolSegment: Sendable {
                 db, sql: "SELECT \(Self.headerColumns) FROM batch WHERE row >= ? ORDER BY row", arguments: [first])
             while let row = try rows.next() {
                 guard let header = Self.header(row, segment: index) else { throw Damage(row: row["row"]) }
-                if try !body(header) { return }
+                guard try body(header) else { return }
             }
         }
     }

@@ -1,0 +1,196 @@
+import ALDTestKit
+import Foundation
+import GRDB
+import Testing
+
+@testable import ALDCore
+
+@Suite("Spool: damage on disk", .timeLimit(.minutes(5))) struct SpoolDamageTests {
+    private typealias Fixture = SpoolFixture
+
+    /// A directory with batches of many sizes, some of them confirmed, and what was accepted.
+    private struct Original {
+        var directory: String
+        var digests: [BatchID: [UInt8]]
+        var confirmed: Set<BatchID>
+    }
+
+    /// - Parameter crashed: as a process leaves it that was killed, with a log.
+    private func makeOriginal(in parent: String, crashed: Bool) async throws -> Original {
+        let (live, copy) = (parent + "/live", parent + "/original")
+        try FileManager.default.createDirectory(atPath: live, withIntermediateDirectories: false)
+        var configuration = Fixture.small
+        configuration.segmentBytes = 262_144
+        let spool = try Fixture.open(live, seed: 1, configuration)
+        for index in 0..<60 {
+            let count = [1, 40, 180, 700][index % 4]
+            _ = try await spool.append(Fixture.rows(count, from: Int32(index)), machine: 1)
+        }
+        let batches = try await Fixture.all(spool)
+        let confirmed = batches.filter { $0.header.id.number % 3 == 0 }.map(\.header)
+        spool.acknowledge(confirmed)
+        try await spool.tidyUp()
+        if crashed { try FileManager.default.copyItem(atPath: live, toPath: copy) }
+        try spool.close()
+        if !crashed { try FileManager.default.moveItem(atPath: live, toPath: copy) }
+        return Original(
+            directory: copy,
+            digests: Dictionary(uniqueKeysWithValues: batches.map { ($0.header.id, $0.header.digest) }),
+            confirmed: Set(confirmed.map(\.id)))
+    }
+
+    /// Every batch is found as it was accepted, or named as lost; none is invented, doubled or forgotten.
+    private func check(
+        _ directory: String, _ original: Original, _ story: String, unprovable: BatchID? = nil
+    ) async throws {
+        let spool = try Fixture.open(directory, seed: 2)
+        let waiting = try await Fixture.all(spool)
+        let retained = try await spool.retained()
+        let losses = try await spool.losses()
+        let lost = Set(
+            losses.flatMap(\.batches).flatMap { range in
+                (range.first...range.last).map { BatchID(origin: range.origin, number: $0) }
+            })
+        #expect(Set(waiting.map(\.header.id)).count == waiting.count, "\(story): doubled")
+        for header in waiting.map(\.header) + retained {
+            #expect(original.digests[header.id] == header.digest, "\(story): \(header.id) was changed or invented")
+        }
+        for batch in waiting { #expect(batch.isWhatWasAccepted, "\(story): \(batch.header.id) has other records") }
+        let found = Set(waiting.map(\.header.id)).union(retained.map(\.id))
+        let unknown = losses.contains { $0.batches.isEmpty }
+        for id in original.digests.keys where !found.contains(id) && id != unprovable {
+            #expect(lost.contains(id) || unknown, "\(story): \(id) is gone and nobody says so; \(losses)")
+        }
+        // A confirmation may be lost, never invented.
+        for header in retained { #expect(original.confirmed.contains(header.id), "\(story): confirmed by itself") }
+        #expect(spool.account.isBalanced, "\(story)")
+        #expect(try await spool.recount() == spool.contents, "\(story)")
+        // Life goes on.
+        _ = try await spool.append(Fixture.rows(1), machine: 1)
+        try spool.close()
+    }
+
+    @Test(
+        "bytes that change anywhere in a file cost at most what they hit, and that is named", arguments: [false, true])
+    func randomBytes(crashed: Bool) async throws {
+        try await inBackground {
+            try await withTemporaryDirectory { parent in
+                let original = try await makeOriginal(in: parent, crashed: crashed)
+                var random = SeededGenerator(seed: TestSeed.draw())
+                let copy = parent + "/copy"
+                let names = try FileManager.default.contentsOfDirectory(atPath: original.directory).filter {
+                    $0.hasPrefix("segment-") && (crashed ? true : $0.hasSuffix(".sqlite"))
+                }.sorted()
+                for round in 0..<Gate.rounds(110, nominal: 2000) {
+                    try FileManager.default.copyItem(atPath: original.directory, toPath: copy)
+                    let name = names.randomElement(using: &random) ?? names[0]
+                    let path = copy + "/" + name
+                    guard var content = FileManager.default.contents(atPath: path), !content.isEmpty else {
+                        try FileManager.default.removeItem(atPath: copy)
+                        continue
+                    }
+                    let offset = Int.random(in: 0..<content.count, using: &random)
+                    let length = min(content.count - offset, [1, 8, 100, 5000].randomElement(using: &random) ?? 1)
+                    for index in offset..<offset + length {
+                        content[index] ^= UInt8.random(in: 1...255, using: &random)
+                    }
+                    try content.write(to: URL(fileURLWithPath: path))
+                    // Damage that takes all pages of the very last commit from the log leaves no trace of it.
+                    let frames = [offset, offset + length - 1].map { ($0 - 32) / 4120 }
+                    let isUnprovable = name.hasSuffix("-wal") && frames[0] != frames[1]
+                    let last = original.digests.keys.max { $0.number < $1.number }
+                    try await check(
+                        copy, original, "round \(round), \(name) at \(offset), \(length) bytes",
+                        unprovable: isUnprovable ? last : nil)
+                    try FileManager.default.removeItem(atPath: copy)
+                }
+            }
+        }
+    }
+
+    @Test("a batch that is damaged under a running spool is named, and those around it are read")
+    func whileRunning() async throws {
+        try await withTemporaryDirectory { directory in
+            var configuration = Fixture.small
+            configuration.segmentBytes = 2 << 20
+            let spool = try Fixture.open(directory, configuration)
+            for index in 0..<200 { _ = try await spool.append(Fixture.rows(700, from: Int32(index)), machine: 1) }
+            let path = directory + "/segment-1-0.sqlite"
+            let file = try #require(FileHandle(forUpdatingAtPath: path))
+            let size = try file.seekToEnd()
+            try file.seek(toOffset: size / 2)
+            try file.write(contentsOf: Data(repeating: 0xA5, count: 3000))
+            try file.close()
+            let waiting = try await Fixture.all(spool)
+            let losses = try await spool.losses()
+            let lost = losses.flatMap(\.batches).reduce(0) { $0 + Int($1.last - $1.first + 1) }
+            #expect(lost >= 1 && lost <= 2 && waiting.count + lost == 200, "\(losses)")
+            #expect(spool.account.lost == 700 * lost && spool.account.isBalanced)
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: directory + "/damaged").contains {
+                    $0.hasPrefix("segment-1-0.sqlite")
+                })
+            try spool.close()
+        }
+    }
+
+    @Test("what waits in the single file of an earlier version is taken over under its names")
+    func legacy() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/spool.sqlite"
+            var configuration = Configuration()
+            configuration.prepareDatabase { try $0.execute(sql: "PRAGMA journal_mode = WAL") }
+            let old = try DatabaseQueue(path: path, configuration: configuration)
+            try await old.write { db in
+                try db.execute(
+                    sql: """
+                        CREATE TABLE batch (position INTEGER PRIMARY KEY AUTOINCREMENT, origin INTEGER NOT NULL,
+                            number INTEGER NOT NULL, machine INTEGER NOT NULL, format INTEGER NOT NULL,
+                            record_count INTEGER NOT NULL, sha256 BLOB NOT NULL, payload BLOB NOT NULL, UNIQUE (origin, number))
+                        """)
+                for number in 1...1200 {
+                    let (format, bytes) = BatchCoding.encode(Fixture.rows(2, from: Int32(number)))
+                    let digest = BatchCoding.digest(machine: 3, format: format.rawValue, bytes: bytes)
+                    // One of them has rotted.
+                    try db.execute(
+                        sql:
+                            "INSERT INTO batch (origin, number, machine, format, record_count, sha256, payload) VALUES (77, ?, 3, ?, 2, ?, ?)",
+                        arguments: [
+                            number, format.rawValue, Data(digest),
+                            number == 600 ? Data(count: bytes.count) : Data(bytes),
+                        ])
+                }
+            }
+            try old.close()
+            for seed in UInt64(1)...2 {
+                let spool = try Fixture.open(directory, seed: seed)
+                let numbers = try await Fixture.all(spool).map(\.header.id)
+                #expect(numbers == (1...1200).filter { $0 != 600 }.map { BatchID(origin: 77, number: Int64($0)) })
+                #expect(spool.account.carriedOver == 2398 && spool.account.isBalanced)
+                #expect(try await spool.losses().flatMap(\.batches) == [BatchRange(origin: 77, first: 600, last: 600)])
+                try spool.close()
+            }
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test("a file of an earlier version that is no database is kept as evidence, and life goes on")
+    func notADatabase() async throws {
+        try await withTemporaryDirectory { directory in
+            let content = Data("this is a text, and long enough to be read as a header".utf8)
+            try content.write(to: URL(fileURLWithPath: directory + "/spool.sqlite"))
+            let spool = try Fixture.open(directory)
+            #expect(try await spool.losses().count == 1)
+            let evidence = try FileManager.default.contentsOfDirectory(atPath: directory + "/damaged")
+            #expect(try Data(contentsOf: URL(fileURLWithPath: directory + "/damaged/" + evidence[0])) == content)
+            try spool.close()
+        }
+    }
+}
+
+extension StoredBatch {
+    /// By a digest of its own making: the product's own check is what is tested.
+    fileprivate var isWhatWasAccepted: Bool {
+        BatchCoding.digest(machine: header.machine, format: header.format, bytes: payload) == header.digest
+    }
+}
