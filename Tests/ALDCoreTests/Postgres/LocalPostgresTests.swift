@@ -1,3 +1,4 @@
+import ALDTestKit
 import Foundation
 import Logging
 import Testing
@@ -54,6 +55,34 @@ struct LocalPostgresTests {
             try await withServer(directory) { connection, _ in
                 let row = try await connection.query("SELECT v FROM kept", deadline: .patience).first
                 #expect(try row?.decode("v", as: Int.self) == 42)
+            }
+        }
+    }
+
+    /// Four laboratories on one machine: none sees the rows of another, and ending one leaves the others alone.
+    @Test func serversRunSideBySide() async throws {
+        try await withDirectory("side-by-side") { directory in
+            let servers = (1...4).map { LocalPostgres(directory: "\(directory)/\($0)", logger: TestPlace.logger) }
+            try await withCleanup {
+                let configurations = try await withThrowingTaskGroup(of: (Int, PostgresConfiguration).self) { group in
+                    for (index, server) in servers.enumerated() { group.addTask { (index, try await server.start()) } }
+                    return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+                }
+                for (index, configuration) in configurations {
+                    try await TestDatabase.withConnection(configuration) { connection, deadline in
+                        try await connection.execute(
+                            script: "CREATE TABLE mine (number int); INSERT INTO mine VALUES (\(index))",
+                            deadline: deadline)
+                    }
+                }
+                try await servers[0].stop()
+                for index in 1..<servers.count {
+                    let configuration = try #require(configurations[index])
+                    let number = try await TestDatabase.number("SELECT sum(number) FROM mine", configuration)
+                    #expect(number == index)
+                }
+            } cleanup: {
+                for server in servers { try await server.stop() }
             }
         }
     }
