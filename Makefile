@@ -11,12 +11,12 @@ RELEASE := .build-release
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build-release run doctor test peers lint format clean
+.PHONY: help setup setup-tests build-release run doctor test peers peers-postgres lint format clean
 
 help: ## this table
 	@echo 'make TARGET [ARGS="…"]'
 	@sed -n -E 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '%-10s %s\n' "$$name" "$$text"; done
+		printf '%-17s %s\n' "$$name" "$$text"; done
 
 setup: ## install what the machine lacks (make run and make test do it themselves)
 	@.ci/setup >&2
@@ -50,6 +50,9 @@ endif
 
 peers: setup-tests ## our Modbus client and server against libmodbus, as ratios; ARGS="--quick"
 	@SWIFT=$(SWIFT) Benchmarks/Peers/run $(ARGS)
+
+peers-postgres: setup-tests ## our PostgreSQL side against psql, pgbench, asyncpg and psycopg; ARGS="--quick"
+	@SWIFT=$(SWIFT) Benchmarks/Peers/postgres $(ARGS)
 
 lint: ## check the format of every Swift file
 	@$(SWIFT) format lint --strict --parallel --recursive $(LINTED)

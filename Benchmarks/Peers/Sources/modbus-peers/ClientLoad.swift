@@ -1,6 +1,7 @@
 import Foundation
 import Modbus
 import NIOCore
+import ProcessUse
 import Synchronization
 
 /// Our client, reading blocks of 125 holding registers from a server on which register i holds i. Every value is checked.

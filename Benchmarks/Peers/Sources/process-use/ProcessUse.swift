@@ -1,9 +1,9 @@
 import Foundation
 
 /// What this process has used so far.
-enum ProcessUse {
+public enum ProcessUse {
     /// Seconds of processor time, of all threads.
-    static var processorSeconds: Double {
+    public static var processorSeconds: Double {
         var usage = rusage()
         #if canImport(Darwin)
             getrusage(RUSAGE_SELF, &usage)
@@ -15,7 +15,7 @@ enum ProcessUse {
     }
 
     /// Bytes of memory in use; 0 where there is no /proc.
-    static var residentBytes: Int {
+    public static var residentBytes: Int {
         let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
     }
