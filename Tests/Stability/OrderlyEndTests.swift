@@ -66,7 +66,7 @@ final class OrderlyEndTests: XCTestCase {
                 try await TestDatabase.withConnection(try PostgresConfiguration(connectionString: running)) {
                     other, deadline in
                     _ = try await other.execute(
-                        script: "BEGIN; LOCK TABLE ald.parameter_value_history", deadline: deadline)
+                        script: "BEGIN; LOCK TABLE ald_history.parameter_value_history", deadline: deadline)
                     signalled = clock.now
                     child.send(SIGTERM)
                     try await eventually("the end") { ChildProcess.isFinished(child.processIdentifier) }

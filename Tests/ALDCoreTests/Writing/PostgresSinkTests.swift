@@ -150,7 +150,7 @@ import Testing
         try await Self.withSink { sink, database, deadline in
             try await sink.apply(Self.batch(1), deadline: deadline)
             try await TestDatabase.withConnection(database) { connection, deadline in
-                _ = try await connection.execute(script: "DROP SCHEMA ald CASCADE", deadline: deadline)
+                _ = try await connection.execute(script: "DROP SCHEMA ald, ald_history CASCADE", deadline: deadline)
             }
             await #expect(throws: SinkFault.self) { try await sink.apply(Self.batch(2), deadline: deadline) }
             try await sink.apply(Self.batch(2), deadline: deadline)

@@ -18,5 +18,6 @@ public struct Migration: Sendable {
         equipmentRecipesProcesses,
         commandsLiveness,
         rolesAudit,
+        privateHistory,
     ]
 }
