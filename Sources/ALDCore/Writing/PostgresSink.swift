@@ -6,7 +6,16 @@ import Synchronization
 /// Before the first batch, and again whenever the machine's registration is not known to be in place, the sink brings
 /// the schema up to date and registers the machine, so a collector may start before its database does.
 public final class PostgresSink: BatchSink {
+    /// What is written of a batch of readings.
+    public enum Recording: Sendable {
+        /// History, process points while a process runs, and current values, together.
+        case synchronized
+        /// History alone: about half the work, for a database that nobody looks at while the machine runs.
+        case historyOnly
+    }
+
     private let pool: ConnectionPool
+    private let recording: Recording
     private let registration: MachineRegistration
     private let time: any TimeSource
     private let logger: Logger
@@ -20,9 +29,11 @@ public final class PostgresSink: BatchSink {
     private static let partitionDays: Int32 = 5
 
     public init(
-        pool: ConnectionPool, registration: MachineRegistration, time: any TimeSource = SystemTime(), logger: Logger
+        pool: ConnectionPool, registration: MachineRegistration, recording: Recording = .synchronized,
+        time: any TimeSource = SystemTime(), logger: Logger
     ) {
         self.pool = pool
+        self.recording = recording
         self.registration = registration
         self.time = time
         self.logger = logger
@@ -92,31 +103,33 @@ public final class PostgresSink: BatchSink {
             .int4(batch.machine), .int8(batch.id.origin), .int8(batch.id.number), .int4(Int32(batch.records.count)),
             .bytea(batch.digest),
         ]
-        let result =
-            switch batch.records {
-            case .history(let rows):
-                try await connection.query(
-                    "SELECT ald.apply_history_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                    head + [
-                        .int4Array(rows.map(\.parameter.rawValue)), .timestamptzArray(rows.map(\.time)),
-                        .float8Array(rows.map(\.value)), .int2Array(rows.map(\.quality.rawValue)),
-                    ], deadline: deadline)
-            case .gaps(let gaps):
-                try await connection.query(
-                    "SELECT ald.apply_gap_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                    head + [
-                        .timestamptzArray(gaps.map(\.firstMissedAt)), .timestamptzArray(gaps.map(\.lastMissedAt)),
-                        .int4Array(gaps.map(\.instants)), .textArray(gaps.map(\.cause.rawValue)),
-                        .textArray(gaps.map(\.detail)),
-                    ], deadline: deadline)
+        let result: PostgresResult
+        switch (batch.records, recording) {
+        case (.history(let rows), .synchronized):
+            do {
+                _ = try await SynchronizedRecorder.send(batch, rows, connection, deadline: deadline)
+                return
+            } catch let refused as SynchronizedRecorder.Refused {
+                throw SinkFault(.rejected, refused.description)
             }
-        switch try result.first?.decode(0, as: Int32.self) {
-        case 0, 1: return
-        case 2:
-            throw SinkFault(.rejected, "the ledger knows batch \(batch.id) with other contents; nothing was written")
-        case let status:
-            throw SinkFault(
-                .rejected, "batch \(batch.id): unexpected ledger status \(status.map { "\($0)" } ?? "none")")
+        case (.history(let rows), .historyOnly):
+            result = try await connection.query(
+                "SELECT ald.apply_history_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                head + [
+                    .int4Array(rows.map(\.parameter.rawValue)), .timestamptzArray(rows.map(\.time)),
+                    .float8Array(rows.map(\.value)), .int2Array(rows.map(\.quality.rawValue)),
+                ], deadline: deadline)
+        case (.gaps(let gaps), _):
+            result = try await connection.query(
+                "SELECT ald.apply_gap_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                head + [
+                    .timestamptzArray(gaps.map(\.firstMissedAt)), .timestamptzArray(gaps.map(\.lastMissedAt)),
+                    .int4Array(gaps.map(\.instants)), .textArray(gaps.map(\.cause.rawValue)),
+                    .textArray(gaps.map(\.detail)),
+                ], deadline: deadline)
+        }
+        if let problem = LedgerStatus.problem(of: try result.first?.decode(0), batch.id) {
+            throw SinkFault(.rejected, problem)
         }
     }
 
@@ -127,17 +140,14 @@ public final class PostgresSink: BatchSink {
         guard case .history(let rows) = batch.records else { return }
         for day in Set(rows.map(\.time.startOfDay)).sorted() {
             logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
-            _ = try await connection.query(
-                "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date, 1)", [.timestamptz(day)],
-                deadline: deadline)
+            try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
         }
     }
 
     private func ensurePartitions(
         from today: Timestamp, _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws {
-        _ = try await connection.query(
-            "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date - 1, $2)",
-            [.timestamptz(today), .int4(Self.partitionDays)], deadline: deadline)
+        try await HistoryPartitions.ensure(
+            from: today.advanced(by: .seconds(-86_400)), days: Self.partitionDays, connection, deadline: deadline)
     }
 }

@@ -19,5 +19,6 @@ public struct Migration: Sendable {
         commandsLiveness,
         rolesAudit,
         privateHistory,
+        synchronisedRecording,
     ]
 }
