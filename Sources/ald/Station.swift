@@ -185,6 +185,7 @@ final class Station: Service {
             configuration: .init(
                 services: (keeper.map { [.init(service: $0)] } ?? []) + [
                     .init(service: pool), .init(service: writer),
+                    .init(service: HistoryMaintenance(pool: pool, time: time, logger: logger)),
                     // Its end, after --duration, is the end of the station.
                     .init(service: collection, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: companion(self), successTerminationBehavior: .ignore),

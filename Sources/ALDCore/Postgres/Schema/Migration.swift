@@ -20,5 +20,6 @@ public struct Migration: Sendable {
         rolesAudit,
         privateHistory,
         synchronisedRecording,
+        rollupsAndRetention,
     ]
 }

@@ -1,0 +1,74 @@
+public import Logging
+public import ServiceLifecycle
+
+/// Keeps the recorded data in shape: partitions ahead, rollups up to date, what is old dropped.
+///
+/// The work is one function of the database, so any scheduler may do it instead; two at once do no harm.
+public struct HistoryMaintenance: Service {
+    /// What one run did.
+    public struct Report: Hashable, Sendable {
+        /// Buckets of five minutes, one per machine, that were summed up anew.
+        public var rolledUp: Int32
+        /// Readings that came after their day was dropped and were added to the rollups.
+        public var late: Int32
+        /// Partitions that were made, and dropped.
+        public var created: Int32
+        public var dropped: Int32
+        /// Why something had to wait for another run; `nil` when nothing had to.
+        public var hindrance: String?
+    }
+
+    private let pool: ConnectionPool
+    private let time: any TimeSource
+    private let logger: Logger
+
+    /// Between two runs.
+    private static let interval: Duration = .seconds(60)
+    /// How long one run may take; what it has not done then is done by the next.
+    private static let patience: Duration = .seconds(30)
+
+    public init(pool: ConnectionPool, time: any TimeSource = SystemTime(), logger: Logger) {
+        self.pool = pool
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Runs every minute until it is cancelled. A run that fails is told at level info and tried again: whoever records
+    /// notices a database that is away sooner.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while true {
+                do { try await time.sleep(for: Self.interval) } catch { return }
+                do {
+                    let deadline = time.now + Self.patience
+                    let report = try await pool.withConnection(holder: "maintenance", deadline: deadline) {
+                        try await Self.maintain(on: $0, now: time.wallClock, deadline: deadline)
+                    }
+                    if report.dropped > 0 {
+                        logger.info("old partitions dropped", metadata: ["partitions": "\(report.dropped)"])
+                    }
+                } catch {
+                    logger.info("history not maintained", metadata: ["reason": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// One run. All or nothing, and safe to repeat.
+    ///
+    /// - Parameter now: at most an hour ahead of the server's clock, because what is too old by it is dropped.
+    /// - Throws: `PostgresError`.
+    public static func maintain(
+        on connection: PostgresConnection, now: Timestamp, deadline: MonotonicInstant
+    ) async throws -> Report {
+        let result = try await connection.query(
+            "SELECT rolled_up, late, created, dropped, hindrance FROM ald.maintain($1)", [.timestamptz(now)],
+            deadline: deadline)
+        guard let row = result.first else {
+            throw PostgresError(.decodingFailed, "ald.maintain returned no row", effect: .unknown)
+        }
+        return Report(
+            rolledUp: try row.decode(0), late: try row.decode(1), created: try row.decode(2),
+            dropped: try row.decode(3), hindrance: try row.decode(4))
+    }
+}
