@@ -8,16 +8,10 @@ extension SchemaServerTests {
         static let newest = Migration.all.last?.version ?? 0
         private static let schemas = "('ald'::regnamespace, to_regnamespace('ald_history'))"
 
-        /// Runs a statement that finds what is wrong.
-        private func nothing(_ statement: String) async throws {
-            try await SchemaDatabase.with(version: Self.newest) { connection, _ in
-                try await connection.accept("SELECT ald.ensure_history_partitions('2026-01-01', 2)")
-                #expect(try await connection.rows(statement) == [])
-            }
-        }
-
-        @Test func everyTableAndFunctionSaysWhatItIs() async throws {
-            try await nothing(
+        /// Rules, each with a statement that finds what breaks it.
+        private static let rules: [(String, String)] = [
+            (
+                "every table and function says what it is",
                 """
                 SELECT relname FROM pg_class WHERE relnamespace IN \(Self.schemas) AND relkind IN ('r', 'p', 'v')
                     AND NOT relispartition AND obj_description(oid) IS NULL
@@ -25,11 +19,10 @@ extension SchemaServerTests {
                     AND obj_description(oid, 'pg_proc') IS NULL
                     AND proname NOT IN ('claim_batch', 'apply_history_batch', 'apply_gap_batch',
                         'ensure_history_partitions')
-                """)
-        }
-
-        @Test func everyTableHasAKeyAndLargeOnesBeginItWithTheMachine() async throws {
-            try await nothing(
+                """
+            ),
+            (
+                "every table has a key, and it begins with the machine",
                 """
                 SELECT c.relname FROM pg_class c
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'machine_id' AND NOT a.attisdropped
@@ -40,19 +33,17 @@ extension SchemaServerTests {
                 SELECT relname FROM pg_class c WHERE relnamespace = 'ald'::regnamespace AND relkind = 'r'
                     AND NOT relispartition AND relname NOT IN ('collection_gaps', 'machine_members')
                     AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
-                """)
-        }
-
-        @Test func everyFunctionHasAFixedSearchPath() async throws {
-            try await nothing(
+                """
+            ),
+            (
+                "every function has a fixed search path",
                 """
                 SELECT proname FROM pg_proc WHERE pronamespace IN \(Self.schemas)
                     AND NOT coalesce(proconfig && ARRAY['search_path=pg_catalog, pg_temp'], false)
-                """)
-        }
-
-        @Test func everyTableAndPartitionHasRowLevelSecurityAndPublicHasNothing() async throws {
-            try await nothing(
+                """
+            ),
+            (
+                "every table and partition has row-level security, and PUBLIC has nothing",
                 """
                 SELECT relname FROM pg_class WHERE relnamespace IN \(Self.schemas) AND relkind IN ('r', 'p')
                     AND NOT relrowsecurity
@@ -66,11 +57,10 @@ extension SchemaServerTests {
                 UNION ALL
                 SELECT 'PUBLIC: ' || nspname FROM pg_namespace, aclexplode(nspacl) a
                 WHERE oid IN \(Self.schemas) AND a.grantee = 0
-                """)
-        }
-
-        @Test func everyColumnOfAMachineRefersToMachinesOrToSomethingThatDoes() async throws {
-            try await nothing(
+                """
+            ),
+            (
+                "what belongs to a machine refers to it",
                 """
                 SELECT c.relname FROM pg_class c
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'machine_id' AND NOT a.attisdropped
@@ -80,7 +70,15 @@ extension SchemaServerTests {
                     AND c.relname !~ '^(parameter_[vr]|process_data_points|recording)'
                     AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'
                         AND a.attnum = ANY (k.conkey))
-                """)
+                """
+            ),
+        ]
+
+        @Test func everyRuleHolds() async throws {
+            try await SchemaDatabase.with(version: Self.newest) { connection, _ in
+                try await connection.accept("SELECT ald.ensure_history_partitions('2026-01-01', 2)")
+                for (rule, statement) in Self.rules { #expect(try await connection.rows(statement) == [], "\(rule)") }
+            }
         }
     }
 }
