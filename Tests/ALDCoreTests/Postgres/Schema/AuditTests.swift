@@ -13,14 +13,17 @@ extension SchemaServerTests {
         ) async throws {
             try await SchemaDatabase.with { connection, database in
                 try await connection.accept(SchemaDatabase.plant)
+                // However the session writes times and numbers.
                 try await connection.accept(
                     """
+                    SET timezone = 'Asia/Tokyo'; SET extra_float_digits = -5; SET datestyle = 'SQL, DMY';
                     INSERT INTO ald.process_executions (machine_id, operator) VALUES (1, 'o');
                     INSERT INTO ald.recipe_execution_audit (machine_id, process_id, operation, event, kind, step_id,
                         parameter_id, target_value, write_started_at, write_ended_at) VALUES
                         (1, 1, 1, 'initiated', 'valve', 2, 2, 1, NULL, NULL),
                         (1, 1, 1, 'succeeded', 'valve', 2, 2, 1, '2026-01-01 10:00:00.0001Z', '2026-01-01 10:00:00.2371Z'),
-                        (1, 1, 2, 'initiated', 'valve', 2, 2, 0, NULL, NULL)
+                        (1, 1, 2, 'initiated', 'valve', 2, 2, 0, NULL, NULL);
+                    RESET ALL
                     """)
                 try await body(connection, database)
             }
@@ -120,9 +123,8 @@ extension SchemaServerTests {
                     try await connection.accept("ROLLBACK")
                     #expect(found == [finding], "\(deed)")
                 }
-                // However the session writes times and numbers.
                 try await connection.accept(
-                    "SET timezone = 'Asia/Tokyo'; SET extra_float_digits = -5; SET datestyle = 'SQL, DMY'; "
+                    "SET timezone = 'America/Lima'; SET extra_float_digits = -5; SET datestyle = 'SQL, DMY'; "
                         + "SET bytea_output = 'escape'; SET intervalstyle = 'iso_8601'")
                 #expect(try await connection.rows(Self.verify) == sound)
             }
