@@ -64,7 +64,8 @@ public struct PgBouncer: Sendable {
                     if ChildProcess.isFinished(child.processIdentifier) {
                         throw NeverHappened(description: "PgBouncer ended: \(child.errors.suffix(5))")
                     }
-                    return FileManager.default.fileExists(atPath: directory + "/.s.PGSQL.\(port)")
+                    // The socket's file is there before anybody listens; this line comes after.
+                    return child.errors.contains { $0.contains("process up") }
                 }
                 let string = "host=\(host) port=\(port) user=\(user) dbname=\(database)"
                 let bouncer = PgBouncer(

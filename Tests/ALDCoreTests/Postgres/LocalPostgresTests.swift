@@ -117,7 +117,8 @@ struct LocalPostgresTests {
     private func startBehindOurBack(_ directory: String, _ account: LocalPostgresAccount) async throws {
         let binaries = try await LocalPostgresBinaries.find(
             given: nil, clusterVersion: nil, account: account, in: LocalPostgresBinaries.usualDirectories())
-        let socket = try LocalPostgresSocket(home: directory, account: account, temporaryDirectories: ["/tmp"])
+        let places = try await LocalPostgresSocket.temporaryDirectories(for: account)
+        let socket = try LocalPostgresSocket(home: directory, account: account, temporaryDirectories: places)
         try await socket.create()
         let outcome = try await account.run(
             binaries.path("pg_ctl"),

@@ -44,10 +44,10 @@ extension PostgresConnection {
         candidates = ConnectCandidate.rounds(candidates)
         for (index, candidate) in candidates.enumerated() {
             let now = systemClock.now
-            let share = (limit - now) / (candidates.count - index)
+            let share = now + (limit - now) / (candidates.count - index)
             do {
-                try await attempt(candidate, until: now + share)
-                return try await introduce(configuration, until: limit)
+                try await attempt(candidate, until: share)
+                return try await introduce(configuration, until: share)
             } catch let error where error.code == .cancelled {
                 release()
                 throw error

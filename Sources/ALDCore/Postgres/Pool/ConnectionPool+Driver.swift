@@ -66,11 +66,12 @@ extension ConnectionPool {
     }
 
     func carryOut(_ effects: Effects) {
+        // Before anybody goes on: what he does next is reported after what made it possible.
+        for event in effects.events { report(event) }
         for (continuation, verdict) in effects.resumed { continuation.resume(returning: verdict) }
         for command in effects.commands { commands.append(command) }
         if effects.ringsAlarm { alarm.signal() }
         for drainer in effects.drainers { drainer.signal() }
-        for event in effects.events { report(event) }
     }
 
     // MARK: Tasks of run()

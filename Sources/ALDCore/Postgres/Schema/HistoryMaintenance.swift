@@ -24,8 +24,11 @@ public struct HistoryMaintenance: Service {
 
     /// Between two runs.
     private static let interval: Duration = .seconds(60)
-    /// How long one run may take; what it has not done then is done by the next.
+    /// How long one step may take; what it has not done then is undone and tried again.
     private static let patience: Duration = .seconds(30)
+    /// Buckets that one step sums up, so that it stays far below its time also on a slow machine. A backlog takes
+    /// several steps, one after the other.
+    private static let stepBuckets: Int32 = 50
 
     public init(pool: ConnectionPool, time: any TimeSource = SystemTime(), logger: Logger) {
         self.pool = pool
@@ -40,13 +43,9 @@ public struct HistoryMaintenance: Service {
             while true {
                 do { try await time.sleep(for: Self.interval) } catch { return }
                 do {
-                    let deadline = time.now + Self.patience
-                    let report = try await pool.withConnection(holder: "maintenance", deadline: deadline) {
-                        try await Self.maintain(on: $0, now: time.wallClock, deadline: deadline)
-                    }
-                    if report.dropped > 0 {
-                        logger.info("old partitions dropped", metadata: ["partitions": "\(report.dropped)"])
-                    }
+                    // While a whole step was used there is more: an interval's worth of steps at most, then a pause.
+                    let end = time.now + Self.interval
+                    while try await step().rolledUp >= Self.stepBuckets, time.now < end, !Task.isCancelled {}
                 } catch {
                     logger.info("history not maintained", metadata: ["reason": "\(error)"])
                 }
@@ -54,16 +53,29 @@ public struct HistoryMaintenance: Service {
         }
     }
 
+    private func step() async throws -> Report {
+        let deadline = time.now + Self.patience
+        let report = try await pool.withConnection(holder: "maintenance", deadline: deadline) {
+            try await Self.maintain(on: $0, now: time.wallClock, limit: Self.stepBuckets, deadline: deadline)
+        }
+        if report.dropped > 0 {
+            logger.info("old partitions dropped", metadata: ["partitions": "\(report.dropped)"])
+        }
+        return report
+    }
+
     /// One run. All or nothing, and safe to repeat.
     ///
-    /// - Parameter now: at most an hour ahead of the server's clock, because what is too old by it is dropped.
+    /// - Parameters:
+    ///   - now: at most an hour ahead of the server's clock, because what is too old by it is dropped.
+    ///   - limit: buckets of five minutes, one per machine, that are summed up at most. Defaults to 1000.
     /// - Throws: `PostgresError`.
     public static func maintain(
-        on connection: PostgresConnection, now: Timestamp, deadline: MonotonicInstant
+        on connection: PostgresConnection, now: Timestamp, limit: Int32 = 1000, deadline: MonotonicInstant
     ) async throws -> Report {
         let result = try await connection.query(
-            "SELECT rolled_up, late, created, dropped, hindrance FROM ald.maintain($1)", [.timestamptz(now)],
-            deadline: deadline)
+            "SELECT rolled_up, late, created, dropped, hindrance FROM ald.maintain($1, $2)",
+            [.timestamptz(now), .int4(limit)], deadline: deadline)
         guard let row = result.first else {
             throw PostgresError(.decodingFailed, "ald.maintain returned no row", effect: .unknown)
         }

@@ -46,6 +46,8 @@ extension Migration {
             wanted text;
             item ald.role_grants;
         BEGIN
+            -- Two at a time would change the same rows of the catalogue, which PostgreSQL refuses.
+            PERFORM pg_advisory_xact_lock(hashtext('ald.grants'));
             EXECUTE format('REVOKE ALL ON SCHEMA %1$s FROM PUBLIC; '
                 'REVOKE ALL ON ALL TABLES IN SCHEMA %1$s FROM PUBLIC; '
                 'REVOKE ALL ON ALL SEQUENCES IN SCHEMA %1$s FROM PUBLIC; '

@@ -142,7 +142,7 @@ extension Migration {
                 'ald_history.rollup_5m ald_history.rollup_1h ald_history.rollup_1d ald.parameter_rollup_5m
                  ald.parameter_rollup_1h ald.parameter_rollup_1d'),
             ('operator reader auditor', 'EXECUTE', 'FUNCTION', 'ald.parameter_series'),
-            ('maintainer', 'EXECUTE', 'FUNCTION', 'ald.maintain')
+            ('maintainer collector', 'EXECUTE', 'FUNCTION', 'ald.maintain')
         ) g(roles, p, k, objects), string_to_table(roles, ' ') r, regexp_split_to_table(objects, '[[:space:]]+') o;
         SELECT ald.apply_grants();
         """
