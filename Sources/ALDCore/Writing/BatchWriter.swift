@@ -139,7 +139,7 @@ public final class BatchWriter: Service {
             return nil
         } catch {
             // The spool itself cannot be read: nothing may be skipped, so this waits for somebody to look at it.
-            let fault = SinkFault(.rejected, "\(error)")
+            let fault = SinkFault(.ownBug, "\(error)")
             noteFault(fault, batch: nil)
             return fault
         }

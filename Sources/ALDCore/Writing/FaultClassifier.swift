@@ -1,5 +1,17 @@
-/// What a database error means for the batch that ran into it. One table for the whole writer.
+/// What a database error means for the batches that ran into it. One table for the whole writer.
+///
+/// Three things decide: whether the statement may have taken effect, who spoke (the server, or a pooler that answers
+/// all its own faults with one code) and the code itself. A code that is not in the table never costs a record: the
+/// lane is held until somebody has looked.
 enum FaultClassifier {
+    /// Who may have spoken.
+    enum Origin: CaseIterable {
+        case server
+        case pooler
+        /// Not known whether a pooler stands in between.
+        case unknown
+    }
+
     /// The history has no partition for a row's day. It shares SQLSTATE 23514 with violated checks; only the missing
     /// constraint name tells them apart.
     static func isMissingPartition(_ error: PostgresError) -> Bool {
@@ -11,38 +23,104 @@ enum FaultClassifier {
         ["3F000", "42P01", "42883"].contains(error.sqlState?.rawValue)
     }
 
-    static func classify(_ error: PostgresError) -> SinkFault {
+    static func classify(_ error: PostgresError, from origin: Origin = .unknown) -> SinkFault {
         var root = error
         while let cause = root.cause { root = cause }
-        return SinkFault(faultClass(of: error), "\(error)", cause: root.message)
+        let state = error.sqlState?.rawValue
+        return SinkFault(
+            faultClass(of: error, from: origin), "\(error)", cause: root.message, evidence: FaultEvidence(error),
+            isAboutSize: state.map { isAboutSize($0) } ?? false)
     }
 
-    private static func faultClass(of error: PostgresError) -> SinkFault.Class {
-        if error.effect == .unknown { return .inDoubt }
+    static func faultClass(of error: PostgresError, from origin: Origin) -> SinkFault.Class {
+        // An answer to a malformed row, in the class of lost connections: sending it again would get the same answer.
+        if isOwnEncoding(error) { return .ownBug }
+        if error.effect == .unknown || isUnconfirmedByStandby(error) { return .inDoubt }
         switch error.code {
-        case .queryFailed:
-            return isPassing(error.sqlState) ? .transient : .rejected
-        case .connectionFailed, .serverStarting, .tooManyConnections, .connectionLost, .timedOut, .cancelled,
-            .notPrimary, .nameResolutionFailed, .breakerOpen, .poolPaused, .poolExhausted, .poolShutDown:
-            return .transient
-        case .authenticationFailed, .databaseMissing, .configurationInvalid, .encodingFailed, .decodingFailed, .misuse,
-            .localServerMissing, .localServerDirectoryInUse, .localServerDirectoryUnusable,
-            .localServerVersionMismatch, .localServerFailed:
-            return .rejected
+        case .queryFailed, .connectionFailed, .connectionLost, .serverStarting:
+            guard let state = error.sqlState else { return error.code == .queryFailed ? .misconfigured : .unsent }
+            return faultClass(of: state, error, from: origin)
+        case .timedOut, .cancelled, .nameResolutionFailed, .poolPaused, .poolShutDown: return .unsent
+        case .poolExhausted, .breakerOpen:
+            // Nobody gets a connection as long as the password is wrong.
+            let hasConfigurationFault = error.cause.map(rootIsConfigurationFault) ?? false
+            return hasConfigurationFault ? .misconfigured : .unsent
+        case .tooManyConnections: return .resource
+        case .notPrimary: return .notPrimary
+        case .encodingFailed, .decodingFailed, .misuse: return .ownBug
+        case .authenticationFailed, .databaseMissing, .configurationInvalid, .localServerMissing,
+            .localServerDirectoryInUse, .localServerDirectoryUnusable, .localServerVersionMismatch,
+            .localServerFailed:
+            return .misconfigured
         }
     }
 
-    /// SQL errors that go away by themselves: conflicts between transactions, shortages, operator interventions.
-    private static func isPassing(_ state: SQLState?) -> Bool {
-        switch state?.class {
-        case "08", "40", "53", "55", "57", "58": true
-        default: state == .internalError
+    private static func faultClass(
+        of state: SQLState, _ error: PostgresError, from origin: Origin
+    ) -> SinkFault.Class {
+        switch state.rawValue {
+        case "08P01":
+            // PgBouncer's for everything; of a server's own it means that we broke the protocol.
+            return isPoolers(error, origin) ? .resource : .ownBug
+        case "XX000":
+            return isPoolers(error, origin) ? .resource : .serverSick
+        case "0A000": return error.message.contains("cached plan") ? .transient : .misconfigured
+        case "23505":
+            // Our claims take a conflict for an answer, so this is another attempt that has just been faster.
+            return error.constraintName?.hasPrefix("ingest_batches") == true ? .transient : .poison
+        case "23514": return isMissingPartition(error) ? .systemic : .poison
+        case let state: return tabled(state)
         }
+    }
+
+    private static func isOwnEncoding(_ error: PostgresError) -> Bool {
+        error.sqlState == .protocolViolation && error.severity == "ERROR"
+            && (error.context?.contains("COPY ") ?? false)
+    }
+
+    /// "canceling wait for synchronous replication …": committed here, and perhaps nowhere else.
+    private static func isUnconfirmedByStandby(_ error: PostgresError) -> Bool {
+        error.sqlState?.rawValue == "01000"
+    }
+
+    private static func isPoolers(_ error: PostgresError, _ origin: Origin) -> Bool {
+        switch origin {
+        case .pooler: true
+        case .server: false
+        // The words of the two poolers that are known; a server ends no session with these codes.
+        case .unknown:
+            error.severity == "FATAL"
+                || ["query_wait_timeout", "no more connections", "pgbouncer", "(E"].contains {
+                    error.message.contains($0)
+                }
+        }
+    }
+
+    private static func rootIsConfigurationFault(_ error: PostgresError) -> Bool {
+        error.isConfigurationFault || error.cause.map(rootIsConfigurationFault) ?? false
+    }
+}
+
+extension FaultEvidence {
+    init(_ error: PostgresError) {
+        self.init(message: error.message, sqlState: error.sqlState?.rawValue)
+        detail = error.detail
+        hint = error.hint
+        context = error.context
+        schema = error.schemaName
+        table = error.tableName
+        column = error.columnName
+        constraint = error.constraintName
     }
 }
 
 extension PostgresError {
-    /// Whether the database is away, busy or short of something, so that waiting helps. False for what a person has to
-    /// change: a wrong password, a missing right, a schema that does not fit.
-    public var isOutage: Bool { FaultClassifier.classify(self).faultClass != .rejected }
+    /// Whether the database is away, busy, sick or short of something, so that waiting helps. False for what a person has
+    /// to change: a wrong password, a missing right, a schema that does not fit.
+    public var isOutage: Bool {
+        switch FaultClassifier.classify(self).faultClass {
+        case .unsent, .inDoubt, .transient, .notPrimary, .resource, .serverSick: true
+        case .misconfigured, .systemic, .poison, .tooBig, .ownBug: false
+        }
+    }
 }

@@ -82,7 +82,7 @@ public final class PostgresSink: BatchSink {
         } catch is CancellationError {
             throw SinkFault(.inDoubt, "cancelled while a batch was under way")
         } catch {
-            throw SinkFault(.rejected, "\(error)")
+            throw SinkFault(.misconfigured, "\(error)")
         }
     }
 
@@ -110,7 +110,7 @@ public final class PostgresSink: BatchSink {
                 _ = try await SynchronizedRecorder.send(batch, rows, connection, deadline: deadline)
                 return
             } catch let refused as SynchronizedRecorder.Refused {
-                throw SinkFault(.rejected, refused.description)
+                throw SinkFault(.ownBug, refused.description)
             }
         case (.history(let rows), .historyOnly):
             result = try await connection.query(
@@ -129,7 +129,7 @@ public final class PostgresSink: BatchSink {
                 ], deadline: deadline)
         }
         if let problem = LedgerStatus.problem(of: try result.first?.decode(0), batch.id) {
-            throw SinkFault(.rejected, problem)
+            throw SinkFault(.ownBug, problem)
         }
     }
 

@@ -68,8 +68,8 @@ struct SenderStateMachine: Sendable {
         guard case .sending = state else { return }
         let pause =
             switch faultClass {
-            case .transient, .inDoubt: backoff.next(using: &random)
-            case .rejected: rejectedPause
+            case .unsent, .inDoubt, .transient, .notPrimary, .resource: backoff.next(using: &random)
+            case .misconfigured, .systemic, .poison, .tooBig, .serverSick, .ownBug: rejectedPause
             }
         state = .pausing(until: now + pause)
     }

@@ -141,7 +141,7 @@ private final class ModelSink: BatchSink {
     func refused() async throws {
         try await withTemporaryDirectory { directory in
             try await withWriter(directory: directory) { writer in
-                sink.state.withLock { $0.script = [.rejected] }
+                sink.state.withLock { $0.script = [.misconfigured] }
                 try await writer.append(Self.gap, machine: 1)
                 try await writer.append(Self.gap, machine: 1)
                 try await eventually("refused") { writer.statistics.failedAttempts == 1 }

@@ -87,7 +87,7 @@ import Testing
                 try await sink.apply(Self.batch(1, value: 7), deadline: deadline)
                 Issue.record("accepted")
             } catch {
-                #expect(error.faultClass == .rejected && error.message.contains("with other contents"))
+                #expect(error.faultClass == .ownBug && error.message.contains("with other contents"))
             }
             #expect(try await Self.rows(database) == 2)
         }
@@ -102,7 +102,7 @@ import Testing
                 try await sink.apply(Self.sealed(.history([contradiction]), number: 1), deadline: deadline)
                 Issue.record("accepted")
             } catch {
-                #expect(error.faultClass == .rejected && error.message.contains("value_present_unless_bad"))
+                #expect(error.faultClass == .poison && error.message.contains("value_present_unless_bad"))
             }
             #expect(try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database) == 0)
             try await sink.apply(Self.batch(1), deadline: deadline)

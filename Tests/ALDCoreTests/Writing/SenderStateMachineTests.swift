@@ -36,7 +36,7 @@ import Testing
     @Test("waits long after a refusal: somebody has to change something first")
     mutating func refusal() {
         _ = machine.next(waitingBatches: 1, now: Self.at(0))
-        machine.failed(.rejected, now: Self.at(0), random: &random)
+        machine.failed(.misconfigured, now: Self.at(0), random: &random)
         #expect(machine.next(waitingBatches: 1, now: Self.at(14.9)) == .wait(until: Self.at(15)))
         #expect(machine.next(waitingBatches: 1, now: Self.at(15)) == .sendOldest)
     }
