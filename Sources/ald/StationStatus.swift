@@ -18,7 +18,10 @@ struct StationStatus: Sendable {
     var spoolRecounted: Int?
 
     /// Nothing accepted is lost or doubled: the law of the whole product, checked at the end of every run.
-    var isBalanced: Bool { writer.accepted + writer.carriedOver == writer.landed + spooled }
+    var isBalanced: Bool {
+        writer.accepted + writer.carriedOver + writer.resurrected
+            == writer.landed + writer.deadLettered + writer.lost + spooled
+    }
 
     /// Records that have not landed: counted on disk where that was done, otherwise as the writer knows it.
     var spooled: Int { spoolRecounted ?? writer.spooled }

@@ -44,6 +44,21 @@ public final class Wakeup: Sendable {
         }
     }
 
+    /// Waits until somebody rings, also when the task is cancelled: for those who have to see the end of what they began.
+    public func waitThroughCancellation() async {
+        await withCheckedContinuation { continuation in
+            let goOn = state.withLock { state -> Bool in
+                if state.isRung {
+                    state.isRung = false
+                    return true
+                }
+                state.waiter = continuation
+                return false
+            }
+            if goOn { continuation.resume() }
+        }
+    }
+
     /// Waits until somebody rings, `deadline` passes or the task is cancelled, whichever comes first.
     public func wait(until deadline: MonotonicInstant, time: some TimeSource) async {
         await withTaskGroup(of: Void.self) { group in

@@ -66,11 +66,13 @@ public struct CollectionGap: Hashable, Sendable {
 public enum Records: Hashable, Sendable {
     case history([HistoryRow])
     case gaps([CollectionGap])
+    case deadLetters([DeadLetter])
 
     public var count: Int {
         switch self {
         case .history(let rows): rows.count
         case .gaps(let gaps): gaps.count
+        case .deadLetters(let letters): letters.count
         }
     }
 }

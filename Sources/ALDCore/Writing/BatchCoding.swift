@@ -8,12 +8,16 @@ import NIOCore
 /// history, format 1, per row, big-endian:   parameter int32 | time int64 | quality int16 | value float64
 /// gaps, format 2, per row:                  first int64 | last int64 | instants int32
 ///                                           | cause length int32, UTF-8 | detail length int32, UTF-8
+/// dead letters, format 3, per row:          origin int64 | number int64 | row int32 | recorded int64 | refused int64
+///                                           | attempts int32 | format int16 | payload length int32, bytes
+///                                           | message, then each of `FaultEvidence.texts`: length int32 (-1: none), UTF-8
 /// ```
 /// The value of a bad reading is stored as NaN, which no reading with a value can be.
 enum BatchCoding {
     enum Format: Int16 {
         case history = 1
         case gaps = 2
+        case deadLetters = 3
     }
 
     /// The stored bytes do not say what their row in the spool announces.
@@ -45,6 +49,9 @@ enum BatchCoding {
                     buffer.writeString(text)
                 }
             }
+        case .deadLetters(let letters):
+            format = .deadLetters
+            for letter in letters { write(letter, to: &buffer) }
         }
         return (format, Array(buffer.readableBytesView))
     }
@@ -64,6 +71,10 @@ enum BatchCoding {
             var gaps: [CollectionGap] = []
             while buffer.readableBytes > 0 { gaps.append(try gap(from: &buffer)) }
             records = .gaps(gaps)
+        case .deadLetters:
+            var letters: [DeadLetter] = []
+            while buffer.readableBytes > 0 { letters.append(try deadLetter(from: &buffer)) }
+            records = .deadLetters(letters)
         }
         guard records.count == count else {
             throw Corrupted(reason: "\(records.count) records are stored, \(count) were accepted")

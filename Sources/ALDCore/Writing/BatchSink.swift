@@ -1,7 +1,46 @@
 /// Where batches land. PostgreSQL in production; a model of it in the simulated world.
 public protocol BatchSink: Sendable {
-    /// Makes the batch and its ledger entry visible in one transaction, or recognises that it was applied before.
+    /// Whether dead letters land here, too. Where not, a record that is refused holds its lane instead.
+    var takesDeadLetters: Bool { get }
+
+    /// Makes the batches, all of one machine and kind, and their ledger entries visible in one transaction.
     ///
-    /// Applying the same batch again, also while an earlier attempt is still under way, has no further effect.
-    func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault)
+    /// A batch that was applied before, also by an attempt that is still under way, is recognised and has no further
+    /// effect; so has one whose name is taken or closed. When this throws, none of them has landed, unless in doubt.
+    ///
+    /// - Returns: for each batch, in their order, what became of it.
+    func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding]
+
+    /// Closes the name of a batch in the ledger for ever: no attempt that is still on its way can land it any more.
+    ///
+    /// - Returns: `voided`; or `known` when the batch had landed; or `collision` when the name is taken.
+    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding
+
+    /// Which of these confirmed batches, all of one machine, the ledger does not know.
+    ///
+    /// - Returns: `nil` when there is no ledger that could forget.
+    func missing(
+        of batches: [BatchHeader], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchHeader]?
+}
+
+extension BatchSink {
+    public var takesDeadLetters: Bool { true }
+
+    public func missing(
+        of batches: [BatchHeader], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchHeader]? { nil }
+
+    /// Delivers one batch by itself. Doing so again has no further effect.
+    ///
+    /// - Throws: also when its name is taken by other contents, or closed.
+    public func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
+        switch try await deliver([batch], deadline: deadline).first {
+        case .landed, .known, .forgotten: return
+        case .collision, .voided, nil:
+            throw SinkFault(
+                .ownBug, "the ledger knows batch \(batch.id) with other contents; nothing was written",
+                cause: "a batch's name is taken by other contents")
+        }
+    }
 }

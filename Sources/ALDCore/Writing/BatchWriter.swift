@@ -5,57 +5,36 @@ import Synchronization
 /// Takes records, keeps them safe on this machine's disk and brings them into the database exactly once.
 ///
 /// ``append(_:machine:)`` returns as soon as the records are durable, whatever state the database is in. ``run()``
-/// sends them in the background, oldest first, and after a graceful shutdown request flushes for
-/// ``Configuration/flushTimeout``; what has not landed by then stays in the spool for the next start.
+/// sends them in the background, what is fresh before what has gathered during an outage, and after a graceful
+/// shutdown request flushes for ``Configuration/flushTimeout``; what has not landed by then stays in the spool for the
+/// next start. A record that the database refuses lands as a ``DeadLetter``.
 public final class BatchWriter: Service {
-    public struct Configuration: Sendable {
-        /// How long one attempt to write a batch may take. Defaults to 10 s.
-        public var attemptTimeout: Duration = .seconds(10)
-        /// The pause after a failed attempt. Defaults to 100 ms growing to 5 s.
-        public var backoff = Backoff.Configuration()
-        /// The pause after the database refused a batch. Defaults to 15 s.
-        public var rejectedPause: Duration = .seconds(15)
-        /// How long a shutdown may go on sending. Defaults to 2 s.
-        public var flushTimeout: Duration = .seconds(2)
-
-        public init() {}
-
-        func validate() throws(ConfigurationProblems) {
-            var problems = backoff.problems(named: "backoff")
-            for (name, value) in [("attemptTimeout", attemptTimeout), ("rejectedPause", rejectedPause)]
-            where value <= .zero {
-                problems.append("\(name) is \(value); it must be longer than zero")
-            }
-            if flushTimeout < .zero { problems.append("flushTimeout is \(flushTimeout); it must not be negative") }
-            if let problems = ConfigurationProblems(problems) { throw problems }
-        }
-    }
-
-    /// Counted since the spool was opened, in records. `accepted + carriedOver = landed + spooled` holds at every
-    /// moment.
-    public struct Statistics: Hashable, Sendable {
-        /// Found in the spool at the start, left by an earlier run.
-        public var carriedOver = 0
-        public var accepted = 0
-        public var landed = 0
-        /// In the spool now.
-        public var spooled = 0
-        /// Attempts that failed.
-        public var failedAttempts = 0
-        /// Why the last attempt failed; `nil` after one that succeeded.
-        public var lastFault: String?
-
-        public init() {}
-    }
-
-    private let spool: Spool
-    private let sink: any BatchSink
-    private let configuration: Configuration
-    private let time: any TimeSource
-    private let logger: Logger
-    private let attempts = Mutex((failed: 0, lastFault: String?.none))
+    let spool: Spool
+    let sink: any BatchSink
+    let configuration: Configuration
+    let time: any TimeSource
+    let logger: Logger
+    let progress = Mutex(Progress())
     private let shutdownDeadline = Mutex<MonotonicInstant?>(nil)
-    private let wakeup = Wakeup()
+    let wakeup = Wakeup()
+    /// What the calls under way have to say.
+    let reports = Mutex<[Report]>([])
+
+    /// What the statistics know beside the spool's account.
+    struct Progress {
+        var failed = 0
+        var deadLettered = 0
+        var lastFault: String?
+        var heldBecause: String?
+        var breaker = CircuitBreaker.StateName.closed
+    }
+
+    /// A call has ended.
+    struct Report: Sendable {
+        var event: WriterStateMachine.Event
+        /// What the spool has brought.
+        var batches: [StoredBatch] = []
+    }
 
     /// - Throws: every setting that is out of its range.
     public init(
@@ -71,14 +50,23 @@ public final class BatchWriter: Service {
     }
 
     public var statistics: Statistics {
-        let account = spool.account
-        var statistics = Statistics()
-        statistics.carriedOver = account.carriedOver
-        statistics.accepted = account.accepted
-        statistics.landed = account.acknowledged
-        statistics.spooled = account.waiting.records
-        (statistics.failedAttempts, statistics.lastFault) = attempts.withLock(\.self)
-        return statistics
+        // The account is read inside: a dead letter is counted before it is confirmed, and must not be missing here.
+        progress.withLock { progress in
+            let account = spool.account
+            var statistics = Statistics()
+            statistics.carriedOver = account.carriedOver
+            statistics.accepted = account.accepted
+            statistics.resurrected = account.resurrected
+            statistics.landed = account.acknowledged - progress.deadLettered
+            statistics.deadLettered = progress.deadLettered
+            statistics.lost = account.lost
+            statistics.spooled = account.waiting.records
+            statistics.failedAttempts = progress.failed
+            statistics.lastFault = progress.lastFault
+            statistics.heldBecause = progress.heldBecause
+            statistics.breaker = progress.breaker
+            return statistics
+        }
     }
 
     /// Accepts `records` of one machine. When this returns they are durable and will land exactly once.
@@ -89,8 +77,10 @@ public final class BatchWriter: Service {
 
     /// Sends until shutdown or cancellation.
     public func run() async throws {
+        let machine = try WriterStateMachine(
+            configuration.machine(takesDeadLetters: sink.takesDeadLetters), carriedOver: spool.account.carriedOver > 0)
         await withTaskCancellationOrGracefulShutdownHandler {
-            await sendUntilFinished()
+            await sendUntilFinished(machine)
         } onCancelOrGracefulShutdown: {
             let deadline = self.time.now + self.configuration.flushTimeout
             self.shutdownDeadline.withLock { $0 = $0 ?? deadline }
@@ -98,72 +88,84 @@ public final class BatchWriter: Service {
         }
     }
 
-    private func sendUntilFinished() async {
-        var machine = SenderStateMachine(
-            backoff: configuration.backoff, rejectedPause: configuration.rejectedPause)
+    private func sendUntilFinished(_ machine: consuming WriterStateMachine) async {
+        var machine = machine
         var random = SystemRandomNumberGenerator()
-        while true {
-            if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
-            switch machine.next(waitingBatches: spool.contents.batches, now: time.now) {
-            case .sendOldest:
-                let deadline = machine.attemptDeadline(now: time.now, timeout: configuration.attemptTimeout)
-                if let fault = await sendOldest(deadline: deadline) {
-                    machine.failed(fault.faultClass, now: time.now, random: &random)
-                } else {
-                    machine.landed()
+        var bench: [SpoolPosition: StoredBatch] = [:]
+        await withDiscardingTaskGroup { group in
+            while true {
+                if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
+                take(&machine, &bench, random: &random)
+                let action = machine.next(
+                    waiting, now: time.now, chance: Double.random(in: 0..<1, using: &random))
+                publish(machine)
+                switch action {
+                case .moveBoundary: spool.moveBoundary()
+                case .reconcile(let deadline): group.addTask { await self.reconcile(by: deadline) }
+                case .read(let lane, let limits):
+                    let excluded = Set(bench.keys)
+                    group.addTask { await self.read(lane, limits, excluding: excluded) }
+                case .deliver(let lane, let count, let deadline):
+                    let batches = machine[lane].bench.prefix(count).compactMap { bench[$0.position] }
+                    group.addTask { await self.deliver(batches, of: lane, by: deadline) }
+                case .void(let lane, let deadline):
+                    let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
+                    group.addTask { await self.void(batch, of: lane, by: deadline) }
+                case .cut(let lane, let cut):
+                    let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
+                    let fault = machine[lane].fault
+                    group.addTask { await self.cut(batch, of: lane, cut, because: fault) }
+                case .wait(nil): await wakeup.waitThroughCancellation()
+                case .wait(let until?): await wakeup.wait(until: until, time: time)
+                case .finish: return
                 }
-            case .waitForWork:
-                await wakeup.wait()
-            case .wait(let until):
-                await wakeup.wait(until: until, time: time)
-            case .finish:
-                return
             }
         }
     }
 
-    /// - Returns: `nil` when the batch has landed and left the spool.
-    private func sendOldest(deadline: MonotonicInstant) async -> SinkFault? {
-        do {
-            let one = Spool.Limits(batches: 1)
-            guard let stored = try await spool.waiting(in: .fresh, limits: one).first else { return nil }
-            let batch = try stored.batch()
-            do throws(SinkFault) {
-                try await sink.apply(batch, deadline: deadline)
-            } catch {
-                noteFault(error, batch: batch)
-                return error
+    private var waiting: WriterStateMachine.Waiting {
+        let account = spool.account
+        return WriterStateMachine.Waiting(fresh: account.fresh.batches, backlog: account.backlog.batches)
+    }
+
+    /// Tells the machine what has happened, and forgets the payloads that it needs no more.
+    private func take(
+        _ machine: inout WriterStateMachine, _ bench: inout [SpoolPosition: StoredBatch],
+        random: inout SystemRandomNumberGenerator
+    ) {
+        let reports = reports.withLock { reports in
+            defer { reports = [] }
+            return reports
+        }
+        guard !reports.isEmpty else { return }
+        for report in reports {
+            for batch in report.batches { bench[batch.position] = batch }
+            machine.happened(report.event, now: time.now, chance: Double.random(in: 0..<1, using: &random))
+        }
+        let needed = Set((machine.fresh.bench + machine.backlog.bench).map(\.position))
+        bench = bench.filter { needed.contains($0.key) }
+    }
+
+    private func publish(_ machine: WriterStateMachine) {
+        let before = progress.withLock { progress in
+            defer {
+                progress.breaker = machine.breaker.state.name
+                progress.heldBecause = machine.heldBecause?.cause
             }
-            noteLanded(batch)
-            spool.acknowledge([stored.header])
-            return nil
-        } catch {
-            // The spool itself cannot be read: nothing may be skipped, so this waits for somebody to look at it.
-            let fault = SinkFault(.ownBug, "\(error)")
-            noteFault(fault, batch: nil)
-            return fault
+            return progress
+        }
+        if let fault = machine.heldBecause, fault.cause != before.heldBecause {
+            logger.error(
+                "batches are held until somebody changes something; nothing is lost",
+                metadata: ["class": "\(fault.faultClass.rawValue)", "fault": "\(fault.message)"])
+        }
+        if machine.breaker.state.name != before.breaker {
+            logger.notice("the breaker has changed", metadata: ["state": "\(machine.breaker.state.name.rawValue)"])
         }
     }
 
-    private func noteLanded(_ batch: Batch) {
-        let recovered = attempts.withLock { attempts -> Bool in
-            defer { attempts.lastFault = nil }
-            return attempts.lastFault != nil
-        }
-        if recovered { logger.info("batches land again", metadata: ["batch": "\(batch.id)"]) }
-    }
-
-    private func noteFault(_ fault: SinkFault, batch: Batch?) {
-        let isNews = attempts.withLock { attempts -> Bool in
-            attempts.failed += 1
-            defer { attempts.lastFault = fault.cause }
-            return attempts.lastFault != fault.cause
-        }
-        // The same fault is reported once, not once per attempt: an outage must not fill the log.
-        if isNews {
-            logger.warning(
-                "a batch did not land and stays in the spool",
-                metadata: ["batch": "\(batch.map { "\($0.id)" } ?? "none")", "fault": "\(fault.message)"])
-        }
+    func report(_ event: WriterStateMachine.Event, _ batches: [StoredBatch] = []) {
+        reports.withLock { $0.append(Report(event: event, batches: batches)) }
+        wakeup.signal()
     }
 }

@@ -18,7 +18,9 @@ extension FaultClassifier {
     private static let single: [String: SinkFault.Class] = Dictionary(
         uniqueKeysWithValues: [
             all("08007 40003", .inDoubt),
-            all("40000 40001 40002 40P01 55000 55006 55P03 55P04 57P03 57P05 25P03 25P04 57014 57000 26000 42P05", .transient),
+            all(
+                "40000 40001 40002 40P01 55000 55006 55P03 55P04 57P03 57P05 25P03 25P04 57014 57000 26000 42P05",
+                .transient),
             all("25006", .notPrimary),
             all("58030", .resource),
             // Values that do not fit their column, one by one: a new one of these families may mean anything.

@@ -1,7 +1,7 @@
 public import Logging
 import Synchronization
 
-/// Lands batches in PostgreSQL: one statement per batch claims the ledger entry and inserts the rows.
+/// Lands batches in PostgreSQL: one statement claims the ledger entries of a delivery's batches and inserts the rows.
 ///
 /// Before the first batch, and again whenever the machine's registration is not known to be in place, the sink brings
 /// the schema up to date and registers the machine, so a collector may start before its database does.
@@ -41,7 +41,7 @@ public final class PostgresSink: BatchSink {
 
     /// Migrates the schema, registers the machine and creates the next days' partitions. Safe to repeat.
     ///
-    /// ``apply(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
+    /// ``deliver(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
     /// accepts anything calls it first.
     ///
     /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
@@ -61,17 +61,57 @@ public final class PostgresSink: BatchSink {
         }
     }
 
-    public func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
+    public func deliver(
+        _ batches: [Batch], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchLanding] {
+        try await withPrepared(deadline: deadline) { connection in
+            let statement = try BatchStatement(batches, recording: self.recording)
+            do {
+                return try await self.landings(statement, connection, deadline: deadline)
+            } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
+                try await self.createPartitions(for: batches, connection, deadline: deadline)
+                return try await self.landings(statement, connection, deadline: deadline)
+            }
+        }
+    }
+
+    public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+        try await withPrepared(deadline: deadline) { connection in
+            let claim = BatchStatement(voiding: batch)
+            if try await self.landings(claim, connection, deadline: deadline) != [.collision] { return .voided }
+            // The name is taken, so this writes nothing: it only asks by whom.
+            let question = try BatchStatement([batch], recording: self.recording)
+            return try await self.landings(question, connection, deadline: deadline).first ?? .collision
+        }
+    }
+
+    public func missing(
+        of batches: [BatchHeader], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchHeader]? {
+        guard let machine = batches.first?.machine else { return [] }
+        return try await withPrepared(deadline: deadline) { connection in
+            // 1: the ledger does not know it. One that was pruned or has other contents would not land again.
+            let result = try await connection.query(
+                "SELECT origin, batch_number FROM ald.missing_batches($1, $2, $3, $4) WHERE status = 1",
+                [
+                    .int4(machine), .int8Array(batches.map(\.id.origin)), .int8Array(batches.map(\.id.number)),
+                    .array(try PostgresArray(batches.map(\.digest))),
+                ], deadline: deadline)
+            let missing = Set(
+                try result.map { row in BatchID(origin: try row.decode(0), number: try row.decode(1)) })
+            return batches.filter { missing.contains($0.id) }
+        }
+    }
+
+    /// Lends a connection to a database whose schema is in place, and classifies what goes wrong.
+    private func withPrepared<Value: Sendable>(
+        deadline: MonotonicInstant, _ body: @Sendable (PostgresConnection) async throws -> Value
+    ) async throws(SinkFault) -> Value {
         do {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
-            try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
+            return try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
                 try await self.prepareIfNeeded(on: connection, deadline: deadline)
-                do {
-                    try await self.send(batch, connection, deadline: deadline)
-                } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
-                    try await self.createPartitions(for: batch, connection, deadline: deadline)
-                    try await self.send(batch, connection, deadline: deadline)
-                }
+                return try await body(connection)
             }
         } catch let error as PostgresError {
             // Somebody has removed the schema or a part of it: the next attempt looks after it first.
@@ -80,7 +120,7 @@ public final class PostgresSink: BatchSink {
         } catch let fault as SinkFault {
             throw fault
         } catch is CancellationError {
-            throw SinkFault(.inDoubt, "cancelled while a batch was under way")
+            throw SinkFault(.inDoubt, "cancelled while batches were under way")
         } catch {
             throw SinkFault(.misconfigured, "\(error)")
         }
@@ -98,47 +138,30 @@ public final class PostgresSink: BatchSink {
         }
     }
 
-    private func send(_ batch: Batch, _ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
-        let head: [PostgresValue] = [
-            .int4(batch.machine), .int8(batch.id.origin), .int8(batch.id.number), .int4(Int32(batch.records.count)),
-            .bytea(batch.digest),
-        ]
-        let result: PostgresResult
-        switch (batch.records, recording) {
-        case (.history(let rows), .synchronized):
-            do {
-                _ = try await SynchronizedRecorder.send(batch, rows, connection, deadline: deadline)
-                return
-            } catch let refused as SynchronizedRecorder.Refused {
-                throw SinkFault(.ownBug, refused.description)
+    private func landings(
+        _ statement: BatchStatement, _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws -> [BatchLanding] {
+        let result = try await connection.query(statement.text, statement.parameters, deadline: deadline)
+        guard let row = result.first else { throw SinkFault(.ownBug, "the ledger said nothing of the batches") }
+        return try (0..<statement.batches).map { column in
+            switch try row.decode(column, as: Int32.self) {
+            case 0: .known
+            case 1: .landed
+            case 2: .collision
+            case 3: .forgotten
+            case let status: throw SinkFault(.ownBug, "the ledger has status \(status), which nobody knows")
             }
-        case (.history(let rows), .historyOnly):
-            result = try await connection.query(
-                "SELECT ald.apply_history_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                head + [
-                    .int4Array(rows.map(\.parameter.rawValue)), .timestamptzArray(rows.map(\.time)),
-                    .float8Array(rows.map(\.value)), .int2Array(rows.map(\.quality.rawValue)),
-                ], deadline: deadline)
-        case (.gaps(let gaps), _):
-            result = try await connection.query(
-                "SELECT ald.apply_gap_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                head + [
-                    .timestamptzArray(gaps.map(\.firstMissedAt)), .timestamptzArray(gaps.map(\.lastMissedAt)),
-                    .int4Array(gaps.map(\.instants)), .textArray(gaps.map(\.cause.rawValue)),
-                    .textArray(gaps.map(\.detail)),
-                ], deadline: deadline)
-        }
-        if let problem = LedgerStatus.problem(of: try result.first?.decode(0), batch.id) {
-            throw SinkFault(.ownBug, problem)
         }
     }
 
     /// The days a batch's rows fall on may be long past (a backlog) or ahead (a clock that was set).
     private func createPartitions(
-        for batch: Batch, _ connection: PostgresConnection, deadline: MonotonicInstant
+        for batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws {
-        guard case .history(let rows) = batch.records else { return }
-        for day in Set(rows.map(\.time.startOfDay)).sorted() {
+        let days = batches.flatMap { batch -> [Timestamp] in
+            if case .history(let rows) = batch.records { rows.map(\.time.startOfDay) } else { [] }
+        }
+        for day in Set(days).sorted() {
             logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
             try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
         }

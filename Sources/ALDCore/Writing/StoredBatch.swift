@@ -131,6 +131,7 @@ extension Records {
             switch self {
             case .history(let rows): rows.map(\.time)
             case .gaps(let gaps): gaps.flatMap { [$0.firstMissedAt, $0.lastMissedAt] }
+            case .deadLetters(let letters): letters.map(\.recordedAt)
             }
         let epoch = Timestamp(microseconds: 0)
         return (instants.min() ?? epoch)...(instants.max() ?? epoch)

@@ -28,6 +28,7 @@ public struct RecordingRig: Sendable {
             logger: logger)
         var patience = BatchWriter.Configuration()
         patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
+        patience.breaker.openTime = patience.backoff
         let writer = try BatchWriter(spool: spool, sink: sink, configuration: patience, time: time, logger: logger)
         var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
         reach.backoffCap = .seconds(1)

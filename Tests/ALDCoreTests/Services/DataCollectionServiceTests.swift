@@ -40,9 +40,14 @@ private final class ScriptedPLC: PLC {
 private final class CollectingSink: BatchSink {
     let batches = Mutex([Batch]())
 
-    func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
-        batches.withLock { $0.append(batch) }
+    func deliver(
+        _ delivered: [Batch], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchLanding] {
+        batches.withLock { $0 += delivered }
+        return delivered.map { _ in .landed }
     }
+
+    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding { .known }
 
     var times: [Timestamp] {
         batches.withLock { $0 }.flatMap { batch -> [Timestamp] in

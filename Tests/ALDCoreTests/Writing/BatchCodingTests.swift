@@ -46,6 +46,39 @@ import Testing
             ])
     }
 
+    @Test("dead letters have these bytes, for ever, and come back as they were")
+    func goldenDeadLetters() throws {
+        var evidence = FaultEvidence(message: "no", sqlState: "23514")
+        evidence.constraint = "c"
+        let letter = DeadLetter(
+            batch: BatchID(origin: 1, number: 2), row: 3, format: 1, payload: [9, 8],
+            recordedAt: Timestamp(microseconds: 4), refusedAt: Timestamp(microseconds: 5), attempts: 6,
+            evidence: evidence)
+        let (format, bytes) = BatchCoding.encode(.deadLetters([letter]))
+        #expect(format.rawValue == 3)
+        let none: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF]
+        let numbers: [UInt8] = [
+            0, 0, 0, 0, 0, 0, 0, 1,  // origin
+            0, 0, 0, 0, 0, 0, 0, 2,  // number
+            0, 0, 0, 3,  // row
+            0, 0, 0, 0, 0, 0, 0, 4,  // recorded
+            0, 0, 0, 0, 0, 0, 0, 5,  // refused
+            0, 0, 0, 6,  // attempts
+            0, 1,  // format
+            0, 0, 0, 2, 9, 8,  // payload
+            0, 0, 0, 2, 0x6E, 0x6F,  // message
+            0, 0, 0, 5, 0x32, 0x33, 0x35, 0x31, 0x34,  // code
+        ]
+        // detail, hint, context, schema, table, column; then the constraint
+        #expect(bytes == numbers + none + none + none + none + none + none + [0, 0, 0, 1, 0x63])
+        #expect(try BatchCoding.decode(bytes, format: 3, count: 1) == .deadLetters([letter]))
+        for length in 1..<bytes.count {
+            #expect(throws: BatchCoding.Corrupted.self) {
+                try BatchCoding.decode(Array(bytes.prefix(length)), format: 3, count: 1)
+            }
+        }
+    }
+
     @Test("what was stored is what comes back, whatever the numbers")
     func roundTrip() throws {
         let seed = TestSeed.draw()

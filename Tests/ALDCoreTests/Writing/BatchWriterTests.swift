@@ -9,39 +9,69 @@ import Testing
 private final class ModelSink: BatchSink {
     struct State {
         var applied: [BatchID: Batch] = [:]
+        var voided: Set<BatchID> = []
         var order: [BatchID] = []
         var script: [SinkFault.Class] = []
-        var forgetsReply = false
         var attempts = 0
+        /// A row of this parameter is refused.
+        var poison: Int32?
     }
 
     let state = Mutex(State())
 
-    func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
-        let fault = state.withLock { state -> SinkFault? in
+    func deliver(
+        _ batches: [Batch], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchLanding] {
+        let answer = state.withLock { state -> Result<[BatchLanding], SinkFault> in
             state.attempts += 1
             if !state.script.isEmpty {
                 let fault = SinkFault(state.script.removeFirst(), "scripted")
                 // In doubt means that the rows may be there: this one really applies them.
-                if fault.faultClass == .inDoubt { Self.store(batch, &state) }
-                return fault
+                if fault.faultClass == .inDoubt { _ = batches.map { Self.store($0, &state) } }
+                return .failure(fault)
             }
-            Self.store(batch, &state)
-            return nil
+            if let poison = state.poison, batches.contains(where: { Self.holds(poison, $0) }) {
+                var evidence = FaultEvidence(message: "no", sqlState: "23514")
+                evidence.constraint = "some_check"
+                return .failure(SinkFault(.poison, "refused", evidence: evidence))
+            }
+            return .success(batches.map { Self.store($0, &state) })
         }
-        if let fault { throw fault }
+        return try answer.get()
     }
 
-    private static func store(_ batch: Batch, _ state: inout State) {
+    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+        state.withLock { state in
+            if state.applied[batch.id] != nil { return .known }
+            state.voided.insert(batch.id)
+            return .voided
+        }
+    }
+
+    func missing(
+        of batches: [BatchHeader], deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchHeader]? {
+        state.withLock { state in batches.filter { state.applied[$0.id] == nil } }
+    }
+
+    private static func holds(_ poison: Int32, _ batch: Batch) -> Bool {
+        guard case .history(let rows) = batch.records else { return false }
+        return rows.contains { $0.parameter.rawValue == poison }
+    }
+
+    private static func store(_ batch: Batch, _ state: inout State) -> BatchLanding {
+        if state.voided.contains(batch.id) { return .collision }
         if let earlier = state.applied[batch.id] {
             #expect(earlier.digest == batch.digest, "a batch came back changed")
-        } else {
-            state.applied[batch.id] = batch
-            state.order.append(batch.id)
+            return .known
         }
+        state.applied[batch.id] = batch
+        state.order.append(batch.id)
+        return .landed
     }
 
-    var rows: Int { state.withLock { $0.applied.values.reduce(0) { $0 + $1.records.count } } }
+    var batches: [Batch] { state.withLock { Array($0.applied.values) } }
+    var rows: Int { batches.reduce(0) { $0 + $1.records.count } }
 }
 
 @Suite("Batch writer", .timeLimit(.minutes(2))) struct BatchWriterTests {
@@ -137,21 +167,113 @@ private final class ModelSink: BatchSink {
         }
     }
 
-    @Test("a refused batch holds the lane; nothing behind it is skipped or lost")
-    func refused() async throws {
+    @Test("what somebody has to repair is held and tried slowly; what comes after it does not wait for it")
+    func held() async throws {
         try await withTemporaryDirectory { directory in
             try await withWriter(directory: directory) { writer in
                 sink.state.withLock { $0.script = [.misconfigured] }
                 try await writer.append(Self.gap, machine: 1)
+                try await eventually("held") { writer.statistics.heldBecause == "scripted" }
                 try await writer.append(Self.gap, machine: 1)
-                try await eventually("refused") { writer.statistics.failedAttempts == 1 }
+                try await eventually("the second landed") { writer.statistics.landed == 1 }
+                #expect(writer.statistics.spooled == 1 && writer.statistics.isBalanced)
                 await time.waitForSleepers(1)
-                time.advance(by: .seconds(14))
-                #expect(sink.state.withLock(\.attempts) == 1 && writer.statistics.spooled == 2)
-                time.advance(by: .seconds(1))
+                time.advance(by: .seconds(29))
+                #expect(sink.state.withLock(\.attempts) == 2)
+                time.advance(by: .seconds(31))
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                try await eventually("nothing is held") { writer.statistics.heldBecause == nil }
+            }
+            #expect(sink.state.withLock { $0.order.map(\.number) } == [2, 1])
+        }
+    }
+
+    @Test("a bad row becomes a dead letter with its reason, the others land", arguments: [1, 37, 64])
+    func deadLetter(place: Int32) async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { $0.poison = place }
+                try await writer.append(SpoolFixture.rows(64), machine: 1)
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                let statistics = writer.statistics
+                #expect(statistics.landed == 63 && statistics.deadLettered == 1 && statistics.isBalanced)
+            }
+            let letters = sink.batches.flatMap { batch -> [DeadLetter] in
+                if case .deadLetters(let letters) = batch.records { letters } else { [] }
+            }
+            #expect(sink.rows == 64 && letters.count == 1)
+            let letter = try #require(letters.first)
+            #expect(letter.evidence.sqlState == "23514" && letter.evidence.constraint == "some_check")
+            guard case .history(let rows) = try letter.record() else {
+                Issue.record("another kind")
+                return
+            }
+            #expect(rows.map(\.parameter.rawValue) == [place])
+        }
+    }
+
+    @Test("many bad rows with one fault are taken for a fault of the database: few are buried, the rest is held")
+    func systemic() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { $0.poison = 1 }
+                let bad = Records.history(Array(repeating: Self.row(1), count: 40))
+                try await writer.append(bad, machine: 1)
+                try await eventually("held") { writer.statistics.heldBecause != nil }
+                #expect(writer.statistics.isBalanced && writer.statistics.deadLettered <= SystemicGuard.benefitOfDoubt)
+                sink.state.withLock { $0.poison = nil }
+                await time.waitForSleepers(1)
+                time.advance(by: .seconds(60))
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.isBalanced)
+            }
+            #expect(sink.rows == 40)
+        }
+    }
+
+    private static func row(_ parameter: Int32) -> HistoryRow {
+        HistoryRow(
+            parameter: ParameterID(rawValue: parameter), time: Timestamp(microseconds: 1), value: 1, quality: .good)
+    }
+
+    @Test("what the database has confirmed and forgotten is sent again, and the account says so")
+    func forgotten() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                for _ in 0..<5 { try await writer.append(Self.gap, machine: 1) }
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                let lost = sink.state.withLock { state -> Int in
+                    let lost = state.applied.keys.filter { $0.number.isMultiple(of: 2) }
+                    for id in lost { state.applied[id] = nil }
+                    state.script = [.unsent]
+                    return lost.count
+                }
+                #expect(lost > 0)
+                try await writer.append(Self.gap, machine: 1)
+                await time.waitForSleepers(1)
+                time.advance(by: .seconds(5))
+                try await eventually("all landed") {
+                    writer.statistics.spooled == 0 && writer.statistics.resurrected == lost
+                }
+                #expect(writer.statistics.isBalanced)
+            }
+            #expect(sink.rows == 6)
+        }
+    }
+
+    @Test("the breaker is seen from outside and stops nobody from appending")
+    func breaker() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { $0.script = Array(repeating: .resource, count: 1) }
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("open") { writer.statistics.breaker == .open }
+                for _ in 0..<50 { try await writer.append(Self.gap, machine: 1) }
+                #expect(writer.statistics.accepted == 51 && writer.statistics.spooled == 51)
+                await time.waitForSleepers(1)
+                time.advance(by: .seconds(5))
                 try await eventually("all landed") { writer.statistics.spooled == 0 }
             }
-            #expect(sink.state.withLock { $0.order.map(\.number) } == [1, 2])
         }
     }
 

@@ -28,12 +28,12 @@ import Testing
         .notPrimary: "25006",
         .resource: "53000 53100 53200 53300 53400 58030",
         .misconfigured: """
-            0A000 0P000 22023 28000 28P01 2F002 38000 39P01 3D000 3F000 42501 42703 42804 42883 42P01 42P07 42P10 54011 \
-            55P02 57P04 F0000 HV000
-            """,
+        0A000 0P000 22023 28000 28P01 2F002 38000 39P01 3D000 3F000 42501 42703 42804 42883 42P01 42P07 42P10 54011 \
+        55P02 57P04 F0000 HV000
+        """,
         .poison: """
-            21000 22000 22001 22003 22007 22008 22012 22021 22P02 22P05 23000 23001 23502 23503 23505 23514 23P01 44000 P0001
-            """,
+        21000 22000 22001 22003 22007 22008 22012 22021 22P02 22P05 23000 23001 23502 23503 23505 23514 23P01 44000 P0001
+        """,
         .tooBig: "54000 54001 54023",
         .serverSick: "58000 58P01 58P02 XX000 XX001 XX002",
         .ownBug: "08P01 22P03 22P04 24000 25000 25P01 25P02 34000 42601 AL001 AL002 AL004 P0002 P0004",
@@ -51,7 +51,7 @@ import Testing
         var random = SeededGenerator(seed: TestSeed.draw())
         let characters = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         let known = Set(Self.poisonous)
-        for _ in 0..<200_000 {
+        for _ in 0..<50_000 {
             // Half of them beside a real code, where a range that is too wide would show.
             var state = (0..<5).map { _ in characters.randomElement(using: &random) ?? "0" }
             if Bool.random(using: &random), let real = Self.poisonous.randomElement(using: &random) {
@@ -60,7 +60,10 @@ import Testing
             let text = String(state)
             for origin in FaultClassifier.Origin.allCases {
                 let found = faultClass(text, constraint: "some_check", from: origin)
-                if found == .poison { #expect(known.contains(text), "\(text)") }
+                if found == .poison, !known.contains(text) {
+                    Issue.record("\(text) costs a record")
+                    return
+                }
             }
         }
     }
@@ -170,7 +173,9 @@ import Testing
 
     @Test("two records that break the same rule leave the same fingerprint, two rules different ones")
     func fingerprint() {
-        var (first, second) = (FaultEvidence(message: "a", sqlState: "23514"), FaultEvidence(message: "b", sqlState: "23514"))
+        var (first, second) = (
+            FaultEvidence(message: "a", sqlState: "23514"), FaultEvidence(message: "b", sqlState: "23514")
+        )
         first.detail = "row (1)"
         first.constraint = "c"
         second.constraint = "c"

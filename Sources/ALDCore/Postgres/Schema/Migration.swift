@@ -21,5 +21,6 @@ public struct Migration: Sendable {
         privateHistory,
         synchronisedRecording,
         rollupsAndRetention,
+        deadLetters,
     ]
 }

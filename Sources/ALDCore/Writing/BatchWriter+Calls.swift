@@ -1,0 +1,170 @@
+import Logging
+import Synchronization
+
+/// The calls that the state machine asks for. Each ends with exactly one report.
+extension BatchWriter {
+    /// Confirmed batches that are compared with the ledger in one call.
+    private static let reconciledAtOnce = 5000
+
+    func read(_ lane: Spool.Lane, _ limits: Spool.Limits, excluding excluded: Set<SpoolPosition>) async {
+        do throws(SpoolError) {
+            let batches = try await spool.waiting(in: lane, limits: limits, excluding: excluded)
+            let slots = batches.map { WriterLane.Slot(position: $0.position, records: $0.header.records) }
+            report(.read(lane, slots), batches)
+        } catch {
+            spoolFailed(lane, error)
+        }
+    }
+
+    func deliver(_ stored: [StoredBatch], of lane: Spool.Lane, by deadline: MonotonicInstant) async {
+        spool.noteAttempts(stored.map(\.position))
+        do throws(SinkFault) {
+            var batches: [Batch] = []
+            for batch in stored { batches.append(try decoded(batch)) }
+            let landings = try await sink.deliver(batches, deadline: deadline)
+            guard landings.count == stored.count else {
+                throw SinkFault(.ownBug, "\(stored.count) batches were sent, the sink speaks of \(landings.count)")
+            }
+            confirm(zip(stored, landings).filter { $0.1.isInDatabase }.map(\.0))
+            noteLanded(stored.first)
+            report(.answered(lane, landings))
+        } catch {
+            noteFault(error, batch: stored.first)
+            report(.failed(lane, error))
+        }
+    }
+
+    /// A batch of a format that this version does not know is kept for one that does.
+    private func decoded(_ stored: StoredBatch) throws(SinkFault) -> Batch {
+        do throws(SpoolError) {
+            return try stored.batch()
+        } catch {
+            throw SinkFault(.ownBug, "\(error)", cause: "a batch in the spool cannot be read")
+        }
+    }
+
+    private func confirm(_ batches: [StoredBatch]) {
+        let letters = batches.filter { $0.header.format == BatchCoding.Format.deadLetters.rawValue }
+        // Under the lock under which both are read: nobody sees one without the other.
+        progress.withLock { progress in
+            progress.deadLettered += letters.reduce(0) { $0 + $1.header.records }
+            spool.acknowledge(batches.map(\.header))
+        }
+    }
+
+    func void(_ stored: StoredBatch?, of lane: Spool.Lane, by deadline: MonotonicInstant) async {
+        do throws(SinkFault) {
+            guard let stored else { throw SinkFault(.ownBug, "there is no batch whose name could be closed") }
+            let landing = try await sink.void(try decoded(stored), deadline: deadline)
+            if landing.isInDatabase { confirm([stored]) }
+            report(.answered(lane, [landing]))
+        } catch {
+            noteFault(error, batch: stored)
+            report(.failed(lane, error))
+        }
+    }
+
+    func cut(
+        _ stored: StoredBatch?, of lane: Spool.Lane, _ cut: WriterLane.Cut, because fault: SinkFault?
+    ) async {
+        do throws(SpoolError) {
+            guard let stored else {
+                throw SpoolError(.invalidRecord, file: "the writer's bench", "there is no batch to be cut")
+            }
+            let batch = try stored.batch()
+            let evidence = (fault?.evidence ?? FaultEvidence(message: fault?.message ?? "refused")).withoutNulls
+            let refusedAt = time.wallClock
+            let parts = batch.records.cut(cut) { record, row in
+                DeadLetter(
+                    record, batch: batch.id, row: row, refusedAt: refusedAt, attempts: stored.attempts + 1,
+                    evidence: evidence)
+            }
+            _ = try await spool.recut(stored.position, into: parts, machine: batch.machine)
+            if parts.contains(where: \.areDeadLetters) {
+                logger.error(
+                    "a record was refused and becomes a dead letter",
+                    metadata: ["batch": "\(batch.id)", "fault": "\(fault?.message ?? "unknown")"])
+            }
+            report(.cut(lane))
+        } catch {
+            spoolFailed(lane, error)
+        }
+    }
+
+    /// What the database has confirmed and does not know any more waits again.
+    func reconcile(by deadline: MonotonicInstant) async {
+        var position = SpoolPosition.start
+        var resurrected = 0
+        var asked = false
+        do {
+            while true {
+                let page = try await spool.retained(after: position, limit: Self.reconciledAtOnce)
+                guard let last = page.last else { break }
+                position = last.position
+                for (_, batches) in Dictionary(grouping: page, by: \.machine) {
+                    guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
+                    asked = true
+                    if !missing.isEmpty { resurrected += try await spool.resurrect(missing) }
+                }
+            }
+            if resurrected > 0 {
+                logger.error(
+                    "the database had forgotten batches that it had confirmed; they are sent again",
+                    metadata: ["batches": "\(resurrected)"])
+            }
+            report(.reconciled(resurrected: resurrected, asked: asked))
+        } catch let fault as SinkFault {
+            noteFault(fault, batch: nil)
+            report(.reconcileFailed(fault))
+        } catch {
+            let fault = SinkFault(.ownBug, "\(error)", cause: "the spool cannot be compared with the ledger")
+            noteFault(fault, batch: nil)
+            report(.reconcileFailed(fault))
+        }
+    }
+
+    // MARK: Telling
+
+    private func spoolFailed(_ lane: Spool.Lane, _ error: SpoolError) {
+        // Nothing may be skipped, so this waits for somebody to look at it.
+        let fault = SinkFault(.serverSick, "\(error)", cause: "the spool cannot be read or written")
+        noteFault(fault, batch: nil)
+        report(.spoolFailed(lane, fault))
+    }
+
+    private func noteLanded(_ batch: StoredBatch?) {
+        let recovered = progress.withLock { progress -> Bool in
+            defer { progress.lastFault = nil }
+            return progress.lastFault != nil
+        }
+        if recovered { logger.info("batches land again", metadata: ["batch": "\(describe(batch))"]) }
+    }
+
+    private func noteFault(_ fault: SinkFault, batch: StoredBatch?) {
+        let isNews = progress.withLock { progress -> Bool in
+            progress.failed += 1
+            defer { progress.lastFault = fault.cause }
+            return progress.lastFault != fault.cause
+        }
+        // The same fault is reported once, not once per attempt: an outage must not fill the log.
+        if isNews {
+            logger.warning(
+                "batches did not land and stay in the spool",
+                metadata: [
+                    "batch": "\(describe(batch))", "class": "\(fault.faultClass.rawValue)", "fault": "\(fault.message)",
+                ])
+        }
+    }
+
+    private func describe(_ batch: StoredBatch?) -> String { batch.map { "\($0.header.id)" } ?? "none" }
+}
+
+extension BatchLanding {
+    /// Whether its records are, or once were, where they belong.
+    var isInDatabase: Bool {
+        switch self {
+        case .landed, .known, .forgotten: true
+        case .collision, .voided: false
+        }
+    }
+}

@@ -1,0 +1,181 @@
+/// What follows from an answer.
+extension WriterStateMachine {
+    /// The database answered: the attempt was committed, and these are the fates of its batches.
+    mutating func answered(
+        _ lane: Spool.Lane, _ landings: [BatchLanding], now: MonotonicInstant, chance: Double
+    ) {
+        let took = returned(lane, .success, now: now, chance: chance)
+        budget.succeeded(now: now)
+        if case .void(let cut) = self[lane].step {
+            return voided(lane, landings.first ?? .collision, cut, now: now, chance: chance)
+        }
+        let records = self[lane].records(in: landings.count)
+        self[lane].pace.landed(records: records, took: took)
+        systemic.landed(records, now: now)
+        let kept = Set(landings.indices.filter { landings[$0] == .collision || landings[$0] == .voided })
+        self[lane].settle(landings.count, except: kept)
+        if lane == .backlog { backlogMoved(took: took, now: now) } else { freshMoved(began: now - took) }
+        recovered(lane)
+        // Either another batch has this name, or it was closed before this process began: closing it again tells.
+        if !kept.isEmpty, let first = self[lane].bench.first {
+            self[lane].step = .void(first.records > 1 ? .halves : .again)
+        }
+    }
+
+    private mutating func recovered(_ lane: Spool.Lane) {
+        guard self[lane].fault != nil else { return }
+        self[lane].fault = nil
+        self[lane].backoff.reset()
+        // What has gathered meanwhile must not stand before what is accepted from now on.
+        if lane == .fresh { boundaryShouldMove() }
+    }
+
+    /// The name of the first batch is closed, or was it too late for that?
+    private mutating func voided(
+        _ lane: Spool.Lane, _ landing: BatchLanding, _ cut: WriterLane.Cut, now: MonotonicInstant, chance: Double
+    ) {
+        switch landing {
+        case .voided:
+            self[lane].step = .cut(cut)
+        case .known, .landed, .forgotten:
+            // An attempt that was in doubt has landed after all.
+            self[lane].settle(1)
+            self[lane].step = .deliver
+        case .collision:
+            self[lane].step = .deliver
+            let fault = SinkFault(
+                .ownBug, "the ledger knows this batch with other contents: the spool was cloned or restored",
+                cause: "a batch's name is taken by other contents")
+            hold(lane, fault, now: now, chance: chance)
+        }
+    }
+
+    mutating func hasCut(_ lane: Spool.Lane, now: MonotonicInstant) {
+        if case .cut(let cut) = self[lane].step, let fault = self[lane].fault {
+            switch cut {
+            case .deadLetter, .around: systemic.hasBuried(fault.fingerprint, now: now)
+            case .halves, .again: break
+            }
+        }
+        self[lane].settle(1)
+        self[lane].step = .deliver
+        self[lane].state = .resting
+    }
+
+    // MARK: Failures
+
+    mutating func failed(_ lane: Spool.Lane, _ fault: SinkFault, now: MonotonicInstant, chance: Double) {
+        _ = returned(lane, fault.outcome, now: now, chance: chance)
+        self[lane].fault = fault
+        if fault.meansReconnect { reconnected() }
+        if fault.isAboutSize { shrink(lane) }
+        switch fault.faultClass {
+        case .inDoubt:
+            // The same batches, and no others: the ledger then says of each whether it had landed.
+            if self[lane].step == .deliver { self[lane].repeats = self[lane].attempt }
+            pause(lane, now: now, chance: chance)
+        case .unsent, .transient, .notPrimary, .resource:
+            pause(lane, now: now, chance: chance)
+        case .misconfigured, .systemic, .serverSick:
+            hold(lane, fault, now: now, chance: chance)
+        case .poison, .tooBig, .ownBug:
+            refused(lane, fault, now: now, chance: chance)
+        }
+    }
+
+    private mutating func shrink(_ lane: Spool.Lane) {
+        self[lane].pace.wasTooBig(records: self[lane].records(in: self[lane].attempt))
+        // The answer was a definite no, or there was none: either way each batch has its own entry in the ledger.
+        if self[lane].attempt > 1 { self[lane].repeats = nil }
+    }
+
+    private mutating func pause(_ lane: Spool.Lane, now: MonotonicInstant, chance: Double) {
+        let wait = self[lane].backoff.next(chance: chance)
+        // Whoever has used up the budget goes on at the slowest pace: nothing is ever given up.
+        let isGranted = budget.take(now: now) != .denied
+        self[lane].state = .pausing(until: now + (isGranted ? wait : max(wait, configuration.backoff.cap)))
+    }
+
+    /// The answer was no, for something that the attempt contains.
+    private mutating func refused(_ lane: Spool.Lane, _ fault: SinkFault, now: MonotonicInstant, chance: Double) {
+        guard self[lane].step == .deliver, let head = self[lane].bench.first else {
+            return hold(lane, fault, now: now, chance: chance)
+        }
+        let attempt = self[lane].attempt
+        if attempt > 1 {
+            return self[lane].suspect(attempt, first: place(of: fault, in: lane)?.batch)
+        }
+        switch fault.faultClass {
+        case .poison where configuration.takesDeadLetters && systemic.mayBury(fault.fingerprint, now: now):
+            if head.records == 1 {
+                self[lane].step = .void(.deadLetter)
+            } else {
+                self[lane].step = .void(place(of: fault, in: lane).map { .around($0.record) } ?? .halves)
+            }
+        case .tooBig where head.records > 1:
+            self[lane].step = .void(.halves)
+        default:
+            hold(lane, fault, now: now, chance: chance)
+        }
+    }
+
+    /// The batch and the record in it that the server named, if it did.
+    private func place(of fault: SinkFault, in lane: Spool.Lane) -> (batch: Int, record: Int)? {
+        guard fault.faultClass == .poison, let line = fault.evidence?.copyLine, line > 0 else { return nil }
+        var offset = line - 1
+        for (index, slot) in self[lane].bench.prefix(self[lane].attempt).enumerated() {
+            if offset < slot.records { return (index, offset) }
+            offset -= slot.records
+        }
+        return nil
+    }
+
+    /// Nothing but a change by somebody helps. The lane is looked at again slowly.
+    ///
+    /// Fresh data does not wait behind what is held: the backlog takes that over when it has nothing else in hand. Should
+    /// the next fresh delivery meet the same fault, both are held.
+    mutating func hold(_ lane: Spool.Lane, _ fault: SinkFault, now: MonotonicInstant, chance: Double) {
+        let until = now + configuration.hold * (1 + chance)
+        self[lane].fault = fault
+        self[lane].state = .holding(until: until)
+        guard lane == .fresh, !backlog.isBusy, backlog.bench.isEmpty, backlog.step == .deliver else { return }
+        if case .holding = backlog.state { return }
+        backlog.bench = fresh.bench
+        (backlog.most, backlog.suspects, backlog.repeats) = (fresh.most, fresh.suspects, fresh.repeats)
+        (backlog.step, backlog.fault, backlog.state) = (fresh.step, fault, fresh.state)
+        fresh.bench = []
+        (fresh.most, fresh.suspects, fresh.repeats) = (nil, 0, nil)
+        (fresh.step, fresh.fault, fresh.state) = (.deliver, nil, .resting)
+        boundaryShouldMove()
+    }
+}
+
+extension SinkFault.Class {
+    /// Whether waiting helps.
+    var passes: Bool {
+        switch self {
+        case .unsent, .inDoubt, .transient, .notPrimary, .resource: true
+        case .misconfigured, .systemic, .poison, .tooBig, .serverSick, .ownBug: false
+        }
+    }
+}
+
+extension SinkFault {
+    /// What it says about the database to the breaker.
+    var outcome: CircuitBreaker.Outcome {
+        switch faultClass {
+        case .unsent, .inDoubt, .transient: .failure
+        case .notPrimary, .resource, .serverSick: .immediateFailure()
+        // It lives: it has read what it was sent and has an opinion.
+        case .misconfigured, .systemic, .poison, .tooBig, .ownBug: .ignored
+        }
+    }
+
+    /// Whether the next connection may lead to another server, or to one that has lost what it had confirmed.
+    var meansReconnect: Bool {
+        switch faultClass {
+        case .unsent, .inDoubt, .notPrimary, .serverSick: true
+        case .transient, .resource, .misconfigured, .systemic, .poison, .tooBig, .ownBug: false
+        }
+    }
+}

@@ -1,0 +1,188 @@
+import ALDTestKit
+import Testing
+
+@testable import ALDCore
+
+/// Several batches in one transaction, names that are closed, what the ledger has forgotten, and a whole writer before a
+/// database that refuses.
+@Suite("Deliveries to PostgreSQL", .serialized, .timeLimit(.minutes(2))) struct PostgresDeliveriesTests {
+    private typealias Sink = PostgresSinkTests
+
+    private static func execute(_ script: String, _ database: PostgresConfiguration) async throws {
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            _ = try await connection.execute(script: script, deadline: deadline)
+        }
+    }
+
+    private static func header(_ batch: Batch) -> BatchHeader {
+        EncodedRecords(batch.records, machine: batch.machine).sealed(
+            batch.id, at: SpoolPosition(segment: 1, row: batch.id.number), acceptedAt: Sink.day, parent: nil
+        ).header
+    }
+
+    @Test("several batches land in one transaction; one that had landed is recognised beside them")
+    func several() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            let first = try await sink.deliver([Sink.batch(1)], deadline: deadline)
+            let mixed = try await sink.deliver((1...40).map { Sink.batch($0) }, deadline: deadline)
+            #expect(first == [.landed] && mixed == [.known] + Array(repeating: .landed, count: 39))
+            #expect(try await Sink.rows(database) == 80)
+            let transactions = "SELECT count(DISTINCT xmin::text) FROM ald_history.ingest_batches"
+            #expect(try await TestDatabase.number(transactions, database) == 2)
+        }
+    }
+
+    @Test("days without a partition are created for all batches of a delivery")
+    func partitions() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            let batches = (1...4).map { Sink.batch($0, at: Sink.day.advanced(by: .seconds(-86_400 * 50 * $0))) }
+            let landings = try await sink.deliver(batches, deadline: deadline)
+            let entries = try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database)
+            #expect(landings == Array(repeating: .landed, count: 4) && entries == 4)
+        }
+    }
+
+    @Test(
+        "a bad row at any place takes the whole delivery with it, and the fault names the rule", arguments: [1, 2, 3])
+    func poison(place: Int64) async throws {
+        try await Sink.withSink { sink, database, deadline in
+            let contradiction = HistoryRow(
+                parameter: ParameterID(rawValue: 1), time: Sink.day, value: nil, quality: .good)
+            let batches = (1...3).map { number in
+                number == place ? Sink.sealed(.history([contradiction]), number: number) : Sink.batch(number)
+            }
+            do throws(SinkFault) {
+                _ = try await sink.deliver(batches, deadline: deadline)
+                Issue.record("accepted")
+            } catch {
+                #expect(error.faultClass == .poison)
+                #expect(error.evidence?.constraint == "value_present_unless_bad")
+            }
+            let entries = try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database)
+            #expect(entries == 0)
+        }
+    }
+
+    @Test("a closed name stays closed, for every attempt that comes later; a batch that had landed cannot be closed")
+    func void() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            for _ in 0..<2 {
+                let landing = try await sink.void(Sink.batch(1), deadline: deadline)
+                #expect(landing == .voided)
+            }
+            let late = try await sink.deliver([Sink.batch(1), Sink.batch(2)], deadline: deadline)
+            #expect(late == [.collision, .landed])
+            let landed = try await sink.void(Sink.batch(2), deadline: deadline)
+            let other = try await sink.void(Sink.batch(2, value: 7), deadline: deadline)
+            let rows = try await Sink.rows(database)
+            #expect(landed == .known && other == .collision && rows == 2)
+        }
+    }
+
+    @Test("the ledger is asked for a whole set what it does not know, in the middle of it too")
+    func missing() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            let batches = (1...50).map { Sink.batch($0) }
+            _ = try await sink.deliver(batches, deadline: deadline)
+            try await Self.execute("DELETE FROM ald_history.ingest_batches WHERE batch_number IN (7, 50)", database)
+            let missing = try await sink.missing(of: batches.map(Self.header), deadline: deadline)
+            #expect(missing?.map(\.id.number).sorted() == [7, 50])
+        }
+    }
+
+    /// A writer with a spool of its own before `sink`.
+    private static func withWriter(
+        _ sink: PostgresSink, _ body: (BatchWriter) async throws -> Void
+    ) async throws {
+        try await withTemporaryDirectory { directory in
+            let spool = try SpoolFixture.open(directory)
+            var patience = BatchWriter.Configuration()
+            patience.backoff = Backoff.Configuration(base: .milliseconds(10), cap: .milliseconds(50))
+            patience.breaker.openTime = patience.backoff
+            patience.hold = .milliseconds(50)
+            let writer = try BatchWriter(spool: spool, sink: sink, configuration: patience, logger: TestDatabase.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.run() }
+                do {
+                    try await body(writer)
+                } catch {
+                    group.cancelAll()
+                    throw error
+                }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            try spool.close()
+        }
+    }
+
+    @Test("a row the database refuses is found and kept with its reason; the others land", arguments: [1, 13, 32])
+    func deadLetter(place: Int) async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.execute(
+                "ALTER TABLE ald_history.parameter_value_history ADD CONSTRAINT temp_range CHECK (value < 1000)",
+                database)
+            try await Self.withWriter(sink) { writer in
+                let rows = (1...32).map { index in
+                    HistoryRow(
+                        parameter: ParameterID(rawValue: 1), time: Sink.day, value: index == place ? 5000 : 1,
+                        quality: .good)
+                }
+                try await writer.append(.history(rows), machine: Sink.machine)
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.landed == 31 && writer.statistics.deadLettered == 1)
+                #expect(writer.statistics.isBalanced)
+            }
+            #expect(try await Sink.rows(database) == 2 + 31)
+            let letters = """
+                SELECT count(*) FROM ald.dead_letters WHERE machine_id = 3 AND sqlstate = '23514' AND state = 'open'
+                AND constraint_name = 'temp_range' AND octet_length(payload) = 22 AND format = 1
+                """
+            #expect(try await TestDatabase.number(letters, database) == 1)
+        }
+    }
+
+    @Test("a table that somebody renames holds what is accepted, and lets it go when it is back")
+    func held() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.execute("ALTER TABLE ald_history.collection_gaps RENAME COLUMN cause TO lost", database)
+            try await Self.withWriter(sink) { writer in
+                let gap = CollectionGap(
+                    firstMissedAt: Sink.day, lastMissedAt: Sink.day, instants: 1, cause: .plc, detail: "")
+                try await writer.append(.gaps([gap]), machine: Sink.machine)
+                try await eventually("held") { writer.statistics.heldBecause != nil }
+                #expect(writer.statistics.deadLettered == 0 && writer.statistics.spooled == 1)
+                // What comes after it does not wait for it.
+                try await writer.append(Sink.batch(1).records, machine: Sink.machine)
+                try await eventually("history lands") { writer.statistics.landed == 2 }
+                try await Self.execute("ALTER TABLE ald_history.collection_gaps RENAME COLUMN lost TO cause", database)
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.isBalanced)
+            }
+        }
+    }
+
+    @Test("sessions that are ended in the middle of everything lose and double nothing")
+    func terminated() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.withWriter(sink) { writer in
+                for round in 0..<100 {
+                    try await writer.append(Sink.batch(1).records, machine: Sink.machine)
+                    if round.isMultiple(of: 10) {
+                        try await Self.execute(
+                            """
+                            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                            WHERE pid <> pg_backend_pid() AND datname = current_database()
+                            """, database)
+                    }
+                }
+                try await eventually("all landed, \(writer.statistics)") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.landed == 200 && writer.statistics.isBalanced)
+            }
+            #expect(try await Sink.rows(database) == 2 + 200)
+        }
+    }
+}

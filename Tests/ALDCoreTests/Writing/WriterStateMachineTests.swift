@@ -1,0 +1,324 @@
+import Testing
+
+@testable import ALDCore
+
+@Suite("Writer, decisions") struct WriterStateMachineTests {
+    typealias Waiting = WriterStateMachine.Waiting
+
+    private static let start = MonotonicInstant(nanoseconds: 0)
+
+    /// A machine that has compared its ledger already.
+    private static func machine(
+        carriedOver: Bool = false, _ change: (inout WriterStateMachine.Configuration) -> Void = { _ in }
+    ) throws -> WriterStateMachine {
+        var configuration = WriterStateMachine.Configuration()
+        change(&configuration)
+        var machine = try WriterStateMachine(configuration, carriedOver: carriedOver)
+        if carriedOver { #expect(machine.next(Waiting(fresh: 1), now: start, chance: 0) == .moveBoundary) }
+        guard case .reconcile = machine.next(Waiting(), now: start, chance: 0) else {
+            Issue.record("did not begin with the ledger")
+            return machine
+        }
+        machine.happened(.reconciled(resurrected: 0, asked: false), now: start, chance: 0)
+        return machine
+    }
+
+    private static func slots(_ records: [Int], from first: Int64 = 1) -> [WriterLane.Slot] {
+        records.enumerated().map {
+            WriterLane.Slot(position: SpoolPosition(rawValue: first + Int64($0.offset)), records: $0.element)
+        }
+    }
+
+    private static func fault(_ faultClass: SinkFault.Class, line: Int? = nil) -> SinkFault {
+        var evidence = FaultEvidence(message: "scripted", sqlState: "23514")
+        evidence.context = line.map { "COPY rows, line \($0)" }
+        return SinkFault(faultClass, "scripted", evidence: evidence)
+    }
+
+    /// Puts these batches on the lane's bench and begins to deliver them.
+    private static func deliver(
+        _ records: [Int], in lane: Spool.Lane = .fresh, _ machine: inout WriterStateMachine,
+        now: MonotonicInstant = start
+    ) {
+        let waiting = lane == .fresh ? Waiting(fresh: records.count) : Waiting(backlog: records.count)
+        guard case .read(lane, _) = machine.next(waiting, now: now, chance: 0) else {
+            Issue.record("no read")
+            return
+        }
+        machine.happened(.read(lane, slots(records)), now: now, chance: 0)
+        #expect(isDelivery(machine.next(waiting, now: now, chance: 0), of: records.count, in: lane))
+    }
+
+    private static func isDelivery(
+        _ action: WriterStateMachine.Action, of count: Int, in lane: Spool.Lane = .fresh
+    ) -> Bool {
+        if case .deliver(lane, count, _) = action { true } else { false }
+    }
+
+    @Test("all that waits goes in one delivery, and nothing is read while it is under way")
+    func oneDelivery() throws {
+        var machine = try Self.machine()
+        #expect(machine.next(Waiting(), now: Self.start, chance: 0) == .wait(until: nil))
+        Self.deliver([1, 1, 1], &machine)
+        #expect(machine.next(Waiting(fresh: 9), now: Self.start, chance: 0) == .wait(until: nil))
+        machine.happened(.answered(.fresh, [.landed, .known, .landed]), now: Self.start, chance: 0)
+        #expect(machine.fresh.bench.isEmpty)
+        #expect(machine.next(Waiting(), now: Self.start, chance: 0) == .wait(until: nil))
+    }
+
+    @Test("what is in doubt is sent again, the same batches and no others")
+    func inDoubt() throws {
+        var machine = try Self.machine()
+        Self.deliver([1, 1], &machine)
+        machine.happened(.failed(.fresh, Self.fault(.inDoubt)), now: Self.start, chance: 0)
+        // The connection was lost, so the ledger is asked first what else was.
+        let waiting = Waiting(fresh: 7)
+        guard case .reconcile = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("no look at the ledger")
+            return
+        }
+        machine.happened(.reconciled(resurrected: 0, asked: true), now: Self.start, chance: 0)
+        guard case .wait(let until?) = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("no pause")
+            return
+        }
+        #expect(Self.isDelivery(machine.next(waiting, now: until, chance: 0), of: 2))
+    }
+
+    @Test("what the database has forgotten is sent before what is accepted from now on, as backlog")
+    func resurrected() throws {
+        var machine = try Self.machine()
+        machine.reconnected()
+        _ = machine.next(Waiting(), now: Self.start, chance: 0)
+        machine.happened(.reconciled(resurrected: 3, asked: true), now: Self.start, chance: 0)
+        #expect(machine.next(Waiting(fresh: 3), now: Self.start, chance: 0) == .moveBoundary)
+        guard case .read(.backlog, _) = machine.next(Waiting(backlog: 3), now: Self.start, chance: 0) else {
+            Issue.record("not read")
+            return
+        }
+    }
+
+    @Test("a held batch moves to the backlog; fresh data goes on beside it, until it meets the same fault")
+    func hold() throws {
+        var machine = try Self.machine()
+        Self.deliver([1], &machine)
+        machine.happened(.failed(.fresh, Self.fault(.misconfigured)), now: Self.start, chance: 0.5)
+        #expect(machine.heldBecause?.faultClass == .misconfigured)
+        #expect(machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) == .moveBoundary)
+        let both = Waiting(fresh: 1, backlog: 1)
+        guard case .read(.fresh, _) = machine.next(both, now: Self.start, chance: 0) else {
+            Issue.record("fresh data waits")
+            return
+        }
+        machine.happened(.read(.fresh, Self.slots([1], from: 2)), now: Self.start, chance: 0)
+        #expect(Self.isDelivery(machine.next(both, now: Self.start, chance: 0), of: 1))
+        machine.happened(.failed(.fresh, Self.fault(.misconfigured)), now: Self.start, chance: 0)
+        let (early, late) = (Self.start + .seconds(30), Self.start + .seconds(45))
+        #expect(machine.next(both, now: Self.start, chance: 0) == .wait(until: early))
+        #expect(Self.isDelivery(machine.next(both, now: early, chance: 0), of: 1))
+        machine.happened(.answered(.fresh, [.landed]), now: early, chance: 0)
+        // It has landed again after a failure: what has gathered becomes backlog.
+        #expect(machine.next(Waiting(backlog: 1), now: early, chance: 0) == .moveBoundary)
+        #expect(machine.next(Waiting(backlog: 1), now: early, chance: 0) == .wait(until: late))
+        #expect(Self.isDelivery(machine.next(Waiting(backlog: 1), now: late, chance: 0), of: 1, in: .backlog))
+    }
+
+    @Test("a bad record is looked for by halves: batches first, then within one, whose name is closed before")
+    func isolation() throws {
+        var machine = try Self.machine()
+        let waiting = Waiting(fresh: 4)
+        Self.deliver([1, 1, 2, 1], &machine)
+        machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
+        #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: 2))
+        machine.happened(.answered(.fresh, [.landed, .landed]), now: Self.start, chance: 0)
+        // A failure is over, but not the search: the rest stays on the bench and the boundary where it is.
+        #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: 2))
+        machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
+        #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: 1))
+        machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
+        guard case .void(.fresh, _) = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("cut without closing the name")
+            return
+        }
+        machine.happened(.answered(.fresh, [.voided]), now: Self.start, chance: 0)
+        #expect(machine.next(waiting, now: Self.start, chance: 0) == .cut(.fresh, .halves))
+        machine.happened(.cut(.fresh), now: Self.start, chance: 0)
+        #expect(machine.fresh.bench == Self.slots([1, 1, 2, 1]).suffix(1))
+    }
+
+    @Test("the line that COPY names leads to the batch and to the record in it", arguments: [1, 2, 3, 4])
+    func line(_ line: Int) throws {
+        var machine = try Self.machine()
+        let waiting = Waiting(fresh: 3)
+        Self.deliver([1, 2, 1], &machine)
+        machine.happened(.failed(.fresh, Self.fault(.poison, line: line)), now: Self.start, chance: 0)
+        let before = [0, 1, 1, 2][line - 1]
+        #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: max(1, before)))
+        if before > 0 {
+            machine.happened(.answered(.fresh, Array(repeating: .landed, count: before)), now: Self.start, chance: 0)
+            machine.happened(.read(.fresh, Array(Self.slots([1, 2, 1]).dropFirst(before))), now: Self.start, chance: 0)
+            #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: 1))
+        }
+        let inside = line == 3 ? 2 : 1
+        machine.happened(.failed(.fresh, Self.fault(.poison, line: inside)), now: Self.start, chance: 0)
+        _ = machine.next(waiting, now: Self.start, chance: 0)
+        machine.happened(.answered(.fresh, [.voided]), now: Self.start, chance: 0)
+        let expected: WriterLane.Cut = before == 1 ? .around(inside - 1) : .deadLetter
+        #expect(machine.next(waiting, now: Self.start, chance: 0) == .cut(.fresh, expected))
+    }
+
+    @Test("a batch that had landed in doubt is not cut")
+    func landedAfterAll() throws {
+        var machine = try Self.machine()
+        Self.deliver([1], &machine)
+        machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
+        guard case .void = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else {
+            Issue.record("not voided")
+            return
+        }
+        machine.happened(.answered(.fresh, [.known]), now: Self.start, chance: 0)
+        #expect(machine.fresh.bench.isEmpty && machine.fresh.step == .deliver)
+    }
+
+    @Test("too much at once is halved, down to the batch, which is then cut")
+    func tooBig() throws {
+        var machine = try Self.machine()
+        Self.deliver([2, 2, 2, 2], &machine)
+        for size in [2, 1] {
+            machine.happened(.failed(.fresh, Self.fault(.tooBig)), now: Self.start, chance: 0)
+            #expect(Self.isDelivery(machine.next(Waiting(fresh: 4), now: Self.start, chance: 0), of: size))
+        }
+        machine.happened(.failed(.fresh, Self.fault(.tooBig)), now: Self.start, chance: 0)
+        guard case .void = machine.next(Waiting(fresh: 4), now: Self.start, chance: 0) else {
+            Issue.record("not voided")
+            return
+        }
+        machine.happened(.answered(.fresh, [.voided]), now: Self.start, chance: 0)
+        #expect(machine.next(Waiting(fresh: 4), now: Self.start, chance: 0) == .cut(.fresh, .halves))
+    }
+
+    @Test("many records with the same fault are a fault of the database: the lane is held and no more are buried")
+    func systemic() throws {
+        var machine = try Self.machine()
+        var buried = 0
+        for _ in 0..<100 {
+            guard case .read = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
+            machine.happened(.read(.fresh, Self.slots([1])), now: Self.start, chance: 0)
+            _ = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0)
+            machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
+            guard case .void = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
+            machine.happened(.answered(.fresh, [.voided]), now: Self.start, chance: 0)
+            guard case .cut = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
+            machine.happened(.cut(.fresh), now: Self.start, chance: 0)
+            buried += 1
+        }
+        #expect(buried == SystemicGuard.benefitOfDoubt && machine.heldBecause != nil)
+    }
+
+    @Test("beside many that land, twenty of a kind may be bad, within ten minutes")
+    func guardWindow() {
+        var guarding = SystemicGuard()
+        guarding.landed(1_000_000, now: Self.start)
+        for _ in 0..<SystemicGuard.maximum {
+            let may = guarding.mayBury("a", now: Self.start)
+            #expect(may)
+            guarding.hasBuried("a", now: Self.start)
+        }
+        let after = [
+            guarding.mayBury("a", now: Self.start), guarding.mayBury("b", now: Self.start),
+            guarding.mayBury("a", now: Self.start + SystemicGuard.window),
+            guarding.mayBury("a", now: Self.start + SystemicGuard.window + .nanoseconds(1)),
+        ]
+        #expect(after == [false, true, false, true])
+    }
+
+    @Test("three failures in a row open the breaker; one delivery at a time finds out whether it is over")
+    func breaker() throws {
+        var machine = try Self.machine()
+        var now = Self.start
+        Self.deliver([1], &machine)
+        for _ in 0..<3 {
+            machine.happened(.failed(.fresh, Self.fault(.transient)), now: now, chance: 0)
+            var action = machine.next(Waiting(fresh: 1), now: now, chance: 0)
+            while case .wait(let until?) = action {
+                now = until
+                action = machine.next(Waiting(fresh: 1), now: now, chance: 0)
+            }
+            #expect(Self.isDelivery(action, of: 1))
+        }
+        #expect(machine.breaker.state.name == .halfOpen && now - Self.start >= .milliseconds(500))
+        #expect(machine.next(Waiting(fresh: 1, backlog: 5), now: now, chance: 0) != .finish)
+        machine.happened(.answered(.fresh, [.landed]), now: now, chance: 0)
+        #expect(machine.breaker.state.name == .recovering)
+    }
+
+    @Test("when only one can be served, fresh data goes first, but not for ever")
+    func starvation() throws {
+        var machine = try Self.machine { $0.breaker.maximumConcurrentCalls = 1 }
+        let waiting = Waiting(fresh: 100, backlog: 100)
+        var turns: [Spool.Lane] = []
+        var underWay: Spool.Lane?
+        for step in 0..<400 where turns.count < 30 {
+            switch machine.next(waiting, now: Self.start, chance: 0) {
+            case .read(let lane, _):
+                machine.happened(.read(lane, Self.slots([1], from: Int64(step))), now: Self.start, chance: 0)
+            case .deliver(let lane, _, _):
+                turns.append(lane)
+                underWay = lane
+            case .wait:
+                if let lane = underWay { machine.happened(.answered(lane, [.landed]), now: Self.start, chance: 0) }
+            default: break
+            }
+        }
+        #expect(turns.prefix(5) == [.fresh, .fresh, .fresh, .fresh, .backlog])
+        #expect(turns.filter { $0 == .backlog }.count == 6)
+    }
+
+    @Test("the backlog steps back while fresh data is late, and never stops")
+    func share() {
+        var share = BacklogShare()
+        #expect(share.rest(after: .seconds(1), freshIsLate: false) == .zero)
+        var rest = Duration.zero
+        for _ in 0..<20 { rest = share.rest(after: .seconds(1), freshIsLate: true) }
+        #expect(share.share == BacklogShare.least && rest > .seconds(18.9) && rest < .seconds(19.1))
+        for _ in 0..<20 { rest = share.rest(after: .seconds(1), freshIsLate: false) }
+        #expect(share.share == 1 && rest == .zero)
+    }
+
+    @Test("deliveries grow while they are quick and full, and shrink when they are slow or too much")
+    func pace() {
+        var pace = DeliveryPace(.init())
+        pace.landed(records: 10, took: .milliseconds(1))
+        #expect(pace.records == 500)
+        for _ in 0..<100 { pace.landed(records: pace.records, took: .milliseconds(1)) }
+        #expect(pace.records == 5000)
+        pace.landed(records: 5000, took: .seconds(2))
+        #expect(pace.records == 3750)
+        pace.wasTooBig(records: 1000)
+        #expect(pace.records == 500)
+        for _ in 0..<20 { pace.wasTooBig(records: 1) }
+        #expect(pace.records == 1 && pace.limits(allowance: 0.1).records == 1)
+    }
+
+    @Test("a shutdown empties the spool while the database is well, and does not wait for a sick one")
+    func shutdown() throws {
+        var well = try Self.machine()
+        well.shutDown(by: Self.start + .seconds(2))
+        Self.deliver([1], &well)
+        well.happened(.answered(.fresh, [.landed]), now: Self.start, chance: 0)
+        #expect(well.next(Waiting(), now: Self.start, chance: 0) == .finish)
+
+        for faultClass in SinkFault.Class.allCases where faultClass != .poison {
+            var sick = try Self.machine()
+            Self.deliver([1], &sick)
+            sick.shutDown(by: Self.start + .seconds(2))
+            #expect(sick.next(Waiting(fresh: 1), now: Self.start, chance: 0) == .wait(until: nil))
+            sick.happened(.failed(.fresh, Self.fault(faultClass)), now: Self.start + .seconds(2), chance: 0)
+            var action = sick.next(Waiting(fresh: 1), now: Self.start + .seconds(2), chance: 0)
+            if action == .moveBoundary {
+                action = sick.next(Waiting(fresh: 1), now: Self.start + .seconds(2), chance: 0)
+            }
+            #expect(action == .finish, "\(faultClass)")
+        }
+    }
+}
