@@ -48,7 +48,15 @@ public final class PostgresSink: BatchSink {
     ///   ``MachineRegistration/Conflict``.
     public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
-        try await registration.register(connection, deadline: deadline)
+        let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
+        if let first = changes.differences.first {
+            logger.warning(
+                "parameters differ between database and register map and stay; `ald database seed` adopts the map",
+                metadata: [
+                    "differences": "\(changes.differences.count)",
+                    "first": "\(first.parameter) \(first.property): \(first.old) here, \(first.new) in the map",
+                ])
+        }
         try await ensurePartitions(from: time.wallClock, connection, deadline: deadline)
         preparedOn.withLock { $0 = time.wallClock.startOfDay }
         if !outcome.applied.isEmpty {

@@ -227,6 +227,29 @@ import Testing
         }
     }
 
+    @Test("limits that an operator has tightened are not widened by the next start of a collector")
+    func registrationKeepsLimits() async throws {
+        try await TestDatabase.withDatabase { lease in
+            try await TestDatabase.withConnection(lease.configuration) { connection, deadline in
+                _ = try await Migrator().migrate(connection, deadline: deadline)
+                let registration = Self.registration()
+                try await registration.register(connection, deadline: deadline)
+                let limit = "SELECT max_value::text FROM ald.component_parameters ORDER BY parameter_id LIMIT 1"
+                let original = try await connection.query(limit, deadline: deadline).first?.decode(0, as: String.self)
+                try await connection.execute(
+                    script: "UPDATE ald.component_parameters SET max_value = max_value - 1", deadline: deadline)
+                let tightened = try await connection.query(limit, deadline: deadline).first?.decode(0, as: String.self)
+                let left = try await registration.register(connection, updatesExisting: false, deadline: deadline)
+                #expect(left.differences.map(\.property).contains("max_value"))
+                let kept = try await connection.query(limit, deadline: deadline).first?.decode(0, as: String.self)
+                #expect(kept == tightened && kept != original)
+                try await registration.register(connection, deadline: deadline)
+                let updated = try await connection.query(limit, deadline: deadline).first?.decode(0, as: String.self)
+                #expect(updated == original)
+            }
+        }
+    }
+
     @Test("a number never changes its meaning: neither a machine's nor a parameter's")
     func registrationConflicts() async throws {
         try await TestDatabase.withDatabase { lease in

@@ -28,7 +28,9 @@ extension MachineRegistration {
         public var absent: [String]
 
         /// Whether there is nothing to write.
-        public var isEmpty: Bool { !isNewMachine && added.isEmpty && differences.isEmpty }
+        public var isEmpty: Bool { !hasAdditions && differences.isEmpty }
+
+        var hasAdditions: Bool { isNewMachine || !added.isEmpty }
     }
 
     /// - Throws: ``Conflict``.

@@ -47,22 +47,26 @@ public struct MachineRegistration: Sendable {
     /// Creates or updates the machine's rows, in one transaction; writes nothing when they are as they should be, so
     /// a collector that may only read them can call it, too.
     ///
-    /// - Parameter reason: Why, for the audit log.
-    /// - Returns: What was changed.
+    /// - Parameters:
+    ///   - updatesExisting: with false only what is missing is added. Parameters that the database has stay as they
+    ///     are, so that limits an operator has tightened are not widened by the next start of a collector.
+    ///   - reason: Why, for the audit log.
+    /// - Returns: What was changed; without `updatesExisting` the differences are those that were left alone.
     /// - Throws: ``Conflict`` when the machine's number, or a parameter's number, already means something else in this
     ///   database: recorded history would change its meaning.
     @discardableResult
     public func register(
-        _ connection: PostgresConnection, reason: String = "register map", deadline: MonotonicInstant
+        _ connection: PostgresConnection, updatesExisting: Bool = true, reason: String = "register map",
+        deadline: MonotonicInstant
     ) async throws -> Changes {
         let expected = try changes(to: try await known(connection, deadline: deadline))
-        if expected.isEmpty { return expected }
+        if expected.isEmpty || (!updatesExisting && !expected.hasAdditions) { return expected }
         return try await connection.inTransaction(deadline: deadline) {
             let isNew = try await lock(connection, reason: reason, deadline: deadline)
             // Looked at again, now that nobody else can change it.
             var made = try changes(to: try await known(connection, deadline: deadline))
             made.isNewMachine = isNew
-            try await write(connection, deadline: deadline)
+            try await write(connection, updatesExisting: updatesExisting, deadline: deadline)
             return made
         }
     }
@@ -83,7 +87,9 @@ public struct MachineRegistration: Sendable {
         return try row.first?.decode(0, as: Bool.self) ?? false
     }
 
-    private func write(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+    private func write(
+        _ connection: PostgresConnection, updatesExisting: Bool, deadline: MonotonicInstant
+    ) async throws {
         _ = try await connection.query(
             """
             INSERT INTO ald.machine_components (machine_id, name) SELECT DISTINCT $1::int, c FROM unnest($2) c
@@ -102,16 +108,16 @@ public struct MachineRegistration: Sendable {
                 data_type = excluded.data_type, min_value = excluded.min_value, max_value = excluded.max_value,
                 read_location = excluded.read_location, write_location = excluded.write_location,
                 updated_at = clock_timestamp()
-            WHERE (p.unit, p.data_type, p.min_value, p.max_value, p.read_location, p.write_location) IS DISTINCT FROM
-                (excluded.unit, excluded.data_type, excluded.min_value, excluded.max_value, excluded.read_location,
-                 excluded.write_location)
+            WHERE $11 AND (p.unit, p.data_type, p.min_value, p.max_value, p.read_location, p.write_location)
+                IS DISTINCT FROM (excluded.unit, excluded.data_type, excluded.min_value, excluded.max_value,
+                 excluded.read_location, excluded.write_location)
             """,
             [
                 .int4(machine), .int4Array(entries.map(\.id)), .textArray(entries.map(\.component)),
                 .textArray(entries.map(\.name)), .textArray(entries.map(\.unit)),
                 .textArray(entries.map(\.dataType)), .float8Array(entries.map(\.minimum)),
                 .float8Array(entries.map(\.maximum)), .textArray(entries.map(\.readLocation)),
-                .textArray(entries.map { $0.writeLocation ?? "" }),
+                .textArray(entries.map { $0.writeLocation ?? "" }), .bool(updatesExisting),
             ], deadline: deadline)
     }
 }
