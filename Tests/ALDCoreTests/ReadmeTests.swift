@@ -34,6 +34,15 @@ import Testing
                     }
                     group.cancelAll()
                 }
+                // Nobody holds the writer any more; its spool writes down what it has to and gives the directory up.
+                try await eventually("the spool is closed") {
+                    do {
+                        try Spool(directory: directory).close()
+                        return true
+                    } catch let error as SpoolError where error.code == .inUse {
+                        return false
+                    }
+                }
             }
         }
     }

@@ -44,7 +44,12 @@ struct SpoolFiles: Sendable {
         }
     }
 
-    func release() { Self.closeFile(lock) }
+    /// Gives the lock up by name: closing alone would leave it with a program that this process is just starting, until
+    /// that has closed its copy.
+    func release() {
+        flock(lock, LOCK_UN)
+        Self.closeFile(lock)
+    }
 
     private static func closeFile(_ descriptor: Int32) { close(descriptor) }
 
