@@ -80,11 +80,15 @@ extension Migration {
         ) RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
         DECLARE id bigint;
         BEGIN
-            INSERT INTO ald.parameter_control_commands
-                (machine_id, request_id, parameter_id, target_value, not_after, requested_by, reason)
-            VALUES (p_machine_id, p_request_id, p_parameter_id, p_target_value,
-                clock_timestamp() + make_interval(secs => p_timeout_seconds), p_requested_by, p_reason)
-            ON CONFLICT (machine_id, request_id) DO NOTHING RETURNING command_id INTO id;
+            -- What is known already is not judged again: limits may have changed since it was asked for.
+            IF NOT EXISTS (SELECT FROM ald.parameter_control_commands c
+                           WHERE c.machine_id = p_machine_id AND c.request_id = p_request_id) THEN
+                INSERT INTO ald.parameter_control_commands
+                    (machine_id, request_id, parameter_id, target_value, not_after, requested_by, reason)
+                VALUES (p_machine_id, p_request_id, p_parameter_id, p_target_value,
+                    clock_timestamp() + make_interval(secs => p_timeout_seconds), p_requested_by, p_reason)
+                ON CONFLICT (machine_id, request_id) DO NOTHING RETURNING command_id INTO id;
+            END IF;
             IF id IS NULL THEN
                 SELECT c.command_id INTO id FROM ald.parameter_control_commands c
                 WHERE c.machine_id = p_machine_id AND c.request_id = p_request_id AND c.parameter_id = p_parameter_id
