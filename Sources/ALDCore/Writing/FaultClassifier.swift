@@ -84,16 +84,11 @@ enum FaultClassifier {
     }
 
     private static func isPoolers(_ error: PostgresError, _ origin: Origin) -> Bool {
-        switch origin {
-        case .pooler: true
-        case .server: false
-        // The words of the two poolers that are known; a server ends no session with these codes.
-        case .unknown:
-            error.severity == "FATAL"
-                || ["query_wait_timeout", "no more connections", "pgbouncer", "(E"].contains {
-                    error.message.contains($0)
-                }
-        }
+        if origin == .server { return false }
+        if PoolerFault(state: error.sqlState, message: error.message) != nil { return true }
+        // A server ends no session with these codes. What passes through a pooler may still be the server's own XX000;
+        // an 08P01 is not, as long as we keep the protocol.
+        return error.severity == "FATAL" || (origin == .pooler && error.sqlState == .protocolViolation)
     }
 
     private static func rootIsConfigurationFault(_ error: PostgresError) -> Bool {

@@ -115,16 +115,23 @@ public final class PostgresSink: BatchSink {
     private func withPrepared<Value: Sendable>(
         deadline: MonotonicInstant, _ body: @Sendable (PostgresConnection) async throws -> Value
     ) async throws(SinkFault) -> Value {
+        // As long as there is no connection, nobody knows who speaks.
+        var origin = FaultClassifier.Origin.unknown
         do {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
             return try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
-                try await self.prepareIfNeeded(on: connection, deadline: deadline)
-                return try await body(connection)
+                do {
+                    try await self.prepareIfNeeded(on: connection, deadline: deadline)
+                    return try await body(connection)
+                } catch {
+                    origin = await connection.isBehindPooler ? .pooler : .server
+                    throw error
+                }
             }
         } catch let error as PostgresError {
             // Somebody has removed the schema or a part of it: the next attempt looks after it first.
             if FaultClassifier.isMissingSchema(error) { preparedOn.withLock { $0 = nil } }
-            throw FaultClassifier.classify(error)
+            throw FaultClassifier.classify(error, from: origin)
         } catch let fault as SinkFault {
             throw fault
         } catch is CancellationError {

@@ -28,6 +28,7 @@ extension PostgresServerTests {
                 $0.timeouts = timeouts
             }
             #expect(await !connection.isPooled)
+            #expect(await connection.isBehindPooler == (pooling == .session))
             #expect(try await setting("lock_timeout", connection) == "1500ms")
             #expect(try await setting("statement_timeout", connection) == "3s")
             #expect(try await setting("idle_in_transaction_session_timeout", connection) == "90s")
@@ -53,6 +54,37 @@ extension PostgresServerTests {
             let count = try await connection.query("SELECT count(*) FROM pg_prepared_statements", deadline: .patience)
             #expect(try count[0].decode(0, as: Int.self) == 0)
             await connection.close()
+        }
+
+        /// A direct server that refuses the question is neither taken for a pooler nor silently left without limits.
+        @Test func aServerThatMayNotAnswerIsNoPooler() async throws {
+            let owner = try await connect { _ in }
+            try await owner.execute(script: "CREATE ROLE mute LOGIN", deadline: .patience)
+            try await owner.execute(script: "CREATE DATABASE mute", deadline: .patience)
+            await owner.close()
+            // Not asked, or the place would be known as direct by this one.
+            let keeper = try await connect {
+                $0 = $0.withDatabase("mute")
+                $0.pooling = .none
+            }
+            try await keeper.execute(
+                script: "REVOKE EXECUTE ON FUNCTION pg_backend_pid() FROM PUBLIC", deadline: .patience)
+            await keeper.close()
+            let options = try PostgresTestServer.configuration().options
+            let host = ConnectionStringValue.quoted(options["host"] ?? "")
+            let mute = try PostgresConfiguration(
+                connectionString: "host=\(host) port=\(options["port"] ?? "5432") user=mute dbname=mute")
+            let error = try await failure { _ = try await connect { $0 = mute } }
+            #expect(error.code == .connectionFailed && error.effect == .notSent, "\(error)")
+            #expect(error.cause?.sqlState?.rawValue == "42501" && error.remedy?.contains("pooling") == true)
+            // Who says what stands there is not asked.
+            let told = try await connect {
+                $0 = mute
+                $0.pooling = .none
+            }
+            #expect(await !told.isPooled)
+            #expect(await !told.isBehindPooler)
+            await told.close()
         }
 
         /// The limits are nested: each gives up before the next one, and says so in its own words.
@@ -158,7 +190,21 @@ extension PostgresServerTests {
     @Test func theSameWordsOfAServerMeanNothing() {
         #expect(PoolerFault(state: .uniqueViolation, message: "query_wait_timeout") == nil)
         #expect(PoolerFault(state: .protocolViolation, message: "(EMAXCONN)") == nil)
-        #expect(PoolerFault(state: .internalError, message: "cache lookup failed") == nil)
+        #expect(PoolerFault(state: .internalError, message: "cache lookup failed (EX) of (EFFORT)") == nil)
+    }
+
+    @Test func onlyAPoolersOwnErrorsProveIt() {
+        func proves(_ state: SQLState?, _ message: String = "scripted") -> Bool {
+            var error = PostgresError(.queryFailed, message)
+            error.sqlState = state
+            return PoolerFingerprint.isPoolers(error)
+        }
+        #expect(proves(.protocolViolation, "extended query protocol not supported by admin console"))
+        #expect(proves(.internalError, "(EANYTHING) of Supavisor"))
+        for state in ["57014", "42501", "53200", "42883", "22023", "42601", "0A000"] {
+            #expect(!proves(SQLState(rawValue: state)), "\(state)")
+        }
+        #expect(!proves(.internalError, "cache lookup failed") && !proves(nil))
     }
 
     @Test func limitsThatCannotWorkAreRefusedTogether() {

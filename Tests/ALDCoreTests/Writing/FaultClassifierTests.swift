@@ -91,12 +91,20 @@ import Testing
 
     @Test("the codes that poolers use for everything mean a shortage there, and damage or a bug on a server")
     func poolers() {
-        for state in ["08P01", "XX000"] { #expect(faultClass(state, from: .pooler) == .resource) }
+        #expect(faultClass("08P01", from: .pooler) == .resource)
+        #expect(faultClass("XX000", from: .pooler) == .serverSick, "it came through the pooler, not from it")
+        let ended = answered("XX000", severity: "FATAL")
+        #expect(FaultClassifier.classify(ended, from: .pooler).faultClass == .resource)
+        #expect(FaultClassifier.classify(ended, from: .server).faultClass == .serverSick)
         #expect(faultClass("08P01", from: .server) == .ownBug && faultClass("XX000", from: .server) == .serverSick)
-        let words = ["query_wait_timeout", "no more connections allowed (max_client_conn)", "(EMAXCONN) max clients"]
+        let words = [
+            "query_wait_timeout", "no more connections allowed (max_client_conn)", "(EMAXCONN) max clients",
+            "(ESOMETHINGNEW) not known when this was written",
+        ]
         for message in words {
             let state = message.hasPrefix("(") ? "XX000" : "08P01"
             #expect(FaultClassifier.classify(answered(state, message)).faultClass == .resource)
+            #expect(FaultClassifier.classify(answered(state, message), from: .server).faultClass != .resource)
         }
         #expect(FaultClassifier.classify(answered("XX000", "cache lookup failed")).faultClass == .serverSick)
     }

@@ -110,6 +110,27 @@ import Testing
         }
     }
 
+    @Test("a pooler's words from a server that nobody stands before are the server's own")
+    func originOfAFault() async throws {
+        try await Self.withSink { sink, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            try await TestDatabase.withConnection(database) { connection, deadline in
+                try await connection.execute(
+                    script: """
+                        CREATE FUNCTION pretend() RETURNS trigger LANGUAGE plpgsql AS
+                        $$ BEGIN RAISE '(EMAXCONN) max client connections reached' USING ERRCODE = 'XX000'; END $$;
+                        CREATE TRIGGER pretend BEFORE INSERT ON ald_history.ingest_batches EXECUTE FUNCTION pretend()
+                        """, deadline: deadline)
+            }
+            do throws(SinkFault) {
+                try await sink.apply(Self.batch(2), deadline: deadline)
+                Issue.record("accepted")
+            } catch {
+                #expect(error.faultClass == .serverSick, "\(error)")
+            }
+        }
+    }
+
     @Test("gaps land with cause and extent, once")
     func gaps() async throws {
         try await Self.withSink { sink, database, deadline in

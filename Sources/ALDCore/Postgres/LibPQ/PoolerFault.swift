@@ -10,15 +10,28 @@ struct PoolerFault: Equatable, Sendable {
     /// - Parameter message: as it came; neither pooler translates.
     /// - Returns: `nil` when a server said it.
     init?(state: SQLState?, message: String) {
-        let rules: [(sign: String, code: PostgresError.Code, isUnsent: Bool)]
+        let isSupavisors: Bool
         switch state {
-        case .some(.protocolViolation): rules = Self.pgBouncer
-        case .some(.internalError), .some(.connectionFailure), .none: rules = Self.supavisor
+        case .some(.protocolViolation): isSupavisors = false
+        case .some(.internalError), .some(.connectionFailure), .none: isSupavisors = true
         default: return nil
         }
-        guard let rule = rules.first(where: { message.contains($0.sign) }) else { return nil }
-        code = rule.code
-        isUnsent = rule.isUnsent
+        let rules = isSupavisors ? Self.supavisor : Self.pgBouncer
+        if let rule = rules.first(where: { message.contains($0.sign) }) {
+            code = rule.code
+            isUnsent = rule.isUnsent
+        } else if state == .internalError, Self.hasSupavisorCode(message) {
+            // One that came into being later: what became of the statement is not known.
+            code = .connectionFailed
+            isUnsent = false
+        } else {
+            return nil
+        }
+    }
+
+    /// `(ESOMETHING) …`, as Supavisor begins its messages.
+    private static func hasSupavisorCode(_ message: String) -> Bool {
+        message.contains(/\(E[A-Z]{3,}\)\s/)
     }
 
     private static let pgBouncer: [(sign: String, code: PostgresError.Code, isUnsent: Bool)] = [

@@ -16,6 +16,7 @@ extension PostgresConnection {
             configuration.pooling, announced: announced,
             isKnownDirect: Self.directPlaces.withLock { $0.contains(place) })
         let settings = configuration.timeouts.settings
+        isBehindPooler = configuration.pooling == .session
         if judgement == .pooled || (judgement == .direct && settings.isEmpty) {
             return settle(isPooled: judgement == .pooled, hasTimeouts: settings.isEmpty)
         }
@@ -28,9 +29,8 @@ extension PostgresConnection {
         defer { endOperation() }
         let verdict = await drive(&exchange, to: .answer)
         if let error = failure(of: exchange, verdict) {
-            guard !error.endsConnection else { throw error }
-            // Whatever it is that does not know the question, it is no plain server.
-            logger.info("the peer does not answer as a server would", metadata: ["error": "\(error)"])
+            guard !error.endsConnection, PoolerFingerprint.isPoolers(error) else { throw Self.unanswered(error) }
+            logger.info("a pooler answers instead of the server", metadata: ["error": "\(error)"])
             return settle(isPooled: true, hasTimeouts: settings.isEmpty)
         }
         let isDirect = try single(exchange.answer).first?.decode(0, as: Bool.self) ?? false
@@ -43,8 +43,18 @@ extension PostgresConnection {
         settle(isPooled: !isDirect, hasTimeouts: isDirect || settings.isEmpty)
     }
 
+    /// The server could not say who it is or keep the time limits, so the session is not what was asked for.
+    private static func unanswered(_ error: PostgresError) -> PostgresError {
+        guard error.code == .queryFailed else { return error }
+        return PostgresError(
+            .connectionFailed, "the server did not answer the first question of a new session", place: error.place,
+            remedy: "Let the role call pg_backend_pid and set_config, or say what stands before the server (pooling)"
+                + " and set the time limits with ALTER ROLE … SET.", cause: error)
+    }
+
     private func settle(isPooled: Bool, hasTimeouts: Bool) {
         self.isPooled = isPooled
+        if isPooled { isBehindPooler = true }
         guard isPooled else { return }
         statements.disable()
         logger.debug("a transaction pooler stands before the server", metadata: ["server": "\(place)"])

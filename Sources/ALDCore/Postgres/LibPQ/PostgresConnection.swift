@@ -77,6 +77,9 @@ public actor PostgresConnection {
     /// (see ``PostgresPooling``). Then nothing is prepared, `LISTEN` is refused and ``PostgresTimeouts`` are not set.
     public internal(set) var isPooled = false
 
+    /// Whether a pooler of any kind stands between here and the server, as far as known: errors may be its own then.
+    public internal(set) var isBehindPooler = false
+
     public var transactionStatus: PostgresTransactionStatus { handle?.transactionStatus ?? .unknown }
 
     /// The server process of this session as in `pg_stat_activity.pid`; 0 when closed. Behind a pooler, the pooler's.

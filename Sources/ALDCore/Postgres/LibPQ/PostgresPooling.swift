@@ -36,4 +36,10 @@ struct PoolerFingerprint: Sendable {
         case .automatic: isKnownDirect ? .direct : .ask
         }
     }
+
+    /// Whether an error in answer to the question proves a pooler. Poolers have codes of their own; a server that
+    /// cannot answer (a role's time limit, a missing right) is no pooler for that.
+    static func isPoolers(_ error: PostgresError) -> Bool {
+        error.sqlState == .protocolViolation || PoolerFault(state: error.sqlState, message: error.message) != nil
+    }
 }
