@@ -3,6 +3,9 @@ public struct ConfigurationProblems: Error, CustomStringConvertible, Sendable {
     /// One sentence per problem: which setting, which value, what is allowed.
     public let problems: [String]
 
+    /// Exactly one problem.
+    init(one problem: String) { problems = [problem] }
+
     /// - Returns: `nil` when there is nothing to complain about.
     public init?(_ problems: [String]) {
         if problems.isEmpty { return nil }

@@ -1,0 +1,265 @@
+/// Runs one recipe on one machine: it decides what is written when, and does nothing itself.
+///
+/// Whoever drives it asks ``next(now:)`` what to do, does it, and says with ``happened(_:now:)`` what came of it. At
+/// most one call to the controller is under way at a time.
+///
+/// Times are absolute. A step begins where the one before it was programmed to end, so what the calls take does not add
+/// up; only when a valve closed later than ``Configuration/settling`` after its time does everything behind it move, so
+/// that no purge is ever shorter than programmed.
+///
+/// Whatever happens, a valve that this machine has asked to open is closed before it says ``Action/finish(_:)``: the
+/// only exception is a shutdown whose time is up, and then ``Ending/unsecured`` names what may still be open.
+public struct RecipeMachine: Sendable {
+    public struct Configuration: Hashable, Sendable {
+        /// How long one call to the controller may take. Defaults to 250 ms.
+        public var callTimeout: Duration = .milliseconds(250)
+        /// How late a valve may be confirmed closed without moving the steps behind it. Defaults to 5 ms.
+        public var settling: Duration = .milliseconds(5)
+        /// How long an output that cannot be reached is tried before the recipe fails; a pulse may be longer by as much.
+        /// Longer than one call, so that one lost answer is not the end. Defaults to 500 ms.
+        public var patience: Duration = .milliseconds(500)
+        /// Between two tries within that time. Defaults to 20 ms.
+        public var retryInterval: Duration = .milliseconds(20)
+        /// Between two set points of a ramp. Defaults to 100 ms.
+        public var rampInterval: Duration = .milliseconds(100)
+        /// Between two rounds of tries to bring the machine into its safe state, after the first; it grows to the
+        /// second. Defaults to 50 ms and 1 s.
+        public var securingInterval: ClosedRange<Duration> = .milliseconds(50)...(.seconds(1))
+        /// Largest difference, in the unit, between what was written and what is read back; for a parameter that is not
+        /// named one millionth of the value, which is what single precision rounds.
+        public var tolerances: [ParameterID: Double] = [:]
+
+        public init() {}
+
+        /// - Throws: every setting that is out of its range.
+        public func validate() throws(ConfigurationProblems) {
+            var problems: [String] = []
+            for (name, value) in [
+                ("callTimeout", callTimeout), ("retryInterval", retryInterval), ("rampInterval", rampInterval),
+                ("securingInterval", securingInterval.lowerBound),
+            ] where value <= .zero {
+                problems.append("\(name) is \(value); it must be longer than zero")
+            }
+            for (name, value) in [("settling", settling), ("patience", patience)] where value < .zero {
+                problems.append("\(name) is \(value); it must not be below zero")
+            }
+            if let problems = ConfigurationProblems(problems) { throw problems }
+        }
+    }
+
+    /// How a run ended.
+    public struct Ending: Hashable, Sendable {
+        public enum Outcome: Hashable, Sendable {
+            case completed
+            /// Somebody stopped it; the reason says who.
+            case aborted(String)
+            case failed(String)
+        }
+
+        public var outcome: Outcome
+        /// Valves that may be open and outputs that may not be safe; empty but for a shutdown whose time was up.
+        public var unsecured: [SetPoint] = []
+    }
+
+    public enum Action: Hashable, Sendable {
+        /// Write now; the call ends by the given instant.
+        case write(SetPoint, by: MonotonicInstant)
+        /// Read the set point of this parameter now.
+        case readBack(ParameterID, by: MonotonicInstant)
+        /// Nothing is due before this instant, or before something happens.
+        case wait(until: MonotonicInstant)
+        /// Nothing is due before something happens.
+        case await
+        /// The run has ended.
+        case finish(Ending)
+    }
+
+    public enum Event: Hashable, Sendable {
+        /// The controller has confirmed the write.
+        case written
+        case writeFailed(WriteFailure)
+        case readBack(Double)
+        case readBackFailed(String)
+        /// Somebody wants the run to stop at once.
+        case stop(String)
+        case pause
+        case resume
+        /// Whoever watches the controller does not reach it any more.
+        case controllerLost(String)
+        /// The process ends: what can be secured by then is.
+        case shutDown(by: MonotonicInstant)
+    }
+
+    /// Why a write did not succeed.
+    public enum WriteFailure: Hashable, Sendable {
+        /// It did not reach the controller.
+        case unreachable(String)
+        /// The controller has said no.
+        case refused(String)
+        /// It may or may not have been executed.
+        case unknownOutcome(String)
+
+        public var reason: String {
+            switch self {
+            case .unreachable(let reason), .refused(let reason), .unknownOutcome(let reason): reason
+            }
+        }
+    }
+
+    /// What the machine is about. See the methods of `RecipeMachine+Steps` for what follows what.
+    enum State: Sendable {
+        /// Can transition to: running, securing, ended.
+        case running(Phase)
+        /// Between two steps, until somebody says so. Can transition to: running, securing.
+        case paused
+        /// The outcome is known, and the machine is brought into its safe state. Can transition to: ended.
+        case securing(Securing)
+        case ended(Ending)
+    }
+
+    /// Where a step is.
+    enum Phase: Sendable {
+        /// The step under the cursor begins at its time.
+        case beginning
+        /// To be opened, until `closing` if it is open at once.
+        case opening(Pulse)
+        /// Nobody knows whether it is open.
+        case doubtfullyOpen(Pulse)
+        case open(Pulse)
+        case closing(Pulse)
+        /// The flow of a purge, before its time begins.
+        case settingFlow(SetPoint, since: MonotonicInstant, duration: Duration)
+        /// Where a ramp begins.
+        case findingStart(Ramp)
+        case ramping(Ramp)
+        /// The value of a parameter step, until it is confirmed.
+        case setting(SetPoint, since: MonotonicInstant, hold: Duration)
+        case verifying(SetPoint, hold: Duration)
+        /// Nothing to do until the step ends.
+        case lasting(until: MonotonicInstant)
+    }
+
+    struct Pulse: Sendable {
+        var valve: ParameterID
+        var programmed: Duration
+        /// When the step began.
+        var since: MonotonicInstant
+        /// When it was last asked to open.
+        var openedAt: MonotonicInstant?
+        var closesAt: MonotonicInstant { (openedAt ?? since) + programmed }
+    }
+
+    struct Ramp: Sendable {
+        var target: SetPoint
+        /// Units per second, above zero.
+        var slope: Double
+        var hold: Duration
+        var since: MonotonicInstant
+        var start = 0.0
+        /// How many set points have been written.
+        var written = 0
+
+        /// When the set point arrives at the target.
+        var arrivesAt: MonotonicInstant { since + .seconds(abs(target.value - start) / slope) }
+
+        func value(at now: MonotonicInstant) -> Double {
+            guard now < arrivesAt else { return target.value }
+            let way = (now - since).inSeconds * slope
+            return target.value > start ? start + way : start - way
+        }
+    }
+
+    struct Securing: Sendable {
+        var outcome: Ending.Outcome
+        /// In the order in which they are tried.
+        var remaining: [SetPoint]
+        var failures = 0
+        var notBefore: MonotonicInstant
+        /// Said already when the time is up.
+        var lastFailure: String?
+    }
+
+    let configuration: Configuration
+    let interlocks: Interlocks
+    var state = State.running(.beginning)
+    var cursor: RecipeCursor
+    /// Where the step under the cursor is programmed to begin.
+    var anchor: MonotonicInstant
+    var isCallUnderWay = false
+    /// Whether the next call may not be made yet, because one has failed.
+    var notBefore: MonotonicInstant
+    /// When the call under way, or the last one, was made.
+    var askedAt: MonotonicInstant
+    /// Set points of a ramp that did not get through, one after the other.
+    var rampTrouble = 0
+    static let rampPatience = 3
+    var stopsBecause: Ending.Outcome?
+    var wantsPause = false
+    var shutdown: MonotonicInstant?
+    /// Valves that were asked to open and have not been confirmed closed since, each with the time of the first of it.
+    public internal(set) var maybeOpen: [ParameterID: MonotonicInstant] = [:]
+    public internal(set) var progress: Progress
+    var records: [Record] = []
+
+    /// - Parameters:
+    ///   - recipe: one that ``RecipeRules`` finds nothing wrong with.
+    ///   - start: when the first step begins.
+    /// - Throws: every setting that is out of its range.
+    public init(
+        _ recipe: Recipe, interlocks: Interlocks, configuration: Configuration = Configuration(),
+        start: MonotonicInstant
+    ) throws(ConfigurationProblems) {
+        try configuration.validate()
+        guard let extent = recipe.extent else {
+            throw ConfigurationProblems(one: "recipe \(recipe.name) has more steps than can be run")
+        }
+        self.configuration = configuration
+        self.interlocks = interlocks
+        cursor = RecipeCursor(recipe)
+        anchor = start
+        notBefore = start
+        askedAt = start
+        progress = Progress(totalSteps: extent.steps)
+    }
+
+    /// What to do at `now`. A call that is returned is under way until ``happened(_:now:)`` says how it ended.
+    public mutating func next(now: MonotonicInstant) -> Action {
+        if isCallUnderWay { return .await }
+        beginSecuringIfDue(now: now)
+        let action: Action
+        switch state {
+        case .running(let phase): action = run(phase, now: now)
+        case .paused: action = .await
+        case .securing(let securing): action = secure(securing, now: now)
+        case .ended(let ending): action = .finish(ending)
+        }
+        switch action {
+        case .write, .readBack: isCallUnderWay = true
+        case .wait, .await, .finish: break
+        }
+        return action
+    }
+
+    public mutating func happened(_ event: Event, now: MonotonicInstant) {
+        switch event {
+        case .written, .writeFailed, .readBack, .readBackFailed:
+            isCallUnderWay = false
+            switch state {
+            case .running(let phase): ended(event, in: phase, now: now)
+            case .securing(let securing): ended(event, in: securing, now: now)
+            case .paused, .ended: break
+            }
+        case .stop(let reason): stopsBecause = stopsBecause ?? .aborted(reason)
+        case .controllerLost(let reason): stopsBecause = stopsBecause ?? .failed("the controller is lost: \(reason)")
+        case .shutDown(let deadline):
+            stopsBecause = stopsBecause ?? .aborted("the recipe service was shut down")
+            shutdown = min(deadline, shutdown ?? deadline)
+        case .pause: wantsPause = true
+        case .resume:
+            wantsPause = false
+            guard case .paused = state else { return }
+            anchor = max(anchor, now)
+            state = .running(.beginning)
+        }
+    }
+}
