@@ -41,7 +41,7 @@ extension RecipeMachine {
         }
         if wantsPause {
             state = .paused
-            return .await
+            return .listen
         }
         if now < anchor { return .wait(until: anchor) }
         noteBegin(step, now: now)

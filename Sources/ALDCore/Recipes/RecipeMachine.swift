@@ -69,7 +69,7 @@ public struct RecipeMachine: Sendable {
         /// Nothing is due before this instant, or before something happens.
         case wait(until: MonotonicInstant)
         /// Nothing is due before something happens.
-        case await
+        case listen
         /// The run has ended.
         case finish(Ending)
     }
@@ -224,18 +224,18 @@ public struct RecipeMachine: Sendable {
 
     /// What to do at `now`. A call that is returned is under way until ``happened(_:now:)`` says how it ended.
     public mutating func next(now: MonotonicInstant) -> Action {
-        if isCallUnderWay { return .await }
+        if isCallUnderWay { return .listen }
         beginSecuringIfDue(now: now)
         let action: Action
         switch state {
         case .running(let phase): action = run(phase, now: now)
-        case .paused: action = .await
+        case .paused: action = .listen
         case .securing(let securing): action = secure(securing, now: now)
         case .ended(let ending): action = .finish(ending)
         }
         switch action {
         case .write, .readBack: isCallUnderWay = true
-        case .wait, .await, .finish: break
+        case .wait, .listen, .finish: break
         }
         return action
     }

@@ -219,7 +219,7 @@ import Testing
         var machine = try machine(Self.cycles)
         #expect(machine.next(now: milliseconds(0)) == .write(SetPoint(precursor, 1), by: milliseconds(250)))
         machine.happened(.stop("operator"), now: milliseconds(1))
-        #expect(machine.next(now: milliseconds(1)) == .await)
+        #expect(machine.next(now: milliseconds(1)) == .listen)
         machine.happened(.written, now: milliseconds(2))
         #expect(machine.next(now: milliseconds(2)) == .write(SetPoint(precursor, 0), by: milliseconds(252)))
     }

@@ -67,7 +67,7 @@ struct RecipeWorld {
                 } else {
                     now = until + lateness
                 }
-            case .await:
+            case .listen:
                 guard let next = events.first else { throw Endless(description: "waits, and nothing will happen") }
                 now = max(now, next.at)
             case .finish(let ending):
