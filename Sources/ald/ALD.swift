@@ -12,6 +12,7 @@ struct ALD: AsyncParsableCommand {
               ALD_PLC=10.0.0.5:502 ald run   a real controller
               ald doctor                     what is missing or wrong, and what to do
               ald database psql              look into the recorded data
+              ald spool status               what waits on this disk for the database
               ald modbus read holding 100    read, write, watch, scan any Modbus device
 
             EXIT STATUS
@@ -24,6 +25,7 @@ struct ALD: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, DoctorCommand.self, DatabaseCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
+            RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, ModbusCommand.self,
+            SpoolExerciseCommand.self,
         ])
 }

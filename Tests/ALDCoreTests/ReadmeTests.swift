@@ -4,14 +4,14 @@ import Foundation
 import Testing
 
 @Suite("README") struct ReadmeTests {
-    @Test("the example is the code that these tests compile")
+    @Test("the examples are the code that these tests compile")
     func sameCode() throws {
         let readme = try String(contentsOfFile: Repository.root + "/README.md", encoding: .utf8)
-        let compiled = try String(
-            contentsOfFile: Repository.root + "/Tests/ALDCoreTests/ReadmeExample.swift", encoding: .utf8)
-        let block = try #require(
-            readme.split(separator: "```swift\n", maxSplits: 1).last?.split(separator: "```").first)
-        #expect(String(block) == compiled)
+        let blocks = readme.split(separator: "```swift\n").dropFirst().compactMap { $0.split(separator: "```").first }
+        let compiled = try ["ReadmeExample", "ReadmeRecorderExample"].map {
+            try String(contentsOfFile: Repository.root + "/Tests/ALDCoreTests/\($0).swift", encoding: .utf8)
+        }
+        #expect(blocks.map(String.init) == compiled)
     }
 
     @Test(
