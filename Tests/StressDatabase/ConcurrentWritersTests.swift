@@ -11,7 +11,7 @@ final class ConcurrentWritersTests: XCTestCase {
                 let spool = try Spool(directory: directory)
                 let pool = try ConnectionPool(
                     configuration: lease.configuration, pool: PoolConfiguration(), time: time, logger: logger)
-                let registration = MachineRegistration(machine: 1, name: "ALD-1", entries: [])
+                let registration = MachineRegistration(machine: 1, name: "ALD-1", entries: Self.parameters)
                 let writer = try BatchWriter(
                     spool: spool,
                     sink: PostgresSink(pool: pool, registration: registration, time: time, logger: logger),
@@ -35,6 +35,15 @@ final class ConcurrentWritersTests: XCTestCase {
                 lease.configuration)
             XCTAssertEqual(rows, 10 * 60 * 50)
             XCTAssertEqual(distinct, rows)
+        }
+    }
+
+    /// Fifty of each producer.
+    private static let parameters = (0..<10).flatMap { producer in
+        (1...50).map { row in
+            MachineRegistration.Entry(
+                id: Int32(producer * 100 + row), component: "Producer \(producer)", name: "row \(row)", unit: "V",
+                dataType: "float", minimum: 0, maximum: 50, readLocation: "", writeLocation: nil)
         }
     }
 

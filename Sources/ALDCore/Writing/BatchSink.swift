@@ -1,7 +1,10 @@
 /// Where batches land. PostgreSQL in production; a model of it in the simulated world.
 public protocol BatchSink: Sendable {
-    /// Whether dead letters land here, too. Where not, a record that is refused holds its lane instead.
+    /// Whether dead letters land here, too. Where not, a record that is refused holds all of its kind instead.
     var takesDeadLetters: Bool { get }
+
+    /// Readings of other times can never land here, so they are not accepted; `nil`: of all times can.
+    var recordableTimes: ClosedRange<Timestamp>? { get }
 
     /// Makes the batches, all of one machine and kind, and their ledger entries visible in one transaction.
     ///
@@ -26,6 +29,8 @@ public protocol BatchSink: Sendable {
 
 extension BatchSink {
     public var takesDeadLetters: Bool { true }
+
+    public var recordableTimes: ClosedRange<Timestamp>? { nil }
 
     public func missing(
         of batches: [BatchHeader], deadline: MonotonicInstant

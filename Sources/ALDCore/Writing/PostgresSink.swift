@@ -15,18 +15,15 @@ public final class PostgresSink: BatchSink {
     }
 
     private let pool: ConnectionPool
-    private let recording: Recording
-    private let registration: MachineRegistration
-    private let time: any TimeSource
-    private let logger: Logger
-    /// The day up to which schema, registration and partitions are known to be in place; `nil` when they are not.
-    private let preparedOn = Mutex<Timestamp?>(nil)
+    let recording: Recording
+    let registration: MachineRegistration
+    let time: any TimeSource
+    let logger: Logger
+    let prepared = Mutex(Prepared())
 
     /// How long a batch waits for a connection. Shorter than an attempt may take, so that a database that is away is
     /// known to be away within this time.
     private static let acquireTimeout: Duration = .seconds(2)
-    /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
-    private static let partitionDays: Int32 = 5
 
     public init(
         pool: ConnectionPool, registration: MachineRegistration, recording: Recording = .synchronized,
@@ -39,40 +36,16 @@ public final class PostgresSink: BatchSink {
         self.logger = logger
     }
 
-    /// Migrates the schema, registers the machine and creates the next days' partitions. Safe to repeat.
-    ///
-    /// ``deliver(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
-    /// accepts anything calls it first.
-    ///
-    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
-    ///   ``MachineRegistration/Conflict``.
-    public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
-        let outcome = try await Migrator().migrate(connection, deadline: deadline)
-        let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
-        if let first = changes.differences.first {
-            logger.warning(
-                "parameters differ between database and register map and stay; `ald database seed` adopts the map",
-                metadata: [
-                    "differences": "\(changes.differences.count)",
-                    "first": "\(first.parameter) \(first.property): \(first.old) here, \(first.new) in the map",
-                ])
-        }
-        try await ensurePartitions(from: time.wallClock, connection, deadline: deadline)
-        preparedOn.withLock { $0 = time.wallClock.startOfDay }
-        if !outcome.applied.isEmpty {
-            logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
-        }
-        if !outcome.missingRoles.isEmpty {
-            logger.warning(
-                "this user may not create the roles of the schema; create them and run `ald database migrate`",
-                metadata: ["roles": "\(outcome.missingRoles.joined(separator: ", "))"])
-        }
-    }
+    public var recordableTimes: ClosedRange<Timestamp>? { HistoryPartitions.days }
 
     public func deliver(
         _ batches: [Batch], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchLanding] {
         try await withPrepared(deadline: deadline) { connection in
+            if case .history = batches.first?.records {
+                try await self.preparePartitions(on: connection, deadline: deadline)
+                try await self.requireRegistered(batches, connection, deadline: deadline)
+            }
             let statement = try BatchStatement(batches, recording: self.recording)
             do {
                 return try await self.landings(statement, connection, deadline: deadline)
@@ -121,7 +94,7 @@ public final class PostgresSink: BatchSink {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
             return try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
                 do {
-                    try await self.prepareIfNeeded(on: connection, deadline: deadline)
+                    try await self.prepareSchemaIfNeeded(on: connection, deadline: deadline)
                     return try await body(connection)
                 } catch {
                     origin = await connection.isBehindPooler ? .pooler : .server
@@ -130,7 +103,7 @@ public final class PostgresSink: BatchSink {
             }
         } catch let error as PostgresError {
             // Somebody has removed the schema or a part of it: the next attempt looks after it first.
-            if FaultClassifier.isMissingSchema(error) { preparedOn.withLock { $0 = nil } }
+            if FaultClassifier.isMissingSchema(error) { prepared.withLock { $0 = Prepared() } }
             throw FaultClassifier.classify(error, from: origin)
         } catch let fault as SinkFault {
             throw fault
@@ -138,18 +111,6 @@ public final class PostgresSink: BatchSink {
             throw SinkFault(.inDoubt, "cancelled while batches were under way")
         } catch {
             throw SinkFault(.misconfigured, "\(error)")
-        }
-    }
-
-    /// Prepares what is not known to be in place, and every day the partitions of the days to come.
-    private func prepareIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
-        let today = time.wallClock.startOfDay
-        guard let day = preparedOn.withLock(\.self) else {
-            return try await prepare(on: connection, deadline: deadline)
-        }
-        if day < today {
-            try await ensurePartitions(from: today, connection, deadline: deadline)
-            preparedOn.withLock { $0 = today }
         }
     }
 
@@ -167,25 +128,5 @@ public final class PostgresSink: BatchSink {
             case let status: throw SinkFault(.ownBug, "the ledger has status \(status), which nobody knows")
             }
         }
-    }
-
-    /// The days a batch's rows fall on may be long past (a backlog) or ahead (a clock that was set).
-    private func createPartitions(
-        for batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
-    ) async throws {
-        let days = batches.flatMap { batch -> [Timestamp] in
-            if case .history(let rows) = batch.records { rows.map(\.time.startOfDay) } else { [] }
-        }
-        for day in Set(days).sorted() {
-            logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
-            try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
-        }
-    }
-
-    private func ensurePartitions(
-        from today: Timestamp, _ connection: PostgresConnection, deadline: MonotonicInstant
-    ) async throws {
-        try await HistoryPartitions.ensure(
-            from: today.advanced(by: .seconds(-86_400)), days: Self.partitionDays, connection, deadline: deadline)
     }
 }

@@ -1,0 +1,99 @@
+import Logging
+import Synchronization
+
+/// What has to be in place before batches can land. None of it is tried more often than necessary, and what one kind of
+/// batches needs does not stand in the way of the others.
+extension PostgresSink {
+    /// What is known to be in place.
+    struct Prepared {
+        var hasSchema = false
+        /// The day whose partitions, and those of the days around it, are there.
+        var partitionsOf: Timestamp?
+        /// Of every machine that something was delivered for.
+        var parameters: [Int32: RegisteredParameters] = [:]
+    }
+
+    /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
+    private static let partitionDays: Int32 = 5
+
+    /// Migrates the schema, registers the machine and creates the next days' partitions. Safe to repeat.
+    ///
+    /// ``deliver(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
+    /// accepts anything calls it first.
+    ///
+    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
+    ///   ``MachineRegistration/Conflict``.
+    public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        prepared.withLock { $0 = Prepared() }
+        try await prepareSchemaIfNeeded(on: connection, deadline: deadline)
+        try await preparePartitions(on: connection, deadline: deadline)
+    }
+
+    func prepareSchemaIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        guard !prepared.withLock(\.hasSchema) else { return }
+        let outcome = try await Migrator().migrate(connection, deadline: deadline)
+        let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
+        if let first = changes.differences.first {
+            logger.warning(
+                "parameters differ between database and register map and stay; `ald database seed` adopts the map",
+                metadata: [
+                    "differences": "\(changes.differences.count)",
+                    "first": "\(first.parameter) \(first.property): \(first.old) here, \(first.new) in the map",
+                ])
+        }
+        prepared.withLock { $0.hasSchema = true }
+        if !outcome.applied.isEmpty {
+            logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
+        }
+        if !outcome.missingRoles.isEmpty {
+            logger.warning(
+                "this user may not create the roles of the schema; create them and run `ald database migrate`",
+                metadata: ["roles": "\(outcome.missingRoles.joined(separator: ", "))"])
+        }
+    }
+
+    /// Creates the partitions of the days to come, once a day.
+    func preparePartitions(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let today = time.wallClock.startOfDay
+        // A clock that was never set must not hold up what was accepted when it was right.
+        guard prepared.withLock({ $0.partitionsOf.map { $0 < today } ?? true }), HistoryPartitions.days.contains(today)
+        else { return }
+        let yesterday = max(today.advanced(by: .seconds(-86_400)), HistoryPartitions.days.lowerBound)
+        try await HistoryPartitions.ensure(
+            from: yesterday, days: Self.partitionDays, connection, deadline: deadline)
+        prepared.withLock { $0.partitionsOf = today }
+    }
+
+    /// The days a batch's rows fall on may be long past (a backlog) or ahead (a clock that was set).
+    func createPartitions(
+        for batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws {
+        let days = batches.flatMap { batch -> [Timestamp] in
+            if case .history(let rows) = batch.records { rows.map(\.time.startOfDay) } else { [] }
+        }
+        for day in Set(days).sorted() {
+            logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
+            try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
+        }
+    }
+
+    /// A reading of a parameter that nobody has registered has no name, unit or limits. All readings of it are alike, and
+    /// they are in order as soon as somebody registers it: this is no matter of single records.
+    func requireRegistered(
+        _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws {
+        guard let machine = batches.first?.machine else { return }
+        let earlier = prepared.withLock { $0.parameters[machine] } ?? RegisteredParameters([])
+        if earlier.strangers(in: batches).isEmpty { return }
+        let known = try await RegisteredParameters(of: machine, connection, deadline: deadline)
+        prepared.withLock { $0.parameters[machine] = known }
+        let strangers = known.strangers(in: batches)
+        guard !strangers.isEmpty else { return }
+        let names = strangers.prefix(10).map(String.init).joined(separator: ", ") + (strangers.count > 10 ? ", …" : "")
+        throw SinkFault(
+            .misconfigured,
+            "readings of machine \(machine) wait for parameters that are not registered: \(names); register them with "
+                + "`ald database seed`",
+            cause: "parameters are not registered: \(names)")
+    }
+}
