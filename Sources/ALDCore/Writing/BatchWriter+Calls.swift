@@ -3,13 +3,14 @@ import Synchronization
 
 /// The calls that the state machine asks for. Each ends with exactly one report.
 extension BatchWriter {
-    /// Confirmed batches that are compared with the ledger in one call.
-    private static let reconciledAtOnce = 5000
-
-    func read(_ lane: Spool.Lane, _ limits: Spool.Limits, excluding excluded: Set<SpoolPosition>) async {
+    func read(
+        _ lane: Spool.Lane, _ limits: Spool.Limits, excluding excluded: Set<SpoolPosition>, kinds: Set<BatchKind>
+    ) async {
         do throws(SpoolError) {
-            let batches = try await spool.waiting(in: lane, limits: limits, excluding: excluded)
-            let slots = batches.map { WriterLane.Slot(position: $0.position, records: $0.header.records) }
+            let batches = try await spool.waiting(in: lane, limits: limits, excluding: excluded, kinds: kinds)
+            let slots = batches.map {
+                WriterLane.Slot(position: $0.position, records: $0.header.records, kind: $0.header.kind)
+            }
             report(.read(lane, slots), batches)
         } catch {
             spoolFailed(lane, error)
@@ -92,27 +93,22 @@ extension BatchWriter {
     }
 
     /// What the database has confirmed and does not know any more waits again.
-    func reconcile(by deadline: MonotonicInstant) async {
-        var position = SpoolPosition.start
+    func reconcile(after position: SpoolPosition, by deadline: MonotonicInstant) async {
         var resurrected = 0
         var asked = false
         do {
-            while true {
-                let page = try await spool.retained(after: position, limit: Self.reconciledAtOnce)
-                guard let last = page.last else { break }
-                position = last.position
-                for (_, batches) in Dictionary(grouping: page, by: \.machine) {
-                    guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
-                    asked = true
-                    if !missing.isEmpty { resurrected += try await spool.resurrect(missing) }
-                }
+            let page = try await spool.retainedPage(after: position)
+            for (_, batches) in Dictionary(grouping: page.batches, by: \.machine) {
+                guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
+                asked = true
+                if !missing.isEmpty { resurrected += try await spool.resurrect(missing) }
             }
             if resurrected > 0 {
                 logger.error(
                     "the database had forgotten batches that it had confirmed; they are sent again",
                     metadata: ["batches": "\(resurrected)"])
             }
-            report(.reconciled(resurrected: resurrected, asked: asked))
+            report(.reconciled(through: page.end, resurrected: resurrected, asked: asked))
         } catch let fault as SinkFault {
             noteFault(fault, batch: nil)
             report(.reconcileFailed(fault))

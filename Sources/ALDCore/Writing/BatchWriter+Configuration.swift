@@ -9,8 +9,8 @@ extension BatchWriter {
         public var breaker: CircuitBreaker.Configuration
         /// Bounds how often failed attempts are repeated quickly. Defaults to 10 and one more every 30 s.
         public var retryBudget = RetryBudget.Configuration()
-        /// How long a lane rests when somebody has to change something first; up to twice as long by chance. Defaults
-        /// to 30 s.
+        /// How long batches of a kind are held when somebody has to change something first; up to twice as long by
+        /// chance. Defaults to 30 s.
         public var hold: Duration = .seconds(30)
         /// How long a shutdown may go on sending. Defaults to 2 s.
         public var flushTimeout: Duration = .seconds(2)
@@ -62,7 +62,7 @@ extension BatchWriter {
         public var failedAttempts = 0
         /// Why the last attempt failed; `nil` after one that succeeded.
         public var lastFault: String?
-        /// Why a lane is held until somebody changes something; `nil` while none is.
+        /// Why batches of some kind are held until somebody changes something; `nil` while none is.
         public var heldBecause: String?
         public var breaker = CircuitBreaker.StateName.closed
 

@@ -70,7 +70,18 @@ public final class BatchWriter: Service {
     }
 
     /// Accepts `records` of one machine. When this returns they are durable and will land exactly once.
+    ///
+    /// - Throws: as ``Spool/append(_:machine:)``, and `invalidRecord` for readings of a time that the database can never
+    ///   take, as a clock that was never set tells it: accepted, they would wait for ever, and others behind them.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) {
+        if let times = sink.recordableTimes, case .history(let rows) = records,
+            let row = rows.first(where: { !times.contains($0.time) })
+        {
+            throw SpoolError(
+                .invalidRecord, file: spool.directory,
+                "parameter \(row.parameter) was read at \(row.time), and only readings of \(times.lowerBound) to "
+                    + "\(times.upperBound) can be recorded; check the clock of this machine")
+        }
         _ = try await spool.append(records, machine: machine)
         wakeup.signal()
     }
@@ -101,10 +112,11 @@ public final class BatchWriter: Service {
                 publish(machine)
                 switch action {
                 case .moveBoundary: spool.moveBoundary()
-                case .reconcile(let deadline): group.addTask { await self.reconcile(by: deadline) }
-                case .read(let lane, let limits):
+                case .reconcile(let position, let deadline):
+                    group.addTask { await self.reconcile(after: position, by: deadline) }
+                case .read(let lane, let limits, let kinds):
                     let excluded = Set(bench.keys)
-                    group.addTask { await self.read(lane, limits, excluding: excluded) }
+                    group.addTask { await self.read(lane, limits, excluding: excluded, kinds: kinds) }
                 case .deliver(let lane, let count, let deadline):
                     let batches = machine[lane].bench.prefix(count).compactMap { bench[$0.position] }
                     group.addTask { await self.deliver(batches, of: lane, by: deadline) }
@@ -124,8 +136,8 @@ public final class BatchWriter: Service {
     }
 
     private var waiting: WriterStateMachine.Waiting {
-        let account = spool.account
-        return WriterStateMachine.Waiting(fresh: account.fresh.batches, backlog: account.backlog.batches)
+        let kinds = spool.kinds
+        return WriterStateMachine.Waiting(fresh: kinds[.fresh], backlog: kinds[.backlog])
     }
 
     /// Tells the machine what has happened, and forgets the payloads that it needs no more.

@@ -2,7 +2,7 @@
 ///
 /// Three things decide: whether the statement may have taken effect, who spoke (the server, or a pooler that answers
 /// all its own faults with one code) and the code itself. A code that is not in the table never costs a record: the
-/// lane is held until somebody has looked.
+/// batch is held until somebody has looked.
 enum FaultClassifier {
     /// Who may have spoken.
     enum Origin: CaseIterable {

@@ -14,7 +14,7 @@ public struct SinkFault: Error, Sendable, CustomStringConvertible {
         case notPrimary
         /// The database, or a pooler before it, is short of something. Tried again, but not soon.
         case resource
-        /// Somebody has to change a right, a name or a setting. The lane is held and probed slowly.
+        /// Somebody has to change a right, a name or a setting. What is of this kind is held and tried again slowly.
         case misconfigured
         /// The schema does not fit the data as a whole. Held as `misconfigured`; nothing becomes a dead letter.
         case systemic
@@ -22,9 +22,9 @@ public struct SinkFault: Error, Sendable, CustomStringConvertible {
         case poison
         /// Too much at once. Tried again with less.
         case tooBig
-        /// The server reports damage of its own. The lane is held; a person has to look at the server.
+        /// The server reports damage of its own. Held; a person has to look at the server.
         case serverSick
-        /// What was sent makes no sense to the server. The lane is held; the fault is in this program.
+        /// What was sent makes no sense to the server. Held; the fault is in this program.
         case ownBug
     }
 

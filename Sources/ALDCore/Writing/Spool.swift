@@ -27,7 +27,7 @@ public final class Spool: Sendable {
         }
     }
 
-    private let directory: String
+    let directory: String
     /// Drawn at every start, see ``BatchID``.
     public let origin: Int64
     private let book: SharedBook
@@ -71,6 +71,9 @@ public final class Spool: Sendable {
     public var contents: Contents { account.waiting }
 
     public var account: Account { book.withLock(\.account) }
+
+    /// How many batches of each kind wait now.
+    var kinds: KindCounts { book.withLock(\.kinds) }
 
     /// Makes `records` durable in a sealed batch; others of the same machine and kind that wait for the same commit may
     /// be in it, too.
@@ -123,8 +126,16 @@ public final class Spool: Sendable {
         in lane: Lane, after position: SpoolPosition = .start, limits: Limits = Limits(),
         excluding: Set<SpoolPosition> = []
     ) async throws(SpoolError) -> [StoredBatch] {
+        try await waiting(in: lane, after: position, limits: limits, excluding: excluding, kinds: [])
+    }
+
+    /// - Parameter kinds: these are left out, too.
+    func waiting(
+        in lane: Lane, after position: SpoolPosition = .start, limits: Limits = Limits(),
+        excluding: Set<SpoolPosition> = [], kinds: Set<BatchKind>
+    ) async throws(SpoolError) -> [StoredBatch] {
         try await perform("reading what waits") {
-            try $0.waiting(in: lane, after: position, limits: limits, excluding: excluding)
+            try $0.waiting(in: lane, after: position, limits: limits, excluding: excluding, kinds: kinds)
         }
     }
 
@@ -163,7 +174,25 @@ public final class Spool: Sendable {
     public func retained(
         after position: SpoolPosition = .start, limit: Int = 10_000
     ) async throws(SpoolError) -> [BatchHeader] {
-        try await perform("reading what is retained") { try $0.retained(after: position, limit: limit) }
+        var found: [BatchHeader] = []
+        var position: SpoolPosition? = position
+        while let after = position, found.count < limit {
+            let page = try await retainedPage(after: after)
+            found += page.batches
+            position = page.end
+        }
+        return Array(found.prefix(limit))
+    }
+
+    /// The confirmed batches among the next thousand that are stored: whoever wants a commit waits no longer for it.
+    func retainedPage(after position: SpoolPosition) async throws(SpoolError) -> RetainedPage {
+        try await perform("reading what is retained") { try $0.retained(after: position, looksAt: 1000) }
+    }
+
+    struct RetainedPage: Sendable {
+        var batches: [BatchHeader] = []
+        /// How far it reaches; `nil`: there is nothing behind it.
+        var end: SpoolPosition?
     }
 
     /// The database has forgotten these confirmed batches: they wait again.

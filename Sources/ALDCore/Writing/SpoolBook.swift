@@ -22,6 +22,7 @@ struct SpoolBook: Sendable {
         var waiting = Spool.Contents()
         /// The part of it that is backlog.
         var backlog = Spool.Contents()
+        var kinds = KindCounts()
         /// What the file does not say yet. Losing it means that a batch is sent once more, and recognised.
         var unsaved: [Int64: Settlement] = [:]
         var attempts: [Int64: Int64] = [:]
@@ -47,6 +48,7 @@ struct SpoolBook: Sendable {
     /// In order of their index.
     private(set) var shelves: [Shelf] = []
     private(set) var account = Spool.Account()
+    private(set) var kinds = KindCounts()
     /// Batches at or above it are fresh, those below it are backlog.
     private(set) var boundary = SpoolPosition.start
     private var lastPosition = SpoolPosition.start
@@ -114,6 +116,8 @@ struct SpoolBook: Sendable {
         for row in rows { shelves[offset].settled.insert(contentsOf: row..<row + 1) }
         shelves[offset].waiting = Spool.Contents()
         shelves[offset].backlog = Spool.Contents()
+        shelves[offset].kinds = KindCounts()
+        kinds -= before.kinds
         account.waiting -= before.waiting
         account.backlog -= before.backlog
         account.lost += before.waiting.records
@@ -153,7 +157,11 @@ struct SpoolBook: Sendable {
     mutating func moveBoundary() {
         boundary = SpoolPosition(rawValue: lastPosition.rawValue + 1)
         account.backlog = account.waiting
-        for offset in shelves.indices { shelves[offset].backlog = shelves[offset].waiting }
+        kinds.moveBoundary()
+        for offset in shelves.indices {
+            shelves[offset].backlog = shelves[offset].waiting
+            shelves[offset].kinds.moveBoundary()
+        }
     }
 
     mutating func noteAttempt(_ position: SpoolPosition) {
@@ -164,12 +172,16 @@ struct SpoolBook: Sendable {
 
     // MARK: Asking
 
-    /// The first rows after `position` that wait in `lane`, all in one file; `nil` when none does.
-    func waiting(in lane: Spool.Lane, after position: SpoolPosition) -> (index: Int64, rows: Range<Int64>)? {
+    /// The first rows after `position` that wait in `lane`, all in one file; `nil` when none does. Files in which only
+    /// batches of `excluded` kinds wait are passed over.
+    func waiting(
+        in lane: Spool.Lane, after position: SpoolPosition, excluding excluded: Set<BatchKind> = []
+    ) -> (index: Int64, rows: Range<Int64>)? {
         let first = lane == .fresh ? max(boundary.rawValue, position.rawValue + 1) : position.rawValue + 1
         let from = SpoolPosition(rawValue: first)
         for shelf in shelves where shelf.index >= from.segment {
             if lane == .backlog, SpoolPosition(segment: shelf.index, row: 1) >= boundary { return nil }
+            if !excluded.isEmpty, shelf.kinds[lane].keys.allSatisfy(excluded.contains) { continue }
             guard var rows = shelf.waiting(from: shelf.index == from.segment ? from.row : 1) else { continue }
             if lane == .backlog, shelf.index == boundary.segment {
                 rows = rows.clamped(to: 1..<max(1, boundary.row))
@@ -228,6 +240,8 @@ struct SpoolBook: Sendable {
         let contents = Spool.Contents(batches: 1, records: header.records, bytes: header.bytes)
         account.waiting -= contents
         shelves[offset].waiting -= contents
+        shelves[offset].kinds.remove(header.kind, isBacklog: position < boundary)
+        kinds.remove(header.kind, isBacklog: position < boundary)
         if position < boundary {
             account.backlog -= contents
             shelves[offset].backlog -= contents
@@ -240,6 +254,8 @@ struct SpoolBook: Sendable {
         let contents = Spool.Contents(batches: 1, records: header.records, bytes: header.bytes)
         account.waiting += contents
         shelves[offset].waiting += contents
+        shelves[offset].kinds.add(header.kind, isBacklog: header.position < boundary)
+        kinds.add(header.kind, isBacklog: header.position < boundary)
         if header.position < boundary {
             account.backlog += contents
             shelves[offset].backlog += contents

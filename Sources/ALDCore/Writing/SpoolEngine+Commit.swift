@@ -138,16 +138,11 @@ struct SpoolGroup: Sendable {
     /// For every append, in order, the batch that it is in.
     private(set) var batchOfAppend: [Int] = []
 
-    private struct Kind: Hashable {
-        var machine: Int32
-        var format: Int16
-    }
-
     /// - Parameter mergedRecords: how many records a batch may have that is made of several appends.
     init(_ appends: [EncodedRecords], mergedRecords: Int) {
-        var open: [Kind: Int] = [:]
+        var open: [BatchKind: Int] = [:]
         for append in appends {
-            let kind = Kind(machine: append.machine, format: append.format)
+            let kind = BatchKind(machine: append.machine, format: append.format)
             if let batch = open[kind], batches[batch].records + append.records <= mergedRecords {
                 batches[batch].join(append)
                 batchOfAppend.append(batch)

@@ -62,6 +62,7 @@ extension SpoolEngine {
         // The origin is durable before anything bears it.
         manifest.origin = origin
         try writeManifest()
+        damagedBytes = files.damagedBytes
         prepareSpare()
         prepareBallast()
         writeStatus(force: true)

@@ -6,12 +6,15 @@ extension SpoolEngine {
     private static let repairsPerCall = 8
 
     mutating func waiting(
-        in lane: Spool.Lane, after position: SpoolPosition, limits: Spool.Limits, excluding: Set<SpoolPosition>
+        in lane: Spool.Lane, after position: SpoolPosition, limits: Spool.Limits, excluding: Set<SpoolPosition>,
+        kinds: Set<BatchKind> = []
     ) throws -> [StoredBatch] {
-        var gathered = Gathered(limits: limits, excluding: excluding)
+        let empty = Gathered(limits: limits, excluding: excluding, kinds: kinds)
+        var gathered = empty
         var cursor = position
         var repairs = 0
-        while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor) }), let segment = segments[index]
+        while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor, excluding: kinds) }),
+            let segment = segments[index]
         {
             let upper = min(rows.upperBound, rows.lowerBound + Self.lookAhead)
             do {
@@ -26,7 +29,7 @@ extension SpoolEngine {
                         .corrupted, file: segment.path, "a batch is damaged and the file cannot be replaced: \(error)")
                 }
                 // What is left of the file waits under the same positions.
-                gathered = Gathered(limits: limits, excluding: excluding)
+                gathered = empty
                 cursor = position
                 continue
             }
@@ -46,6 +49,7 @@ extension SpoolEngine {
     private struct Gathered {
         let limits: Spool.Limits
         let excluding: Set<SpoolPosition>
+        let kinds: Set<BatchKind>
         var batches: [StoredBatch] = []
         var records = 0
         var bytes = 0
@@ -53,7 +57,7 @@ extension SpoolEngine {
         /// - Returns: whether it is enough.
         mutating func read(_ rows: Range<Int64>, of segment: SpoolSegment) throws -> Bool {
             var isEnough = false
-            try segment.forEachBatch(in: rows, like: batches.first?.header) { batch in
+            try segment.forEachBatch(in: rows, like: batches.first?.header, excluding: kinds) { batch in
                 guard !excluding.contains(batch.position) else { return .goOn }
                 let isFirst = batches.isEmpty
                 isEnough =
@@ -109,20 +113,25 @@ extension SpoolEngine {
         return headers
     }
 
-    /// Confirmed batches that are still there, in order.
-    func retained(after position: SpoolPosition, limit: Int) throws -> [BatchHeader] {
-        var found: [BatchHeader] = []
-        for shelf in book.withLock(\.shelves) where shelf.index >= position.segment && found.count < limit {
-            guard let segment = segments[shelf.index] else { continue }
-            var settlements = Dictionary(try segment.progress().map { ($0.row, $0.settlement) }) { $1 }
-            settlements.merge(shelf.unsaved) { $1 }
+    /// The confirmed batches among the next `count` that are stored in one file.
+    func retained(after position: SpoolPosition, looksAt count: Int64) throws -> Spool.RetainedPage {
+        for shelf in book.withLock(\.shelves) where shelf.index >= position.segment {
             let first = shelf.index == position.segment ? position.row + 1 : 1
+            guard let segment = segments[shelf.index], first <= shelf.rows else { continue }
+            let last = min(shelf.rows, first + count - 1)
+            var page = Spool.RetainedPage(end: SpoolPosition(segment: shelf.index, row: last))
+            var settlements = Dictionary(
+                try segment.progress(of: first...last).map { ($0.row, $0.settlement) }
+            ) { $1 }
+            for (row, settlement) in shelf.unsaved { settlements[row] = settlement }
             try segment.forEachHeader(from: first) { header in
-                if settlements[header.position.row] == .acknowledged { found.append(header) }
-                return found.count < limit
+                guard header.position.row <= last else { return false }
+                if settlements[header.position.row] == .acknowledged { page.batches.append(header) }
+                return header.position.row < last
             }
+            return page
         }
-        return found
+        return Spool.RetainedPage()
     }
 
     /// - Returns: how many of the batches are there and wait again.

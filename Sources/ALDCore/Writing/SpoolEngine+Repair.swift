@@ -54,6 +54,7 @@ extension SpoolEngine {
         sizes[index] = replacement.size
         if salvage.hasCertainLoss || old == nil {
             let evidence = files.setAside(path)
+            damagedBytes = files.damagedBytes
             logger.error("a damaged segment is kept as evidence", metadata: ["file": "\(evidence)"])
         } else {
             files.deleteDatabase(path)

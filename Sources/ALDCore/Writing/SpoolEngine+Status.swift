@@ -30,6 +30,7 @@ extension SpoolEngine {
     mutating func writeStatus(force: Bool, isClosed: Bool = false) {
         if !force, let statusWrittenAt, time.now - statusWrittenAt < Self.statusInterval { return }
         statusWrittenAt = time.now
+        damagedBytes = files.damagedBytes
         do {
             let content = try JSONEncoder().encode(status(isClosed: isClosed))
             try files.replace(files.status, by: content, durably: false)

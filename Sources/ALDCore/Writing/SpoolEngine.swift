@@ -24,6 +24,8 @@ struct SpoolEngine: Sendable {
     var segments: [Int64: SpoolSegment] = [:]
     /// What each file takes, in bytes.
     var sizes: [Int64: Int64] = [:]
+    /// What was set aside takes, in bytes, as of the last status: people delete it when they have looked at it.
+    var damagedBytes: Int64 = 0
     /// The segment that takes new batches.
     var active: Int64 = 0
     var activeSince: MonotonicInstant
@@ -94,7 +96,8 @@ struct SpoolEngine: Sendable {
         files.release()
     }
 
-    var usedBytes: Int64 { sizes.values.reduce(0, +) }
+    /// What the spool takes, evidence of damage included.
+    var usedBytes: Int64 { sizes.values.reduce(damagedBytes, +) }
 
     func error(_ error: any Error, segment index: Int64, while action: String) -> SpoolError {
         SpoolError(error, file: segments[index]?.path ?? files.directory, while: action)

@@ -118,6 +118,21 @@ struct SpoolFiles: Sendable {
         }
     }
 
+    /// What the files take that were set aside, in bytes.
+    var damagedBytes: Int64 {
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: damaged)
+        } catch {
+            // The folder is made when it is needed first.
+            return 0
+        }
+        return names.reduce(0) { sum, name in
+            var status = stat()
+            return stat(damaged + "/" + name, &status) == 0 ? sum + Int64(status.st_size) : sum
+        }
+    }
+
     static func identity(of path: String) -> UInt64? {
         var status = stat()
         return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil

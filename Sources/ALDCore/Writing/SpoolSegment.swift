@@ -89,9 +89,12 @@ struct SpoolSegment: Sendable {
     }
 
     /// What became of its batches. An entry that is damaged counts as none: its batch is sent again and recognised.
-    func progress() throws -> [SpoolProgress] {
+    func progress(of rows: ClosedRange<Int64> = 1...Int64.max) throws -> [SpoolProgress] {
         try database.writeWithoutTransaction { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM progress ORDER BY row").compactMap(SpoolProgress.init(row:))
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM progress WHERE row BETWEEN ? AND ? ORDER BY row",
+                arguments: [rows.lowerBound, rows.upperBound]
+            ).compactMap(SpoolProgress.init(row:))
         }
     }
 
@@ -126,15 +129,20 @@ struct SpoolSegment: Sendable {
 
     /// The batches among `rows`, all of which were accepted, in order, until `body` has had enough.
     ///
-    /// - Parameter example: when given, only batches of its machine and kind.
+    /// - Parameters:
+    ///   - example: when given, only batches of its machine and kind.
+    ///   - kinds: these are left out.
     /// - Throws: ``Damage`` at the first row that is missing or not what was accepted.
-    func forEachBatch(in rows: Range<Int64>, like example: BatchHeader?, _ body: (StoredBatch) -> Next) throws {
+    func forEachBatch(
+        in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind> = [],
+        _ body: (StoredBatch) -> Next
+    ) throws {
         try database.writeWithoutTransaction { db in
             var example = example
             var next = rows.lowerBound
             while next < rows.upperBound {
-                let isRestricted = example != nil
-                let cursor = try Self.batches(in: next..<rows.upperBound, like: example, db)
+                let isRestricted = example != nil || !kinds.isEmpty
+                let cursor = try Self.batches(in: next..<rows.upperBound, like: example, excluding: kinds, db)
                 var hasChanged = false
                 while !hasChanged, let row = try cursor.next() {
                     guard let batch = Self.batch(row, segment: index), isRestricted || batch.position.row == next
@@ -154,11 +162,16 @@ struct SpoolSegment: Sendable {
         }
     }
 
-    private static func batches(in rows: Range<Int64>, like example: BatchHeader?, _ db: Database) throws -> RowCursor {
+    private static func batches(
+        in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>, _ db: Database
+    ) throws -> RowCursor {
         let columns = "SELECT *, length(payload) AS bytes FROM batch WHERE row >= ? AND row < ?"
         guard let example else {
+            let left = String(repeating: " AND (machine <> ? OR format <> ?)", count: kinds.count)
             return try Row.fetchCursor(
-                db.cachedStatement(sql: columns + " ORDER BY row"), arguments: [rows.lowerBound, rows.upperBound])
+                db.cachedStatement(sql: columns + left + " ORDER BY row"),
+                arguments: [rows.lowerBound, rows.upperBound]
+                    + StatementArguments(kinds.sorted().flatMap { [Int64($0.machine), Int64($0.format)] }))
         }
         return try Row.fetchCursor(
             db.cachedStatement(sql: columns + " AND machine = ? AND format = ? ORDER BY row"),

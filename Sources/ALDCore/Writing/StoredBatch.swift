@@ -21,6 +21,17 @@ public struct SpoolPosition: Hashable, Comparable, Sendable {
     public static let start = SpoolPosition(rawValue: 0)
 }
 
+/// What batches have in common that can be sent together.
+struct BatchKind: Hashable, Sendable, Comparable {
+    var machine: Int32
+    /// See `BatchCoding`.
+    var format: Int16
+
+    static func < (left: BatchKind, right: BatchKind) -> Bool {
+        (left.machine, left.format) < (right.machine, right.format)
+    }
+}
+
 /// All that is known of a batch without its records.
 public struct BatchHeader: Hashable, Sendable {
     public internal(set) var position: SpoolPosition
@@ -40,6 +51,8 @@ public struct BatchHeader: Hashable, Sendable {
     public var parent: BatchID?
     /// SHA-256 over machine, format and payload.
     public var digest: [UInt8]
+
+    var kind: BatchKind { BatchKind(machine: machine, format: format) }
 
     /// Covers every field and, through the digest, the payload: what does not match it is not what was accepted.
     var checksum: UInt32 {

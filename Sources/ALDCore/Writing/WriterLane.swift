@@ -4,6 +4,14 @@ struct WriterLane: Sendable {
     struct Slot: Hashable, Sendable {
         var position: SpoolPosition
         var records: Int
+        var kind: BatchKind
+    }
+
+    /// Batches of one kind that wait until somebody has changed something.
+    struct Hold: Sendable {
+        /// They are tried again then.
+        var until: MonotonicInstant
+        var fault: SinkFault
     }
 
     /// How a batch that must not be sent again as it is lives on.
@@ -37,8 +45,6 @@ struct WriterLane: Sendable {
         case cutting
         /// It failed and is tried again then. Can transition to: resting.
         case pausing(until: MonotonicInstant)
-        /// Somebody has to change something; it is looked again then. Can transition to: resting.
-        case holding(until: MonotonicInstant)
     }
 
     var state = State.resting
@@ -54,6 +60,8 @@ struct WriterLane: Sendable {
     /// The attempt is in doubt: just these are sent again.
     var repeats: Int?
     var fault: SinkFault?
+    /// What is not read from the spool. An entry stays until a delivery of its kind has landed.
+    var holds: [BatchKind: Hold] = [:]
     var backoff: Backoff
     var pace: DeliveryPace
 
@@ -65,7 +73,7 @@ struct WriterLane: Sendable {
     var isBusy: Bool {
         switch state {
         case .reading, .working, .cutting: true
-        case .resting, .pausing, .holding: false
+        case .resting, .pausing: false
         }
     }
 
@@ -80,6 +88,17 @@ struct WriterLane: Sendable {
             size += 1
         }
         return size
+    }
+
+    /// Kinds that are not to be read yet.
+    func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
+
+    /// What is on the bench goes back to the spool, and what is known of it is forgotten: every batch has an entry of its
+    /// own in the ledger, so it may come again in any company.
+    mutating func clear() {
+        bench = []
+        (most, suspects, repeats) = (nil, 0, nil)
+        (step, state) = (.deliver, .resting)
     }
 
     func records(in attempt: Int) -> Int { bench.prefix(attempt).reduce(0) { $0 + $1.records } }

@@ -11,19 +11,22 @@ extension WriterStateMachine {
         }
         let records = self[lane].records(in: landings.count)
         self[lane].pace.landed(records: records, took: took)
+        let kind = self[lane].bench.first?.kind
         systemic.landed(records, now: now)
         let kept = Set(landings.indices.filter { landings[$0] == .collision || landings[$0] == .voided })
         self[lane].settle(landings.count, except: kept)
         if lane == .backlog { backlogMoved(took: took, now: now) } else { freshMoved(began: now - took) }
-        recovered(lane)
+        recovered(lane, kept.isEmpty ? kind : nil)
         // Either another batch has this name, or it was closed before this process began: closing it again tells.
         if !kept.isEmpty, let first = self[lane].bench.first {
             self[lane].step = .void(first.records > 1 ? .halves : .again)
         }
     }
 
-    private mutating func recovered(_ lane: Spool.Lane) {
-        guard self[lane].fault != nil else { return }
+    private mutating func recovered(_ lane: Spool.Lane, _ kind: BatchKind?) {
+        // While a bad record is looked for, what lands beside it says nothing of it.
+        let wasHeld = self[lane].suspects == 0 && kind.flatMap { self[lane].holds.removeValue(forKey: $0) } != nil
+        guard wasHeld || self[lane].fault != nil else { return }
         self[lane].fault = nil
         self[lane].backoff.reset()
         // What has gathered meanwhile must not stand before what is accepted from now on.
@@ -130,23 +133,24 @@ extension WriterStateMachine {
         return nil
     }
 
-    /// Nothing but a change by somebody helps. The lane is looked at again slowly.
+    /// Nothing but a change by somebody helps. What is of this kind is tried again slowly, in this lane; all else goes on.
     ///
-    /// Fresh data does not wait behind what is held: the backlog takes that over when it has nothing else in hand. Should
-    /// the next fresh delivery meet the same fault, both are held.
+    /// Fresh data does not wait behind what is held: that becomes backlog. Should the next fresh delivery of this kind
+    /// meet a fault of this sort, it is held in both lanes.
     mutating func hold(_ lane: Spool.Lane, _ fault: SinkFault, now: MonotonicInstant, chance: Double) {
-        let until = now + configuration.hold * (1 + chance)
-        self[lane].fault = fault
-        self[lane].state = .holding(until: until)
-        guard lane == .fresh, !backlog.isBusy, backlog.bench.isEmpty, backlog.step == .deliver else { return }
-        if case .holding = backlog.state { return }
-        backlog.bench = fresh.bench
-        (backlog.most, backlog.suspects, backlog.repeats) = (fresh.most, fresh.suspects, fresh.repeats)
-        (backlog.step, backlog.fault, backlog.state) = (fresh.step, fault, fresh.state)
-        fresh.bench = []
-        (fresh.most, fresh.suspects, fresh.repeats) = (nil, 0, nil)
-        (fresh.step, fresh.fault, fresh.state) = (.deliver, nil, .resting)
-        boundaryShouldMove()
+        let hold = WriterLane.Hold(until: now + configuration.hold * (1 + chance), fault: fault)
+        guard let kind = self[lane].bench.first?.kind else {
+            self[lane].state = .pausing(until: hold.until)
+            return
+        }
+        self[lane].clear()
+        self[lane].fault = nil
+        if lane == .fresh, backlog.holds[kind] == nil {
+            backlog.holds[kind] = hold
+            boundaryShouldMove()
+        } else {
+            self[lane].holds[kind] = hold
+        }
     }
 }
 

@@ -11,22 +11,26 @@ struct WriterStateMachine: Sendable {
         var breaker = CircuitBreaker.Configuration()
         var budget = RetryBudget.Configuration()
         var pace = DeliveryPace.Bounds()
-        /// A held lane is looked at again after this time, up to twice as long by chance.
+        /// What is held is tried again after this time, up to twice as long by chance.
         var hold: Duration = .seconds(30)
         /// Fresh data that waits longer makes the backlog step back.
         var freshLag: Duration = .milliseconds(500)
-        /// Where not, a record that is refused holds its lane.
+        /// Where not, a record that is refused holds those of its kind.
         var takesDeadLetters = true
     }
 
-    /// What waits in the spool, both lanes.
+    /// How many batches of each kind wait in the spool, those on the benches included.
     struct Waiting: Hashable, Sendable {
-        var fresh = 0
-        var backlog = 0
+        var fresh: [BatchKind: Int] = [:]
+        var backlog: [BatchKind: Int] = [:]
 
-        subscript(lane: Spool.Lane) -> Int {
-            get { lane == .fresh ? fresh : backlog }
-            set { if lane == .fresh { fresh = newValue } else { backlog = newValue } }
+        subscript(lane: Spool.Lane) -> [BatchKind: Int] { lane == .fresh ? fresh : backlog }
+
+        var isNothing: Bool { fresh.isEmpty && backlog.isEmpty }
+
+        /// Whether something waits in `lane` that is of none of these kinds.
+        func hasOther(than kinds: Set<BatchKind>, in lane: Spool.Lane) -> Bool {
+            self[lane].keys.contains { !kinds.contains($0) }
         }
     }
 
@@ -41,18 +45,19 @@ struct WriterStateMachine: Sendable {
         case cut(Spool.Lane)
         /// The spool could not be read, or could not cut.
         case spoolFailed(Spool.Lane, SinkFault)
-        /// What the database has forgotten waits again. `asked`: whether the database was needed to know.
-        case reconciled(resurrected: Int, asked: Bool)
+        /// What the database has forgotten waits again. `through`: how far that is known; `nil`: for everything.
+        /// `asked`: whether the database was needed to know.
+        case reconciled(through: SpoolPosition?, resurrected: Int, asked: Bool)
         case reconcileFailed(SinkFault)
     }
 
     enum Action: Hashable, Sendable {
         /// What waits now becomes backlog.
         case moveBoundary
-        /// Compare what is retained with the ledger.
-        case reconcile(by: MonotonicInstant)
-        /// Put what waits on the lane's bench.
-        case read(Spool.Lane, Spool.Limits)
+        /// Compare a bounded part of what is retained behind this place with the ledger.
+        case reconcile(after: SpoolPosition, by: MonotonicInstant)
+        /// Put what waits on the lane's bench, but not of these kinds.
+        case read(Spool.Lane, Spool.Limits, excluding: Set<BatchKind>)
         /// Send so many batches from the head of the bench in one transaction.
         case deliver(Spool.Lane, batches: Int, by: MonotonicInstant)
         /// Close the name of the first batch on the bench.
@@ -65,9 +70,11 @@ struct WriterStateMachine: Sendable {
     }
 
     private enum Reconciling: Hashable {
-        /// The connection may be another one than before: the database behind it, too.
-        case due(notBefore: MonotonicInstant?, holdsDeliveries: Bool)
-        case underWay(CircuitBreaker.Permit)
+        /// The connection may be another one than before: the database behind it, too. Nobody waits for the result: should
+        /// something be delivered meanwhile that the database knows, the ledger says so.
+        case due(after: SpoolPosition, notBefore: MonotonicInstant?)
+        /// - Parameter isStale: the connection has changed again meanwhile.
+        case underWay(after: SpoolPosition, CircuitBreaker.Permit, isStale: Bool)
         case done
     }
 
@@ -83,12 +90,16 @@ struct WriterStateMachine: Sendable {
     private var freshTurns = 0
     /// Since when something fresh waits.
     private var freshSince: MonotonicInstant?
-    private var reconciling = Reconciling.due(notBefore: nil, holdsDeliveries: true)
+    private var reconciling = Reconciling.due(after: .start, notBefore: nil)
+    private var reconcileBackoff: Backoff
+    /// Turns that deliveries have had since the ledger was asked last.
+    private var turnsBeforeReconcile = 0
     private var boundaryIsDue: Bool
     private var mustEndBy: MonotonicInstant?
     private var isFinished = false
 
-    /// After so many turns of the fresh lane the backlog has one, when only one of them can be served at a time.
+    /// After so many turns of the fresh lane the backlog has one, when only one of them can be served at a time; after so
+    /// many deliveries the ledger is asked.
     static let freshTurnsInARow = 4
     private static let leaseGrace = Duration.seconds(5)
     static let spoolPause = Duration.seconds(5)
@@ -100,6 +111,7 @@ struct WriterStateMachine: Sendable {
         backlog = WriterLane(backoff: configuration.backoff, pace: configuration.pace)
         breaker = try CircuitBreaker(configuration.breaker)
         budget = try RetryBudget(configuration.budget)
+        reconcileBackoff = Backoff(configuration.backoff)
         boundaryIsDue = carriedOver
     }
 
@@ -108,12 +120,10 @@ struct WriterStateMachine: Sendable {
         set { if lane == .fresh { fresh = newValue } else { backlog = newValue } }
     }
 
-    /// Why a lane is held; `nil` while none is.
+    /// Why something is held; `nil` while nothing is.
     var heldBecause: SinkFault? {
-        for lane in [fresh, backlog] {
-            if case .holding = lane.state { return lane.fault }
-        }
-        return nil
+        let holds = fresh.holds.merging(backlog.holds) { fresh, _ in fresh }
+        return holds.min { $0.key < $1.key }?.value.fault
     }
 
     /// From now on only what can still land by `deadline` is sent.
@@ -126,12 +136,14 @@ struct WriterStateMachine: Sendable {
     mutating func next(_ waiting: Waiting, now: MonotonicInstant, chance: Double) -> Action {
         if isFinished { return .finish }
         breaker.advance(now: now, chance: chance)
-        freshSince = waiting.fresh == 0 ? nil : freshSince ?? now
+        let hasFresh = waiting.hasOther(than: fresh.held(now: now), in: .fresh)
+        freshSince = hasFresh ? freshSince ?? now : nil
         if boundaryIsDue, fresh.bench.isEmpty, !fresh.isBusy {
             boundaryIsDue = false
             freshSince = nil
             return .moveBoundary
         }
+        if !boundaryIsDue { forgetHolds(waiting) }
         let mayStart = mustEndBy.map { now < $0 } ?? true
         if mayStart, let action = start(waiting, now: now, chance: chance) { return action }
         if mustEndBy != nil, !fresh.isBusy, !backlog.isBusy, !isReconciling {
@@ -142,24 +154,37 @@ struct WriterStateMachine: Sendable {
         return .wait(until: mustEndBy == nil ? nextInstant(waiting, now: now) : nil)
     }
 
+    /// What is held and does not wait any more has been settled in another way.
+    private mutating func forgetHolds(_ waiting: Waiting) {
+        fresh.holds = fresh.holds.filter { waiting.fresh[$0.key] != nil }
+        backlog.holds = backlog.holds.filter { waiting.backlog[$0.key] != nil }
+    }
+
     private mutating func start(_ waiting: Waiting, now: MonotonicInstant, chance: Double) -> Action? {
-        if case .due(let notBefore, let holdsDeliveries) = reconciling {
-            if notBefore.map({ $0 <= now }) ?? true, let permit = permit(now: now, chance: chance) {
-                reconciling = .underWay(permit)
-                return .reconcile(by: deadline(now: now))
-            }
-            if holdsDeliveries { return nil }
+        if turnsBeforeReconcile >= Self.freshTurnsInARow, let action = reconcile(now: now, chance: chance) {
+            return action
         }
-        if isReconciling { return nil }
         let backlogFirst = freshTurns >= Self.freshTurnsInARow
         for lane in backlogFirst ? [Spool.Lane.backlog, .fresh] : [.fresh, .backlog] {
             if let action = start(lane, waiting, now: now, chance: chance) {
                 if case .read = action { return action }
-                freshTurns = lane == .fresh && waiting.backlog > 0 ? freshTurns + 1 : 0
+                freshTurns = lane == .fresh && !waiting.backlog.isEmpty ? freshTurns + 1 : 0
+                turnsBeforeReconcile += 1
                 return action
             }
         }
-        return nil
+        return reconcile(now: now, chance: chance)
+    }
+
+    private mutating func reconcile(now: MonotonicInstant, chance: Double) -> Action? {
+        // Whoever shuts down leaves it to the next start.
+        guard mustEndBy == nil, case .due(let position, let notBefore) = reconciling,
+            notBefore.map({ $0 <= now }) ?? true,
+            let permit = permit(now: now, chance: chance)
+        else { return nil }
+        reconciling = .underWay(after: position, permit, isStale: false)
+        turnsBeforeReconcile = 0
+        return .reconcile(after: position, by: deadline(now: now))
     }
 
     private mutating func start(
@@ -167,7 +192,7 @@ struct WriterStateMachine: Sendable {
     ) -> Action? {
         switch self[lane].state {
         case .reading, .working, .cutting: return nil
-        case .pausing(let until), .holding(let until):
+        case .pausing(let until):
             guard now >= until else { return nil }
             self[lane].state = .resting
         case .resting: break
@@ -190,9 +215,10 @@ struct WriterStateMachine: Sendable {
     ) -> Action? {
         if lane == .backlog, mustEndBy == nil, let until = backlogRestsUntil, now < until { return nil }
         if self[lane].bench.isEmpty {
-            guard waiting[lane] > 0, breaker.rejection == nil else { return nil }
+            let held = self[lane].held(now: now)
+            guard waiting.hasOther(than: held, in: lane), breaker.rejection == nil else { return nil }
             self[lane].state = .reading
-            return .read(lane, self[lane].pace.limits(allowance: breaker.allowance))
+            return .read(lane, self[lane].pace.limits(allowance: breaker.allowance), excluding: held)
         }
         guard let permit = permit(now: now, chance: chance) else { return nil }
         let size = self[lane].attemptSize
@@ -223,17 +249,15 @@ struct WriterStateMachine: Sendable {
 
     /// When something may be done that may not be done now.
     private func nextInstant(_ waiting: Waiting, now: MonotonicInstant) -> MonotonicInstant? {
-        if isReconciled, waiting.fresh + waiting.backlog == 0 { return nil }
+        if isReconciled, waiting.isNothing { return nil }
         var instants: [MonotonicInstant?] = [breaker.rejection?.retryAt]
         if breaker.rejection != nil { instants.append(breaker.nextDeadline) }
-        if case .due(let notBefore, _) = reconciling { instants.append(notBefore) }
+        if case .due(_, let notBefore) = reconciling { instants.append(notBefore) }
         for lane in [fresh, backlog] {
-            switch lane.state {
-            case .pausing(let until), .holding(let until): instants.append(until)
-            case .resting, .reading, .working, .cutting: break
-            }
+            instants += lane.holds.values.map(\.until)
+            if case .pausing(let until) = lane.state { instants.append(until) }
         }
-        if waiting.backlog > 0, case .resting = backlog.state { instants.append(backlogRestsUntil) }
+        if !waiting.backlog.isEmpty, case .resting = backlog.state { instants.append(backlogRestsUntil) }
         return instants.compactMap(\.self).filter { $0 > now }.min()
     }
 
@@ -253,22 +277,34 @@ struct WriterStateMachine: Sendable {
         case .spoolFailed(let lane, let fault):
             self[lane].fault = fault
             self[lane].state = .pausing(until: now + Self.spoolPause)
-        case .reconciled(let resurrected, let asked):
-            complete(asked ? .success : .ignored, now: now, chance: chance)
-            reconciling = .done
+        case .reconciled(let position, let resurrected, let asked):
+            reconciled(position, asked ? .success : .ignored, now: now, chance: chance)
             if resurrected > 0 { boundaryIsDue = true }
         case .reconcileFailed(let fault):
-            complete(fault.outcome, now: now, chance: chance)
-            let isOutage = fault.faultClass.passes
-            let pause = isOutage ? fresh.backoff.next(chance: chance) : configuration.hold * (1 + chance)
-            // A database that refuses this question may still take data.
-            reconciling = .due(notBefore: now + pause, holdsDeliveries: isOutage)
+            reconcileFailed(fault, now: now, chance: chance)
         }
     }
 
-    private mutating func complete(_ outcome: CircuitBreaker.Outcome, now: MonotonicInstant, chance: Double) {
-        guard case .underWay(let permit) = reconciling else { return }
+    private mutating func reconciled(
+        _ position: SpoolPosition?, _ outcome: CircuitBreaker.Outcome, now: MonotonicInstant, chance: Double
+    ) {
+        guard case .underWay(_, let permit, let isStale) = reconciling else { return }
         breaker.complete(permit, outcome, now: now, chance: chance)
+        reconcileBackoff.reset()
+        if isStale {
+            reconciling = .due(after: .start, notBefore: nil)
+        } else {
+            reconciling = position.map { .due(after: $0, notBefore: nil) } ?? .done
+        }
+    }
+
+    private mutating func reconcileFailed(_ fault: SinkFault, now: MonotonicInstant, chance: Double) {
+        guard case .underWay(let position, let permit, let isStale) = reconciling else { return }
+        breaker.complete(permit, fault.outcome, now: now, chance: chance)
+        let pause =
+            fault.faultClass.passes ? reconcileBackoff.next(chance: chance) : configuration.hold * (1 + chance)
+        let isElsewhere = isStale || fault.meansReconnect
+        reconciling = .due(after: isElsewhere ? .start : position, notBefore: now + pause)
     }
 
     /// A lane's call has come back.
@@ -285,7 +321,12 @@ struct WriterStateMachine: Sendable {
     }
 
     mutating func reconnected() {
-        reconciling = .due(notBefore: nil, holdsDeliveries: true)
+        switch reconciling {
+        case .underWay(let position, let permit, _): reconciling = .underWay(after: position, permit, isStale: true)
+        // One that has just failed is not repeated at once because deliveries fail, too.
+        case .due(_, let notBefore): reconciling = .due(after: .start, notBefore: notBefore)
+        case .done: reconciling = .due(after: .start, notBefore: nil)
+        }
     }
 
     /// Fresh data is late when something has waited for long; then the backlog rests longer.

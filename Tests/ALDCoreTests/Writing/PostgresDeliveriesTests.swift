@@ -164,6 +164,102 @@ import Testing
         }
     }
 
+    @Test("gaps go on when the history is broken for everybody, and what was held lands when it is mended")
+    func otherKinds() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.execute("ALTER TABLE ald_history.process_data_points RENAME TO lost", database)
+            try await Self.execute(
+                """
+                ALTER TABLE ald.process_executions DISABLE TRIGGER USER;
+                INSERT INTO ald.process_executions (machine_id, started_at, operator) VALUES (3, '2026-01-01Z', 'Kim')
+                """, database)
+            try await Self.withWriter(sink) { writer in
+                for round in 1...3 {
+                    try await writer.append(Sink.batch(1).records, machine: Sink.machine)
+                    try await eventually("held, round \(round)") { writer.statistics.heldBecause != nil }
+                }
+                let gap = CollectionGap(
+                    firstMissedAt: Sink.day, lastMissedAt: Sink.day, instants: 1, cause: .plc, detail: "")
+                try await writer.append(.gaps([gap]), machine: Sink.machine)
+                try await eventually("the gap lands") { writer.statistics.landed == 1 }
+                #expect(writer.statistics.spooled == 6 && writer.statistics.deadLettered == 0)
+                try await Self.execute("ALTER TABLE ald_history.lost RENAME TO process_data_points", database)
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.isBalanced)
+            }
+            let points = try await TestDatabase.number("SELECT count(*) FROM ald.process_data_points", database)
+            #expect(points == 6)
+        }
+    }
+
+    @Test("readings of 1970 are refused at once with the reason; those of 2100 land")
+    func oddTimes() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            try await Self.withWriter(sink) { writer in
+                for time in [0, 946_684_799_999_999, 7_258_118_400_000_000] as [Int64] {
+                    do throws(SpoolError) {
+                        let never = Sink.batch(1, at: Timestamp(microseconds: time)).records
+                        try await writer.append(never, machine: Sink.machine)
+                        Issue.record("accepted")
+                    } catch {
+                        #expect(error.code == .invalidRecord && error.message.contains("check the clock"))
+                    }
+                }
+                for time in [946_684_800_000_000, 4_102_444_800_000_000, 7_258_118_399_999_999] as [Int64] {
+                    let odd = Sink.batch(1, at: Timestamp(microseconds: time)).records
+                    try await writer.append(odd, machine: Sink.machine)
+                }
+                try await eventually("all landed, \(writer.statistics)") { writer.statistics.landed == 6 }
+                #expect(writer.statistics.accepted == 6 && writer.statistics.failedAttempts == 0)
+            }
+            let odd = "SELECT count(*) FROM ald.parameter_value_history WHERE sampled_at < '2000-01-02Z' OR "
+            #expect(try await TestDatabase.number(odd + "sampled_at >= '2100-01-01Z'", database) == 6)
+        }
+    }
+
+    @Test("readings of 1970 that an earlier version accepted are held after a few dead letters; newer ones pass them")
+    func oldSpool() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            try await Self.withWriter(sink) { writer in
+                let never = Sink.batch(1, at: Timestamp(microseconds: 1)).records
+                for _ in 0..<10 { _ = try await writer.spool.append(never, machine: Sink.machine) }
+                try await writer.append(Sink.batch(1).records, machine: Sink.machine)
+                try await eventually("the newer ones landed, the others are held, \(writer.statistics)") {
+                    writer.statistics.landed == 2 && writer.statistics.heldBecause != nil
+                }
+                let reason = writer.statistics.heldBecause ?? ""
+                #expect(reason.contains("1970-01-01 cannot be recorded"))
+                #expect(writer.statistics.deadLettered <= SystemicGuard.benefitOfDoubt && writer.statistics.isBalanced)
+            }
+        }
+    }
+
+    @Test("readings of parameters that nobody has registered are held with the reason, and land once somebody has")
+    func unregistered() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.withWriter(sink) { writer in
+                let row = HistoryRow(
+                    parameter: ParameterID(rawValue: 77), time: Sink.day, value: 1, quality: .good)
+                try await writer.append(.history([row]), machine: Sink.machine)
+                try await eventually("held") { writer.statistics.heldBecause?.contains("not registered: 77") ?? false }
+                try await writer.append(Sink.batch(1).records, machine: Sink.machine)
+                try await eventually("others land") { writer.statistics.landed == 2 }
+                #expect(writer.statistics.deadLettered == 0 && writer.statistics.spooled == 1)
+                var more = Sink.registration()
+                more.entries.append(more.entries[0])
+                (more.entries[1].id, more.entries[1].name) = (77, "pressure")
+                let registration = more
+                try await TestDatabase.withConnection(database) { connection, deadline in
+                    _ = try await registration.register(connection, deadline: deadline)
+                }
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.isBalanced)
+            }
+        }
+    }
+
     @Test("sessions that are ended in the middle of everything lose and double nothing")
     func terminated() async throws {
         try await Sink.withSink { sink, database, deadline in

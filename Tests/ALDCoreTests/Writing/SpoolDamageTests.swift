@@ -130,6 +130,14 @@ import Testing
                 try FileManager.default.contentsOfDirectory(atPath: directory + "/damaged").contains {
                     $0.hasPrefix("segment-1-0.sqlite")
                 })
+            // What is kept for people takes space as everything else does.
+            try await spool.tidyUp()
+            let bytes = { (folder: String) in
+                try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("segment-") }
+                    .reduce(0) { try $0 + Data(contentsOf: URL(fileURLWithPath: folder + "/" + $1)).count }
+            }
+            let (kept, evidence) = (try bytes(directory), try bytes(directory + "/damaged"))
+            #expect(try await spool.status().usedBytes == Int64(kept + evidence) && evidence > 0)
             try spool.close()
         }
     }

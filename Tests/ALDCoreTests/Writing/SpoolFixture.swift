@@ -42,6 +42,10 @@ enum SpoolFixture {
                 throw error
             }
             #expect(spool.account.isBalanced)
+            for lane in [Spool.Lane.fresh, .backlog] {
+                let batches = lane == .fresh ? spool.account.fresh.batches : spool.account.backlog.batches
+                #expect(spool.kinds[lane].values.reduce(0, +) == batches)
+            }
             try spool.close()
         }
     }

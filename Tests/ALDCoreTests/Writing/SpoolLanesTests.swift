@@ -95,6 +95,71 @@ import Testing
         }
     }
 
+    @Test("batches of kinds that are left out are passed over, in every file and lane, and the others come in order")
+    func kinds() async throws {
+        var configuration = Fixture.small
+        configuration.segmentBytes = 65_536
+        try await Fixture.withSpool(configuration) { spool, _ in
+            let gap = CollectionGap(
+                firstMissedAt: Timestamp(microseconds: 1), lastMissedAt: Timestamp(microseconds: 1), instants: 1,
+                cause: .plc, detail: "")
+            for index in 0..<40 {
+                _ = try await spool.append(Fixture.rows(200, from: Int32(index)), machine: 1)
+                if index.isMultiple(of: 13) { _ = try await spool.append(.gaps([gap]), machine: 1) }
+            }
+            let (readings, gaps) = (BatchKind(machine: 1, format: 1), BatchKind(machine: 1, format: 2))
+            #expect(spool.kinds[.fresh] == [readings: 40, gaps: 4] && spool.kinds[.backlog].isEmpty)
+            let found = try await spool.waiting(in: .fresh, kinds: [readings])
+            #expect(found.map(\.header.id.number) == [2, 16, 30, 44] && found.allSatisfy { $0.header.kind == gaps })
+            let first = try #require(found.first)
+            let others = try await spool.waiting(in: .fresh, excluding: [first.position], kinds: [readings])
+            #expect(others.map(\.position) == found.dropFirst().map(\.position))
+            spool.moveBoundary()
+            #expect(spool.kinds[.fresh].isEmpty && spool.kinds[.backlog] == [readings: 40, gaps: 4])
+            #expect(try await spool.waiting(in: .fresh, kinds: [readings]).isEmpty)
+            #expect(try await spool.waiting(in: .backlog, kinds: [readings]) == found)
+            spool.acknowledge(found.map(\.header))
+            #expect(try await spool.waiting(in: .backlog, kinds: [readings]).isEmpty)
+            _ = try await spool.recut(
+                SpoolPosition(segment: 1, row: 1), into: [Fixture.rows(100), Fixture.rows(100)], machine: 1)
+            #expect(spool.kinds[.backlog] == [readings: 41])
+            #expect(try await spool.resurrect([first.header]) == 1)
+            #expect(spool.kinds[.backlog] == [readings: 41, gaps: 1])
+        }
+    }
+
+    @Test("what is retained is looked through in parts, each of which a commit may wait for")
+    func retainedPages() async throws {
+        var configuration = Fixture.small
+        configuration.segmentBytes = 65_536
+        try await Fixture.withSpool(configuration) { spool, _ in
+            for _ in 0..<5 {
+                await withDiscardingTaskGroup { group in
+                    for index in 0..<500 {
+                        group.addTask {
+                            do { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) } catch {
+                                Issue.record(error)
+                            }
+                        }
+                    }
+                }
+            }
+            let batches = try await Fixture.all(spool)
+            spool.acknowledge(batches.filter { !$0.header.id.number.isMultiple(of: 5) }.map(\.header))
+            try await spool.tidyUp()
+            var found: [BatchHeader] = []
+            var position: SpoolPosition? = .start
+            while let after = position {
+                let page = try await spool.retainedPage(after: after)
+                #expect(page.batches.count <= 1000 && page.end.map { $0 > after } ?? true)
+                found += page.batches
+                position = page.end
+            }
+            let expected = batches.map(\.header).filter { !$0.id.number.isMultiple(of: 5) }
+            #expect(found == expected && found.count == 2000)
+        }
+    }
+
     @Test("what the database forgot is found among the retained and waits again, once")
     func resurrect() async throws {
         try await withTemporaryDirectory { directory in

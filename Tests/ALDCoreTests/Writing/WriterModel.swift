@@ -13,10 +13,12 @@ struct WriterModel {
     struct Stored {
         enum State { case waiting, acknowledged, recut }
         var records: [Record]
-        var isDeadLetter = false
+        var kind = BatchKind.readings
         var state = State.waiting
         /// In how many failures of the database's memory it was closed.
         var voidedIn: Int?
+
+        var isDeadLetter: Bool { kind == .letters }
     }
 
     enum Entry { case applied, voided }
@@ -45,6 +47,8 @@ struct WriterModel {
     var failures = 0
     var hasLine = false
     var mostAtOnce = Int.max
+    /// The table of this kind is renamed.
+    var broken: BatchKind?
     var accepted = 0
     var mustReconnect = false
     var finished = false
@@ -54,6 +58,9 @@ struct WriterModel {
         machine = try Self.newMachine(carriedOver: false)
     }
 
+    /// So many batches are compared with the ledger at a time.
+    private static let page = 3
+
     static func newMachine(carriedOver: Bool) throws -> WriterStateMachine {
         var configuration = WriterStateMachine.Configuration()
         configuration.pace = DeliveryPace.Bounds(start: 8, most: 16, step: 4, batches: 6)
@@ -62,9 +69,11 @@ struct WriterModel {
 
     // MARK: Outside
 
-    mutating func accept(_ poison: [Bool]) {
+    mutating func accept(_ poison: [Bool], _ kind: BatchKind = .readings) {
         stored.append(
-            Stored(records: poison.enumerated().map { Record(id: accepted + $0.offset, isPoison: $0.element) }))
+            Stored(
+                records: poison.enumerated().map { Record(id: accepted + $0.offset, isPoison: $0.element) }, kind: kind)
+        )
         accepted += poison.count
     }
 
@@ -114,6 +123,9 @@ struct WriterModel {
     }
 
     private mutating func execute(_ batches: [Int]) -> Result<[BatchLanding], SinkFault> {
+        if let batch = batches.first, stored[batch].kind == broken {
+            return .failure(SinkFault(.misconfigured, "renamed"))
+        }
         let fresh = batches.filter { ledger[$0] == nil }
         let records = fresh.flatMap { stored[$0].isDeadLetter ? [] : stored[$0].records }
         if records.count > mostAtOnce { return .failure(SinkFault(.tooBig, "too big")) }
@@ -174,14 +186,16 @@ struct WriterModel {
     ///
     /// - Returns: until when it would wait; `nil` when it has begun something.
     mutating func ask() throws -> WriterStateMachine.Action? {
-        let view = WriterStateMachine.Waiting(fresh: waiting(.fresh).count, backlog: waiting(.backlog).count)
+        var view = WriterStateMachine.Waiting()
+        for batch in waiting(.fresh) { view.fresh[stored[batch].kind, default: 0] += 1 }
+        for batch in waiting(.backlog) { view.backlog[stored[batch].kind, default: 0] += 1 }
         let action = machine.next(view, now: now, chance: Double.random(in: 0..<1, using: &random))
         switch action {
         case .moveBoundary: boundary = stored.count
         case .reconcile: underWay.append((action, []))
-        case .read(let lane, let limits):
+        case .read(let lane, let limits, let kinds):
             guard bench[lane, default: []].isEmpty else { throw Violation(description: "read beside a full bench") }
-            underWay.append((action, bring(lane, limits)))
+            underWay.append((action, bring(lane, limits, kinds)))
         case .deliver(let lane, let count, _):
             let batches = Array(machine[lane].bench.prefix(count)).map { Int($0.position.rawValue) }
             guard count > 0, batches.count == count else { throw Violation(description: "\(count) of \(batches)") }
@@ -196,11 +210,11 @@ struct WriterModel {
         return nil
     }
 
-    private func bring(_ lane: Spool.Lane, _ limits: Spool.Limits) -> [Int] {
+    private func bring(_ lane: Spool.Lane, _ limits: Spool.Limits, _ excluded: Set<BatchKind>) -> [Int] {
         var found: [Int] = []
         var records = 0
-        for batch in waiting(lane) {
-            if let first = found.first, stored[first].isDeadLetter != stored[batch].isDeadLetter { continue }
+        for batch in waiting(lane) where !excluded.contains(stored[batch].kind) {
+            if let first = found.first, stored[first].kind != stored[batch].kind { continue }
             records += stored[batch].records.count
             if !found.isEmpty, records > limits.records || found.count >= limits.batches { break }
             found.append(batch)
@@ -229,18 +243,22 @@ struct WriterModel {
         case .read, .cut, .moveBoundary, .wait, .finish: break
         }
         switch action {
-        case .read(let lane, _):
+        case .read(let lane, _, _):
             happened(
                 .read(
                     lane,
                     batches.map {
-                        WriterLane.Slot(position: SpoolPosition(rawValue: Int64($0)), records: stored[$0].records.count)
+                        WriterLane.Slot(
+                            position: SpoolPosition(rawValue: Int64($0)), records: stored[$0].records.count,
+                            kind: stored[$0].kind)
                     }))
-        case .reconcile:
+        case .reconcile(let position, _):
             if fate != .truth { return happened(.reconcileFailed(Self.fault(fate == .tooBig ? .unsent : fate))) }
-            let lost = stored.indices.filter { stored[$0].state == .acknowledged && ledger[$0] != .applied }
+            let page = stored.indices.filter { Int64($0) >= position.rawValue }.prefix(Self.page)
+            let lost = page.filter { stored[$0].state == .acknowledged && ledger[$0] != .applied }
             for batch in lost { stored[batch].state = .waiting }
-            happened(.reconciled(resurrected: lost.count, asked: true))
+            let end = page.last.map { SpoolPosition(rawValue: Int64($0) + 1) }
+            happened(.reconciled(through: end, resurrected: lost.count, asked: true))
         case .deliver(let lane, _, _):
             if fate == .tooBig, batches.reduce(0, { $0 + stored[$1].records.count }) == 1 { fate = .transient }
             guard fate == .truth else {
@@ -289,7 +307,7 @@ struct WriterModel {
         let records = stored[batch].records
         stored[batch].state = .recut
         func child(_ part: some Sequence<Record>, dead: Bool = false) -> Stored {
-            Stored(records: Array(part), isDeadLetter: dead || stored[batch].isDeadLetter)
+            Stored(records: Array(part), kind: dead ? .letters : stored[batch].kind)
         }
         var children: [Stored] = []
         switch cut {
@@ -327,24 +345,21 @@ struct WriterModel {
         }
     }
 
+    /// One table stays broken, all else is well: batches of other kinds must land all the same.
+    mutating func landOthers() throws {
+        guard let broken else { return }
+        accept([false], broken == .readings ? .gaps : .readings)
+        try goOn { $0.stored.contains { $0.state == .waiting && $0.kind != broken } }
+    }
+
     /// Everything is well from now on; it must end, with each record in the database once.
     mutating func heal() throws {
         mostAtOnce = .max
+        try landOthers()
+        broken = nil
         accept([false])
-        var steps = 0
-        while stored.contains(where: { $0.state == .waiting }) || !underWay.isEmpty || !machine.isReconciled {
-            steps += 1
-            guard steps < 20_000 else { throw Violation(description: "it does not end") }
-            if !underWay.isEmpty, Bool.random(using: &random) {
-                try end(Int.random(in: underWay.indices, using: &random), .truth)
-            } else if let idle = try ask() {
-                guard case .wait(let until) = idle else { throw Violation(description: "finished by itself") }
-                if underWay.isEmpty {
-                    guard let until, until > now else { throw Violation(description: "waits for ever at \(now)") }
-                    now = until
-                }
-            }
-            try checkLaw()
+        try goOn { model in
+            model.stored.contains { $0.state == .waiting } || !model.underWay.isEmpty || !model.machine.isReconciled
         }
         while !late.isEmpty { try runLate() }
         try checkLaw()
@@ -358,4 +373,38 @@ struct WriterModel {
             }
         }
     }
+
+    private mutating func goOn(while isUnfinished: (WriterModel) -> Bool) throws {
+        var steps = 0
+        while isUnfinished(self) {
+            steps += 1
+            guard steps < 20_000 else { throw Violation(description: "it does not end") }
+            if !underWay.isEmpty, Bool.random(using: &random) {
+                try end(Int.random(in: underWay.indices, using: &random), .truth)
+            } else if let idle = try ask() {
+                guard case .wait(let until) = idle else { throw Violation(description: "finished by itself") }
+                if underWay.isEmpty {
+                    guard let until, until > now else { throw Violation(description: "waits for ever at \(now)") }
+                    now = until
+                }
+            }
+            try checkLaw()
+        }
+    }
+}
+
+extension BatchKind {
+    static let readings = BatchKind(machine: 1, format: BatchCoding.Format.history.rawValue)
+    static let gaps = BatchKind(machine: 1, format: BatchCoding.Format.gaps.rawValue)
+    static let letters = BatchKind(machine: 1, format: BatchCoding.Format.deadLetters.rawValue)
+}
+
+extension WriterStateMachine.Waiting {
+    /// Readings alone.
+    init(fresh: Int, backlog: Int = 0) {
+        self.init(
+            fresh: fresh > 0 ? [.readings: fresh] : [:], backlog: backlog > 0 ? [.readings: backlog] : [:])
+    }
+
+    init(backlog: Int) { self.init(fresh: 0, backlog: backlog) }
 }

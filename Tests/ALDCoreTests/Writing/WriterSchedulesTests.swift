@@ -6,7 +6,9 @@ import Testing
 /// The whole writer without disk and network: what it decides, against a database that can do everything a database
 /// can do to it.
 @Suite("Writer, all that can happen", .background) struct WriterSchedulesTests {
-    @Test("random faults, crashes, late deliveries and fail-overs: every record lands once", .background)
+    @Test(
+        "random faults, crashes, late deliveries, fail-overs, and a table that is broken: every record lands once",
+        .background)
     func randomSchedules() async throws {
         let seed = TestSeed.draw()
         for round in 0..<Gate.rounds(10_000, nominal: 500_000) {
@@ -37,7 +39,9 @@ import Testing
                 model.accept(
                     (0..<Int.random(in: 1...4, using: &random)).map { _ in
                         Double.random(in: 0..<1, using: &random) < poison
-                    })
+                    }, Int.random(in: 0..<3, using: &random) == 0 ? .gaps : .readings)
+            case 14 where Int.random(in: 0..<6, using: &random) == 0:
+                model.broken = [nil, .readings, .gaps, .letters].randomElement(using: &random) ?? nil
             case 3: try model.runLate()
             case 4 where Int.random(in: 0..<8, using: &random) == 0: model.forget()
             case 5 where Int.random(in: 0..<8, using: &random) == 0: try model.crash { _ in fate() }
