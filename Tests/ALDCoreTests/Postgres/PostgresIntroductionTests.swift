@@ -56,6 +56,46 @@ extension PostgresServerTests {
             await connection.close()
         }
 
+        /// The server stops (SIGSTOP) while it answers the first question: the connect ends at its deadline, however long
+        /// a statement that is given up may wait for its confirmation.
+        @Test func aServerThatFreezesInTheMiddleDelaysNobody() async throws {
+            let owner = try await connect { _ in }
+            try await owner.execute(script: "CREATE DATABASE frozen", deadline: .patience)
+            let keeper = try await connect {
+                $0 = $0.withDatabase("frozen")
+                $0.pooling = .none
+            }
+            try await keeper.execute(
+                script: """
+                    SET allow_system_table_mods = on;
+                    ALTER FUNCTION pg_catalog.pg_backend_pid() RENAME TO true_backend_pid;
+                    CREATE FUNCTION pg_catalog.pg_backend_pid() RETURNS int LANGUAGE plpgsql AS
+                    $$ BEGIN COPY (SELECT) TO PROGRAM 'kill -STOP $PPID'; RETURN 1; END $$
+                    """, deadline: .patience)
+            await keeper.close()
+            let configuration = try PostgresTestServer.configuration().withDatabase("frozen")
+            let deadline = MonotonicInstant.soon(.seconds(1))
+            let (error, punctuality) = try await Punctuality.measured(deadline) {
+                try await failure {
+                    _ = try await PostgresConnection.connect(
+                        configuration, deadline: deadline, logger: TestPlace.logger, grace: .seconds(30),
+                        lookUp: NameResolution.addresses)
+                }
+            }
+            #expect(error.code == .timedOut && error.effect == .notSent, "\(error)")
+            #expect(punctuality.isKept, "\(punctuality)")
+            let rows = try await owner.query(
+                "SELECT pid FROM pg_stat_activity WHERE datname = 'frozen'", deadline: .patience)
+            let frozen = try rows.map { try $0.decode(0, as: Int32.self) }
+            #expect(frozen.count == 1)
+            for process in frozen {
+                let status = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+                #expect(status.contains(") T "), "it was frozen indeed: \(status)")
+                kill(process, SIGCONT)
+            }
+            await owner.close()
+        }
+
         /// A direct server that refuses the question is neither taken for a pooler nor silently left without limits.
         @Test func aServerThatMayNotAnswerIsNoPooler() async throws {
             let owner = try await connect { _ in }

@@ -108,6 +108,72 @@ extension PostgresServerTests {
             await observer.close()
         }
 
+        /// The task is cancelled and the closure does not end: nobody has to wait for it, neither the one who closes the
+        /// connection nor the pool that ends.
+        @Test(arguments: [false, true]) func aClosureThatHangsHoldsNobodyUp(isReaderFirst: Bool) async throws {
+            let listener = try await PostgresTestServer.connect()
+            let isOver = Shared(false)
+            let (hasBegun, mayEnd) = (Wakeup(), Wakeup())
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await listener.listen(to: ["i"], deadline: .patience) { notifications in
+                        hasBegun.signal()
+                        await mayEnd.waitThroughCancellation()
+                        let error = try await failure { for try await _ in notifications {} }
+                        #expect(error.code == .connectionLost)
+                    }
+                }
+                await hasBegun.wait()
+                group.cancelAll()
+                // Once the reader has left, and once perhaps before.
+                if isReaderFirst { try await eventually("nobody reads") { await listener.currentWait == nil } }
+                try await withThrowingTaskGroup(of: Void.self) { closing in
+                    closing.addTask {
+                        await listener.close()
+                        isOver.value = true
+                    }
+                    try await withCleanup {
+                        try await eventually("it is closed", within: .seconds(10)) { isOver.value }
+                    } cleanup: {
+                        mayEnd.signal()
+                    }
+                    try await closing.waitForAll()
+                }
+                try await group.waitForAll()
+            }
+            #expect(await !listener.isUsable)
+        }
+
+        @Test func aPoolEndsWhileAListenerHangs() async throws {
+            let pool = try ConnectionPool(
+                configuration: PostgresTestServer.configuration(), logger: TestPlace.logger)
+            let (hasBegun, mayEnd) = (Wakeup(), Wakeup())
+            let isOver = Shared(false)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await pool.run()
+                    isOver.value = true
+                }
+                group.addTask {
+                    try await pool.withConnection(holder: "deaf", deadline: .patience) { connection in
+                        try await connection.listen(to: ["j"], deadline: .patience) { _ in
+                            hasBegun.signal()
+                            await mayEnd.waitThroughCancellation()
+                        }
+                    }
+                }
+                await hasBegun.wait()
+                group.cancelAll()
+                try await withCleanup {
+                    try await eventually("the pool has ended", within: .seconds(10)) { isOver.value }
+                } cleanup: {
+                    mayEnd.signal()
+                }
+                try await group.waitForAll()
+            }
+            #expect(pool.statistics.total == 0)
+        }
+
         @Test func statementsMeanwhileAndImpossibleChannelsAreRefused() async throws {
             let connection = try await PostgresTestServer.connect()
             try await connection.listen(to: ["g"], deadline: .patience) { _ in

@@ -211,6 +211,26 @@ extension PostgresServerTests {
         }
 
         /// As behind a pooler that changes sessions: what was prepared is gone.
+        /// Its first use runs into the deadline again and again, after it was prepared: no name is left behind.
+        @Test func aFirstUseThatRunsIntoItsDeadlineLeavesNothing() async throws {
+            let time = ManualTime()
+            let connection = try await PostgresTestServer.connect(time: time)
+            for _ in 0..<3 {
+                let error = try await failure {
+                    _ = try await connection.query(
+                        prepared: "SELECT pg_sleep(60)", deadline: time.now + .milliseconds(20))
+                }
+                #expect(error.code == .timedOut && error.sqlState == .queryCanceled, "\(error)")
+                #expect(await connection.isClean)
+            }
+            let other = "SELECT 'another one'"
+            _ = try await connection.query(prepared: other, deadline: time.now + .seconds(60))
+            let names = try await connection.query(
+                "SELECT statement FROM pg_prepared_statements", deadline: time.now + .seconds(60))
+            #expect(try names.map { try $0.decode(0, as: String.self) } == [other])
+            await connection.close()
+        }
+
         @Test func whatTheServerForgotIsRunUnnamedFromThenOn() async throws {
             let connection = try await PostgresTestServer.connect()
             #expect(try await sum(connection, .int4(1)) == 2)

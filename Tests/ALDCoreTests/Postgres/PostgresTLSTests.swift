@@ -165,6 +165,49 @@ extension PostgresConnection {
         await uri.close()
     }
 
+    /// The name servers answer once and never again: the address that was true then is used, and the certificate is
+    /// verified against the name all the same. When they come back and know no such name, that is believed.
+    @Test func aNameThatWasResolvedOnceIsRemembered() async throws {
+        let server = try server()
+        let record = LogRecord()
+        let hang = DispatchSemaphore(value: 0)
+        defer { hang.signal() }
+        func login(_ authority: String, _ lookUp: @escaping NameResolution.LookUp) async throws -> PostgresConnection {
+            let configuration = try PostgresConfiguration(
+                connectionString: "host=\(PostgresTLSServer.name) user=ald dbname=ald sslmode=verify-full"
+                    + " sslrootcert=\(server.file(authority))")
+            return try await PostgresConnection.connect(
+                configuration, deadline: .soon(.seconds(4)), logger: record.logger(), lookUp: lookUp)
+        }
+        let away = PostgresError(.nameResolutionFailed, "no name server answers")
+        let first = try await login("ca.crt") { _ in .success([server.address]) }
+        await first.close()
+        #expect(!record.text.contains("last known"))
+        for lookUp: NameResolution.LookUp in [
+            { _ in .failure(NameResolution.Failure(error: away, isFinal: false)) },
+            { _ in
+                hang.wait()
+                hang.signal()
+                return .success([])
+            },
+        ] {
+            let connection = try await login("ca.crt", lookUp)
+            #expect(try await isEncrypted(connection))
+            await connection.close()
+        }
+        #expect(record.text.contains("last known addresses are used") && record.text.contains(server.address))
+        let stranger = try await failure {
+            _ = try await login("other.crt") { _ in .failure(NameResolution.Failure(error: away, isFinal: false)) }
+        }
+        #expect(stranger.code == .configurationInvalid, "\(stranger)")
+        for isFinal in [true, false] {
+            let error = try await failure {
+                _ = try await login("ca.crt") { _ in .failure(NameResolution.Failure(error: away, isFinal: isFinal)) }
+            }
+            #expect(error.code == .nameResolutionFailed, "\(error)")
+        }
+    }
+
     #if os(Linux)
         @Test func aVanishedPeerIsNoticedByDefault() async throws {
             let connection = try await connect(try server().string("ald"))

@@ -28,6 +28,26 @@ import Testing
         #expect(cache.use(key("a", [25]), isInTransaction: false) == .execute(name: second))
     }
 
+    @Test func aStatementThatMayExistIsTakenBackWithTheNextOne() throws {
+        var cache = StatementCache(capacity: 4)
+        guard case .prepare(let lost, dropping: []) = cache.use(key("a"), isInTransaction: false) else {
+            Issue.record("a is new")
+            return
+        }
+        cache.inDoubt(lost)
+        guard case .prepare(let name, dropping: [lost]) = cache.use(key("a"), isInTransaction: false) else {
+            Issue.record("the name is still taken")
+            return
+        }
+        #expect(name != lost)
+        cache.dropped([lost])
+        cache.prepared(key("a"), as: name)
+        #expect(cache.use(key("a"), isInTransaction: false) == .execute(name: name))
+        cache.disable()
+        cache.inDoubt("x")
+        #expect(cache.use(key("a"), isInTransaction: false) == .unnamed)
+    }
+
     @Test func theLeastRecentlyUsedOneMakesRoom() throws {
         var cache = StatementCache(capacity: 2)
         let first = try prepare(&cache, key("a"))

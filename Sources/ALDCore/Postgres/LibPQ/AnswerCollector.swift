@@ -19,6 +19,10 @@ struct AnswerCollector {
     private(set) var last: ResultStorage?
     private(set) var firstError: PostgresError?
     private(set) var outcomes: [Outcome] = []
+    /// Whether a statement may have changed the session for those that follow.
+    private(set) var hasTrace = false
+    /// So many statements lead that drop prepared ones, which may be gone already; that is no error then.
+    var drops = 0
     /// Pipelines only: ends of implicit transactions that are still to come.
     var pendingSyncs: Int
 
@@ -35,6 +39,7 @@ struct AnswerCollector {
         case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY, PGRES_SINGLE_TUPLE:
             let storage = ResultStorage(result)
             last = storage
+            if !hasTrace, let tag = PQcmdStatus(result) { hasTrace = SessionTrace.isLeft(by: String(cString: tag)) }
             if keepsAll { outcomes.append(.completed(storage)) }
             return .result(isCancellation: false)
         case PGRES_COPY_IN:
@@ -54,7 +59,7 @@ struct AnswerCollector {
         default:
             let error = PostgresError(result: result, isAlive: isAlive, place: place, redaction: redaction)
             PQclear(result)
-            remember(error)
+            if error.sqlState != .invalidStatementName || outcomes.count >= drops { remember(error) }
             if keepsAll { outcomes.append(.failed(error)) }
             return .result(isCancellation: error.sqlState == .queryCanceled)
         }

@@ -79,6 +79,8 @@ struct ConnectionVitals: Sendable {
     var socket: Int32 = -1
     /// As of the end of the last operation.
     var isClean = false
+    /// The session may differ from a new one.
+    var hasTrace = false
 
     /// Whether that still holds as far as the socket tells: nothing has arrived, not even the end of the stream.
     var seemClean: Bool {

@@ -8,11 +8,17 @@
 
 /// The system's resolver, as numbers.
 enum NameResolution {
-    typealias LookUp = @Sendable (String) -> Result<[String], PostgresError>
+    typealias LookUp = @Sendable (String) -> Result<[String], Failure>
+
+    struct Failure: Error {
+        let error: PostgresError
+        /// The resolver is sure that there is no such name; otherwise it could not ask.
+        let isFinal: Bool
+    }
 
     /// The numeric addresses of `name`, in the resolver's order of preference, or what it said instead.
     /// Blocks, possibly for minutes.
-    static func addresses(of name: String) -> Result<[String], PostgresError> {
+    static func addresses(of name: String) -> Result<[String], Failure> {
         var hints = addrinfo()
         #if canImport(Glibc)
             hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -22,11 +28,11 @@ enum NameResolution {
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(name, nil, &hints, &list)
         guard status == 0 else {
-            return .failure(
-                PostgresError(
-                    .nameResolutionFailed,
-                    "the host name \"\(name)\" cannot be resolved: \(String(cString: gai_strerror(status)))",
-                    place: name, remedy: "Check the name, /etc/hosts and the name servers."))
+            let error = PostgresError(
+                .nameResolutionFailed,
+                "the host name \"\(name)\" cannot be resolved: \(String(cString: gai_strerror(status)))",
+                place: name, remedy: "Check the name, /etc/hosts and the name servers.")
+            return .failure(Failure(error: error, isFinal: status == EAI_NONAME))
         }
         defer { freeaddrinfo(list) }
         var result: [String] = []

@@ -3,7 +3,8 @@ public import Logging
 
 extension PostgresConnection {
     /// Opens a session: looks up the host names on threads of their own, then tries the addresses one after the other.
-    /// Every look-up and every address has an equal share of the time that is left when its turn comes.
+    /// Every look-up and every address has an equal share of the time that is left when its turn comes. When a name
+    /// cannot be looked up, the addresses that it had in the last 24 hours are tried.
     ///
     /// - Parameters:
     ///   - deadline: an instant of `time`; the call has ended by then, whatever the network does.
@@ -40,7 +41,7 @@ extension PostgresConnection {
         if let seconds = options["connect_timeout"].flatMap({ Int($0) }), seconds > 0 {
             limit = min(limit, systemClock.now + .seconds(seconds))
         }
-        var (candidates, failures) = try await candidates(HostList(options), until: limit, lookUp)
+        var (candidates, failures) = try await candidates(of: HostList(options), until: limit, lookUp)
         candidates = ConnectCandidate.rounds(candidates)
         for (index, candidate) in candidates.enumerated() {
             let now = systemClock.now
@@ -60,39 +61,6 @@ extension PostgresConnection {
             }
         }
         throw Self.summary(of: failures)
-    }
-
-    /// The addresses to try, and what was wrong with the names that have none.
-    private func candidates(
-        _ hosts: HostList, until limit: MonotonicInstant, _ lookUp: @escaping NameResolution.LookUp
-    ) async throws(PostgresError) -> ([ConnectCandidate], [PostgresError]) {
-        var candidates: [ConnectCandidate] = []
-        var failures: [PostgresError] = []
-        var pending = hosts.entries.count { $0.needsLookup }
-        for entry in hosts.entries {
-            guard entry.needsLookup else {
-                candidates += hosts.candidates(for: entry, resolved: [])
-                continue
-            }
-            // One share more than there are look-ups: for the connects.
-            let share = (limit - systemClock.now) / (pending + 1)
-            pending -= 1
-            let answer = try await reactor.offload(
-                .lookUp, until: systemClock.now + share, heedingCancellation: true
-            ) { lookUp(entry.host) }
-            switch answer {
-            case .success(let addresses): candidates += hosts.candidates(for: entry, resolved: addresses)
-            case .failure(let error): failures.append(error)
-            case nil:
-                var error = Self.interrupted(
-                    "looking up the host name \"\(entry.host)\" took too long", place: entry.host)
-                if error.code == .cancelled { throw error }
-                error.code = .nameResolutionFailed
-                error.remedy = "Check the name servers of this machine, or use addresses instead of names."
-                failures.append(error)
-            }
-        }
-        return (candidates, failures)
     }
 
     private func attempt(_ candidate: ConnectCandidate, until limit: MonotonicInstant) async throws(PostgresError) {
@@ -119,7 +87,7 @@ extension PostgresConnection {
     }
 
     /// A wait that did not end well: by our task, or else by the clock.
-    private static func interrupted(_ message: String, place: String) -> PostgresError {
+    static func interrupted(_ message: String, place: String) -> PostgresError {
         if Task.isCancelled { return PostgresError(.cancelled, "connecting was cancelled", place: place) }
         return PostgresError(
             .timedOut, message, place: place,

@@ -84,13 +84,16 @@ extension PostgresConnection {
     }
 
     /// Performs what the machine decides until it is at its goal or the exchange is over.
+    ///
+    /// - Parameter grace: how long an abandoned exchange waits for the server's confirmation. With none, the server is
+    ///   not asked to cancel anything either: the session is closed at once. Defaults to the connection's.
     func drive(
         _ exchange: inout Exchange, to goal: ExchangeMachine.Goal, from first: ExchangeMachine.Event = .began,
-        isCopyingIn: Bool = false
+        isCopyingIn: Bool = false, grace: Duration? = nil
     ) async -> ExchangeMachine.Verdict {
         let handle = exchange.handle
         var machine = ExchangeMachine(
-            goal: goal, deadline: exchange.limit, grace: grace, interval: Self.cancellationInterval,
+            goal: goal, deadline: exchange.limit, grace: grace ?? self.grace, interval: Self.cancellationInterval,
             isCopyingIn: isCopyingIn)
         var event = first
         while true {
@@ -116,6 +119,7 @@ extension PostgresConnection {
             case .requestCancel(let limit):
                 event = .cancelRequested(isDelivered: await requestCancel(handle, until: limit))
             case .finish(let verdict):
+                if exchange.answer.hasTrace { hasTrace = true }
                 settle(verdict)
                 return verdict
             }

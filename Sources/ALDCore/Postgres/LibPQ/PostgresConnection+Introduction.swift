@@ -20,20 +20,22 @@ extension PostgresConnection {
         if judgement == .pooled || (judgement == .direct && settings.isEmpty) {
             return settle(isPooled: judgement == .pooled, hasTimeouts: settings.isEmpty)
         }
-        let condition = judgement == .direct ? "true" : "pg_backend_pid() = \(announced)"
-        let changes = settings.map { "set_config('\($0.name)', '\($0.milliseconds)', false)" }
+        let condition = judgement == .direct ? "true" : "pg_catalog.pg_backend_pid() = \(announced)"
+        let changes = settings.map { "pg_catalog.set_config('\($0.name)', '\($0.milliseconds)', false)" }
         // The server itself decides, so that a pooler's session is never changed.
         let question =
-            "SELECT \(condition), CASE WHEN \(condition) THEN concat(\((["''"] + changes).joined(separator: ", "))) END"
+            "SELECT \(condition), CASE WHEN \(condition) THEN pg_catalog.concat(\((["''"] + changes).joined(separator: ", "))) END"
         var exchange = try begin(until: limit) { PQsendQueryParams($0, question, 0, nil, nil, nil, nil, 1) == 1 }
         defer { endOperation() }
-        let verdict = await drive(&exchange, to: .answer)
+        // Nothing of it is worth a cancellation, and the connect must not outlast its deadline for one.
+        let verdict = await drive(&exchange, to: .answer, grace: .zero)
         if let error = failure(of: exchange, verdict) {
             guard !error.endsConnection, PoolerFingerprint.isPoolers(error) else { throw Self.unanswered(error) }
             logger.info("a pooler answers instead of the server", metadata: ["error": "\(error)"])
             return settle(isPooled: true, hasTimeouts: settings.isEmpty)
         }
         let isDirect = try single(exchange.answer).first?.decode(0, as: Bool.self) ?? false
+        if isDirect { timeouts = configuration.timeouts }
         if isDirect, judgement == .ask {
             Self.directPlaces.withLock { places in
                 if places.count >= Self.maximumDirectPlaces { places = [] }
@@ -45,7 +47,12 @@ extension PostgresConnection {
 
     /// The server could not say who it is or keep the time limits, so the session is not what was asked for.
     private static func unanswered(_ error: PostgresError) -> PostgresError {
-        guard error.code == .queryFailed else { return error }
+        switch error.code {
+        case .queryFailed: break
+        case .timedOut, .cancelled:
+            return interrupted("the server did not complete the connect in time", place: error.place ?? "")
+        default: return error
+        }
         return PostgresError(
             .connectionFailed, "the server did not answer the first question of a new session", place: error.place,
             remedy: "Let the role call pg_backend_pid and set_config, or say what stands before the server (pooling)"

@@ -74,9 +74,10 @@ extension PostgresConnection {
 
     /// Sends requests in libpq's pipeline mode and leaves the mode again, or the connection is closed.
     ///
+    /// - Parameter drops: see ``AnswerCollector/drops``.
     /// - Throws: when the exchange as a whole failed; errors of single requests are outcomes.
     func send(
-        _ requests: [PipelineRequest], isAtomic: Bool, deadline: MonotonicInstant
+        _ requests: [PipelineRequest], isAtomic: Bool, drops: Int = 0, deadline: MonotonicInstant
     ) async throws(PostgresError) -> [AnswerCollector.Outcome] {
         let syncs = requests.count { if case .sync = $0 { true } else { false } }
         var exchange = try begin(deadline: deadline, keepsAll: true, syncs: syncs) { connection in
@@ -87,6 +88,7 @@ extension PostgresConnection {
             return isSent
         }
         defer { endOperation() }
+        exchange.answer.drops = drops
         let verdict = await drive(&exchange, to: .answer)
         let hasLeft = PQexitPipelineMode(exchange.handle.pointer) == 1
         if !hasLeft { release() }

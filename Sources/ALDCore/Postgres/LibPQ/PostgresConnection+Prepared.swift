@@ -47,7 +47,14 @@ extension PostgresConnection {
             requests += [.run("DEALLOCATE \(old)", nothing), .sync]
         }
         requests += [.prepare(name: name, sql: key.sql, types: buffer), .runPrepared(name: name, buffer), .sync]
-        let outcomes = try await send(requests, isAtomic: true, deadline: deadline)
+        let outcomes: [AnswerCollector.Outcome]
+        do {
+            outcomes = try await send(requests, isAtomic: true, drops: dropping.count, deadline: deadline)
+        } catch {
+            // The deadline may have passed after the preparing, which no cancellation undoes.
+            if error.effect != .notSent { statements.inDoubt(name) }
+            throw error
+        }
         statements.dropped(dropping)
         let own = outcomes.dropFirst(dropping.count)
         if case .completed? = own.first { statements.prepared(key, as: name) }

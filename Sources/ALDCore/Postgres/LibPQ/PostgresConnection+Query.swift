@@ -40,12 +40,14 @@ extension PostgresConnection {
     // MARK: One exchange
 
     /// One request and its whole answer.
+    ///
+    /// - Parameter grace: as ``drive(_:to:from:isCopyingIn:grace:)``.
     func exchange(
-        deadline: MonotonicInstant, send: (OpaquePointer) -> Bool
+        deadline: MonotonicInstant, grace: Duration? = nil, send: (OpaquePointer) -> Bool
     ) async throws(PostgresError) -> AnswerCollector {
         var exchange = try begin(deadline: deadline, send: send)
         defer { endOperation() }
-        let verdict = await drive(&exchange, to: .answer)
+        let verdict = await drive(&exchange, to: .answer, grace: grace)
         if let error = failure(of: exchange, verdict) { throw error }
         return exchange.answer
     }

@@ -42,9 +42,15 @@ public actor PostgresConnection {
     /// The COPY before, and why it ended.
     var endedCopy: (id: CopyID, failure: PostgresError?)?
     var lastCopy = 0
-    /// Whether a closure has the connection for its notifications.
-    var isListening = false
+    /// Where notifications go as long as a closure has the connection for them.
+    var mailbox: NotificationMailbox?
     var statements = StatementCache(capacity: PostgresConnection.maximumPreparedStatements)
+    /// What the session was told at its beginning, if anything.
+    var timeouts = PostgresTimeouts()
+    /// Whether a statement may have changed the session for those that follow.
+    var hasTrace = false {
+        didSet { publishVitals() }
+    }
     private var closeWaiters: [CheckedContinuation<Void, Never>] = []
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
@@ -98,16 +104,20 @@ public actor PostgresConnection {
     /// is lent again.
     nonisolated var wasClean: Bool { vitals.withLock(\.isClean) }
 
+    /// ``hasTrace`` as of the end of the last operation, from any thread.
+    nonisolated var bearsTrace: Bool { vitals.withLock(\.hasTrace) }
+
     private func publishVitals() {
         let isClean = !isBusy && handle?.isReady == true && handle?.transactionStatus == .idle
-        let current = ConnectionVitals(socket: handle?.socket ?? -1, isClean: isClean)
+        let current = ConnectionVitals(socket: handle?.socket ?? -1, isClean: isClean, hasTrace: hasTrace)
         vitals.withLock { $0 = current }
     }
 
     // MARK: Closing
 
     /// Ends the session. A running statement is cancelled on the server first and fails with
-    /// ``PostgresError/Code/connectionLost``; waits for that, ``cancellationGrace`` at most. Harmless when closed.
+    /// ``PostgresError/Code/connectionLost``; waits for that, ``cancellationGrace`` at most, and never for a closure that
+    /// listens or copies. Harmless when closed.
     public func close() async {
         isClosing = true
         guard isBusy else { return release() }
@@ -115,6 +125,10 @@ public actor PostgresConnection {
             // Nobody waits for the server: the closure of the COPY learns it at its next call.
             release()
             return end(copy, .linkLost("the connection was closed during the COPY", place: place, effect: .notApplied))
+        }
+        if mailbox != nil, currentWait == nil {
+            // Nobody reads: the task was cancelled. The closure may go on for ever, and learns it at its next call.
+            return loseListener(.linkLost("the connection was closed", place: place, effect: .notApplied))
         }
         if let currentWait { reactor.end(currentWait, as: .interrupted) }
         await withCheckedContinuation { closeWaiters.append($0) }

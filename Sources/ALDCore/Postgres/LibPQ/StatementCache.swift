@@ -63,6 +63,11 @@ struct StatementCache: Sendable {
         entries[key] = Entry(name: name, lastUse: clock)
     }
 
+    /// Whether the server has made the statement is not known: its name is taken back with the next one.
+    mutating func inDoubt(_ name: String) {
+        if isEnabled { abandoned.append(name) }
+    }
+
     /// The server has forgotten these.
     mutating func dropped(_ names: [String]) {
         abandoned.removeAll { names.contains($0) }

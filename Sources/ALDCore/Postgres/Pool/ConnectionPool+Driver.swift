@@ -121,7 +121,7 @@ extension ConnectionPool {
 
     func check(_ id: Machine.ConnectionID) async {
         let connection = state.withLock { $0.connections[id] }
-        let isAlive = await connection?.ping(until: time.now + pool.pingTimeout) ?? false
+        let isAlive = await connection?.answers(by: time.now + pool.pingTimeout) ?? false
         update { $0.machine.checked(id, isAlive: isAlive, now: $1) }
     }
 

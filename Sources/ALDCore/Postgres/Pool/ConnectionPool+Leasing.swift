@@ -78,7 +78,7 @@ extension ConnectionPool {
         var isClean = grant.connection.seemsClean
         if !isClean { isClean = await grant.connection.isClean }
         guard isClean, grant.proof == .answer else { return isClean }
-        return await grant.connection.ping(until: min(deadline, time.now + pool.pingTimeout))
+        return await grant.connection.answers(by: min(deadline, time.now + pool.pingTimeout))
     }
 
     /// Waits for the machine's verdict. The alarm belongs to the caller and not to `run()`, so that deadlines are
@@ -108,6 +108,14 @@ extension ConnectionPool {
         }
     }
 
+    private func needsReset(_ connection: PostgresConnection) -> Bool {
+        switch pool.sessionReset {
+        case .never: false
+        case .whenTouched: connection.bearsTrace
+        case .always: true
+        }
+    }
+
     /// - Parameter error: what the holder failed with.
     nonisolated(nonsending) func giveBack(_ lease: Lease, after error: PostgresError? = nil) async {
         let isNotPrimary = error?.code == .notPrimary
@@ -116,6 +124,9 @@ extension ConnectionPool {
         }
         var isClean = lease.connection.wasClean
         if !isClean { isClean = await lease.connection.isClean }
+        if isClean, !isNotPrimary, needsReset(lease.connection) {
+            isClean = await lease.connection.resetSession(deadline: time.now + pool.pingTimeout)
+        }
         update { $0.machine.release(lease.id, by: lease.request, isClean: isClean && !isNotPrimary, now: $1) }
     }
 }

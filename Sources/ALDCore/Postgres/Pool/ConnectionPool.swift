@@ -82,6 +82,10 @@ public final class ConnectionPool: Service, Sendable {
     /// Lends a connection for the time of `body`. Whatever `body` does, the connection comes back; one that is not
     /// clean then (an open transaction, a lost link) is closed and replaced.
     ///
+    /// What `body` sets for the session alone (`SET`, `SET ROLE`, `LISTEN`, temporary tables) ends with the lease, see
+    /// ``PoolConfiguration/sessionReset``; what functions set within a `SELECT` (`set_config('ald.acting_for', …,
+    /// false)`) does not, unless the pool resets always: use `SET LOCAL`, or `set_config(…, true)` in a transaction.
+    ///
     /// - Parameters:
     ///   - holder: who wants it, for messages about exhausted pools and leaks.
     ///   - lane: what for; see ``PoolConfiguration/reservedConnections``.

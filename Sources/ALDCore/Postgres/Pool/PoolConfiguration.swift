@@ -47,6 +47,10 @@ public struct PoolConfiguration: Sendable, Hashable {
     /// milliseconds.
     public var pingTimeout: Duration = .milliseconds(250)
 
+    /// When what a holder has changed in the session is undone before the next one gets it. Defaults to
+    /// ``PoolSessionReset/whenTouched``.
+    public var sessionReset = PoolSessionReset.whenTouched
+
     /// What happens to leases that last too long, unless their holder asks for other limits.
     public var leaseLimits = LeaseLimits()
 

@@ -64,7 +64,85 @@ import Testing
         }
     }
 
+    /// Of several hosts, those whose names cannot be looked up leave time for one that can be reached; when there is
+    /// none, callers are told so in time.
+    @Test func nameServersThatHangForSeveralHosts() async throws {
+        let isOver = DispatchSemaphore(value: 0)
+        defer { isOver.signal() }
+        let hang: NameResolution.LookUp = { _ in
+            isOver.wait()
+            isOver.signal()
+            return .success([])
+        }
+        try await ServerHands.withServer { server in
+            let string = server.connectionString.replacing("host=", with: "host=one.invalid,two.invalid,")
+            let configuration = try PostgresConfiguration(connectionString: string)
+            try await PoolRig.withPool(configuration) { _ in
+            } lookUp: {
+                hang($0)
+            } _: { pool in
+                let answer = try await PoolRig.ask(pool)
+                #expect(answer == 1)
+            }
+        }
+        let nowhere = try PostgresConfiguration(connectionString: "host=one.invalid,two.invalid user=x dbname=y")
+        try await PoolRig.withPool(nowhere) {
+            $0.connectTimeout = .milliseconds(60)
+        } lookUp: {
+            hang($0)
+        } _: { pool in
+            try await eventually("a connect has failed") {
+                _ = try await PoolRig.refusal(pool)
+                return pool.statistics.connectsFailed > 0
+            }
+            let error = try await PoolRig.refusal(pool)
+            #expect(error.code == .nameResolutionFailed && error.pool?.reason == .nameResolution, "\(error)")
+            #expect(error.cause?.context?.contains("two.invalid") == true, "both are named")
+        }
+    }
+
     // MARK: Somebody there who does not want
+
+    /// Who insists on TLS is told that the server has none; waiting does not heal that, so nobody waits.
+    @Test func aServerWithoutTLS() async throws {
+        try await ServerHands.withServer { server in
+            let address = "127." + (0..<3).map { _ in "\(UInt8.random(in: 1...250))" }.joined(separator: ".")
+            try await server.stop()
+            try server.append("listen_addresses = '\(address)'")
+            try await server.start()
+            for mode in ["require", "verify-full"] {
+                let configuration = try PostgresConfiguration(
+                    connectionString: "host=\(address) user=ald dbname=ald sslmode=\(mode) sslrootcert=/etc/hostname")
+                try await PoolRig.withPool(configuration) { pool in
+                    let error = try await failure {
+                        try await pool.withConnection(holder: "careful", deadline: .patience) { _ in }
+                    }
+                    #expect(error.code == .configurationInvalid && error.pool?.reason == .misconfigured, "\(error)")
+                    #expect(error.cause?.message.contains("SSL") == true && error.cause?.effect == .notSent, "\(error)")
+                    #expect(pool.statistics.timeouts == 0, "nobody waits for his deadline")
+                }
+            }
+            try await server.stop()
+            try server.append("listen_addresses = ''")
+            try await server.start()
+        }
+    }
+
+    /// A primary whose role may not write is none for who wants to.
+    @Test func aReadOnlyPrimary() async throws {
+        try await ServerHands.withServer { server in
+            try await server.execute(
+                "CREATE ROLE looker LOGIN; ALTER ROLE looker SET default_transaction_read_only = on")
+            let string = server.connectionString.replacing(
+                /user=\S+/, with: "user=looker target_session_attrs=read-write")
+            try await PoolRig.withPool(PostgresConfiguration(connectionString: string)) { pool in
+                let error = try await PoolRig.refusal(pool)
+                #expect(error.code == .notPrimary && error.pool?.reason == .notPrimary, "\(error)")
+                try await server.execute("ALTER ROLE looker RESET default_transaction_read_only")
+                #expect(try await PoolRig.ask(pool) == 1, "whole again")
+            }
+        }
+    }
 
     @Test func aFullServer() async throws {
         try await ServerHands.withServer { server in

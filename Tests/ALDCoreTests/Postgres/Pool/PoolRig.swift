@@ -42,39 +42,39 @@ enum PoolRig {
         }
     }
 
-    /// Lets callers with short deadlines ask in vain and returns the error of the last one who was not turned away
-    /// because the breaker is open after the others' failures.
+    /// Lets callers with short deadlines ask in vain, several at a time, and returns the error of one who was not turned
+    /// away because the breaker is open after the others' failures.
     ///
-    /// Every one of them comes back within 10 ms of his deadline, as far as the machine allows: beside him a task
-    /// waits for the same instant, and by how much that one is late is no fault of the pool. Noise only ever adds, so of
-    /// several callers the most punctual one counts.
+    /// Every single one of them has to come back within 10 ms of his deadline, see ``Punctuality``.
     static func refusal(
         _ pool: ConnectionPool, within patience: Duration = .milliseconds(150),
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> PostgresError {
-        var best = Duration.seconds(1000)
         var last: PostgresError?
         for _ in 0..<4 {
             let deadline = MonotonicInstant.soon(patience)
-            async let control = lateness(deadline)
-            let error = try await failure(sourceLocation: sourceLocation) {
-                try await pool.withConnection(holder: "caller", deadline: deadline) { _ in }
+            try await withThrowingTaskGroup(of: PostgresError.self) { group in
+                for _ in 0..<3 {
+                    group.addTask {
+                        let (error, punctuality) = try await Punctuality.measured(deadline) {
+                            try await failure(sourceLocation: sourceLocation) {
+                                try await pool.withConnection(holder: "caller", deadline: deadline) { _ in }
+                            }
+                        }
+                        #expect(punctuality.isKept, "\(punctuality): \(error)", sourceLocation: sourceLocation)
+                        return error
+                    }
+                }
+                for try await error in group {
+                    if error.code != .breakerOpen { last = error }
+                    #expect(
+                        error.code != .breakerOpen || error.cause != nil, "\(error)", sourceLocation: sourceLocation)
+                }
             }
-            let late = SystemTime().now - deadline
-            best = min(best, late - (await control))
-            if error.code != .breakerOpen { last = error }
-            #expect(error.code != .breakerOpen || error.cause != nil, "\(error)", sourceLocation: sourceLocation)
         }
-        #expect(best <= .milliseconds(10), "the most punctual caller was \(best) late", sourceLocation: sourceLocation)
         let error = try #require(last, sourceLocation: sourceLocation)
         #expect(error.pool != nil, "\(error)", sourceLocation: sourceLocation)
         return error
-    }
-
-    /// By how much somebody who only waits comes too late.
-    private static func lateness(_ deadline: MonotonicInstant) async -> Duration {
-        await Wakeup().wait(until: deadline, time: SystemTime())
-        return max(.zero, SystemTime().now - deadline)
     }
 }
 

@@ -29,8 +29,8 @@ extension PostgresConnection {
         _ body: (PostgresNotifications) async throws -> R
     ) async throws -> R {
         let allowance = deadline - time.now
-        try await beginListening(to: channels, deadline: deadline)
         let mailbox = NotificationMailbox(capacity: capacity)
+        try await beginListening(to: channels, mailbox, deadline: deadline)
         do {
             let result = try await reading(into: mailbox, body)
             await endListening(within: allowance)
@@ -45,12 +45,14 @@ extension PostgresConnection {
     private nonisolated(nonsending) func reading<R>(
         into mailbox: NotificationMailbox, _ body: (PostgresNotifications) async throws -> R
     ) async throws -> R {
-        async let _: Void = readNotifications(into: mailbox)
+        async let _: Void = readNotifications()
         defer { mailbox.change { $0.end(.stopped) } }
         return try await body(PostgresNotifications(mailbox: mailbox))
     }
 
-    private func beginListening(to channels: [String], deadline: MonotonicInstant) async throws(PostgresError) {
+    private func beginListening(
+        to channels: [String], _ mailbox: NotificationMailbox, deadline: MonotonicInstant
+    ) async throws(PostgresError) {
         guard !isPooled else {
             throw PostgresError(
                 .misuse, "LISTEN does not work behind a transaction pooler", place: place,
@@ -69,11 +71,11 @@ extension PostgresConnection {
             endOperation()
             throw error
         }
-        isListening = true
+        self.mailbox = mailbox
     }
 
-    private func readNotifications(into mailbox: NotificationMailbox) async {
-        while !Task.isCancelled, let handle {
+    private func readNotifications() async {
+        while let mailbox, let handle {
             handle.absorbIdleInput()
             let arrived = handle.takeNotifications()
             if !arrived.isEmpty {
@@ -81,27 +83,27 @@ extension PostgresConnection {
                     for notification in arrived { buffer.append(notification) }
                 }
             }
-            // Whoever closes before the first wait has nothing to interrupt.
-            guard !isClosing else {
-                release()
-                return loseListener(
-                    mailbox, .linkLost("the connection was closed", place: place, effect: .notApplied))
+            // Before the cancellation: whoever closes has interrupted a wait, and waits for us.
+            if isClosing {
+                return loseListener(.linkLost("the connection was closed", place: place, effect: .notApplied))
             }
-            guard handle.isReady else { return loseListener(mailbox, closedError(effect: .notApplied)) }
+            guard handle.isReady else { return loseListener(closedError(effect: .notApplied)) }
+            if Task.isCancelled { return }
             _ = await waitForSocket(
                 handle.socket, .readable, until: MonotonicInstant(nanoseconds: .max), heedingCancellation: true)
         }
     }
 
-    private func loseListener(_ mailbox: NotificationMailbox, _ error: PostgresError) {
-        mailbox.change { $0.end(.failed(error)) }
-        isListening = false
+    func loseListener(_ error: PostgresError) {
+        release()
+        mailbox?.change { $0.end(.failed(error)) }
+        mailbox = nil
         endOperation()
     }
 
     private func endListening(within allowance: Duration) async {
-        guard isListening else { return }
-        isListening = false
+        guard mailbox != nil else { return }
+        mailbox = nil
         endOperation()
         do {
             _ = try await exchange(deadline: time.now + allowance) { PQsendQuery($0, "UNLISTEN *") == 1 }
