@@ -222,6 +222,19 @@ public struct RecipeMachine: Sendable {
         progress = Progress(totalSteps: extent.steps)
     }
 
+    /// Makes the machine safe after a run that ended without a word: `valves` may be open.
+    ///
+    /// - Throws: every setting that is out of its range.
+    public init(
+        securing valves: [ParameterID], interlocks: Interlocks, configuration: Configuration = Configuration(),
+        now: MonotonicInstant
+    ) throws(ConfigurationProblems) {
+        try self.init(
+            Recipe(name: "", steps: []), interlocks: interlocks, configuration: configuration, start: now)
+        for valve in valves { maybeOpen[valve] = now }
+        stopsBecause = .aborted("the earlier run ended without a word")
+    }
+
     /// What to do at `now`. A call that is returned is under way until ``happened(_:now:)`` says how it ended.
     public mutating func next(now: MonotonicInstant) -> Action {
         if isCallUnderWay { return .listen }

@@ -69,36 +69,20 @@ struct SpoolFiles: Sendable {
 
     /// Replaces `path` by `content`: whoever reads it, also after a power failure, finds the old or the new one whole.
     func replace(_ path: String, by content: Data, durably: Bool) throws(SpoolError) {
-        let temporary = path + ".new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw failure(path, "creating") }
-        defer { Self.closeFile(file) }
-        var written = 0
-        while written < content.count {
-            let count = content.withUnsafeBytes {
-                write(file, $0.baseAddress?.advanced(by: written), content.count - written)
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw failure(path, "writing") }
-            written += count
+        do throws(DurableFile.Failure) {
+            try DurableFile(path: path).replace(by: content, durably: durably)
+        } catch {
+            throw SpoolError(error)
         }
-        if durably { guard fsync(file) == 0 else { throw failure(path, "syncing") } }
-        guard rename(temporary, path) == 0 else { throw failure(path, "replacing") }
-        if durably { try syncDirectory() }
     }
 
     /// New and removed names are durable after this.
     func syncDirectory() throws(SpoolError) {
-        let file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard file >= 0 else { throw failure(directory, "opening") }
-        defer { Self.closeFile(file) }
-        guard fsync(file) == 0 else { throw failure(directory, "syncing") }
-    }
-
-    private func failure(_ path: String, _ action: String) -> SpoolError {
-        SpoolError(
-            errno == ENOSPC || errno == EDQUOT ? .full : .inputOutput, file: path, "\(action) failed: \(Self.lastError)"
-        )
+        do throws(DurableFile.Failure) {
+            try DurableFile.sync(directory: directory)
+        } catch {
+            throw SpoolError(error)
+        }
     }
 
     // MARK: Space
@@ -165,5 +149,11 @@ struct SpoolFiles: Sendable {
         rename(path, target)
         rename(path + "-wal", target + "-wal")
         return target
+    }
+}
+
+extension SpoolError {
+    fileprivate init(_ failure: DurableFile.Failure) {
+        self.init(failure.isFull ? .full : .inputOutput, file: failure.path, failure.reason)
     }
 }

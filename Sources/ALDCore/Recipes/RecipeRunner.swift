@@ -1,0 +1,246 @@
+public import Logging
+import Synchronization
+
+/// Runs recipes on a controller, one at a time.
+///
+/// It does what a ``RecipeMachine`` decides. Before the first output is written the ``RecipeJournal`` holds what the
+/// recipe may open, and only when everything is closed again is it empty: after a crash ``recover(by:)`` closes what the
+/// earlier process may have left open.
+public final class RecipeRunner: Sendable {
+    public typealias Ending = RecipeMachine.Ending
+
+    /// What a run tells as it goes on: called after every action, from one task, in order. It must not wait; what takes
+    /// time is handed on.
+    public typealias Observer = @Sendable ([RecipeMachine.Record], RecipeMachine.Progress) -> Void
+
+    private let plc: any PLC
+    private let interlocks: Interlocks
+    private let configuration: RecipeMachine.Configuration
+    private let journal: RecipeJournal
+    private let time: any TimeSource
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let wakeup = Wakeup()
+
+    private struct State {
+        var isRunning = false
+        var events: [RecipeMachine.Event] = []
+        var progress: RecipeMachine.Progress?
+    }
+
+    /// How long a run that is cancelled may take to bring the machine into its safe state.
+    private static let cancellationGrace: Duration = .seconds(10)
+
+    /// - Throws: everything that is wrong with the interlocks or the configuration.
+    public init(
+        plc: any PLC, interlocks: Interlocks, journal: RecipeJournal,
+        configuration: RecipeMachine.Configuration = RecipeMachine.Configuration(), time: any TimeSource = SystemTime(),
+        logger: Logger
+    ) throws(ConfigurationProblems) {
+        try configuration.validate()
+        if let problems = ConfigurationProblems(interlocks.problems(on: plc.registerMap)) { throw problems }
+        self.plc = plc
+        self.interlocks = interlocks
+        self.configuration = configuration
+        self.journal = journal
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Why a run did not begin. Nothing was written.
+    public enum Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+        /// Another run is under way.
+        case busy
+        case unsound([RecipeRules.Problem])
+        /// The controller could not be read: a recipe never runs without hardware.
+        case controller(String)
+        /// A valve of an exclusive group that the recipe uses is open.
+        case open([ParameterID])
+        /// What an earlier run may have left open is not closed yet.
+        case unsecured([SetPoint])
+        case journal(String)
+
+        public var description: String {
+            switch self {
+            case .busy: "another recipe is running; stop it first"
+            case .unsound(let problems): "the recipe cannot run: \(problems.map(\.description).joined(separator: "; "))"
+            case .controller(let reason): "the controller cannot be read, and no recipe runs without it: \(reason)"
+            case .open(let valves):
+                "open already, and interlocked with valves of the recipe: \(valves.map(\.description).joined(separator: ", "))"
+            case .unsecured(let points):
+                "an earlier run may have left open: \(points.map(\.parameter.description).joined(separator: ", ")); "
+                    + "reach the controller first"
+            case .journal(let reason): "the journal cannot be written, so a crash could leave a valve open: \(reason)"
+            }
+        }
+    }
+
+    /// Where the run under way is; `nil` between runs.
+    public var progress: RecipeMachine.Progress? { state.withLock(\.progress) }
+
+    /// Tells the run under way; without one nothing happens.
+    public func tell(_ event: RecipeMachine.Event) {
+        state.withLock { if $0.isRunning { $0.events.append(event) } }
+        wakeup.signal()
+    }
+
+    /// Runs `recipe` from now on, and returns when the machine is safe again. Cancellation aborts the run and is heard at
+    /// once; the machine is brought into its safe state all the same, for at most ten seconds.
+    ///
+    /// - Parameter label: who started what, for the journal and the log.
+    /// - Throws: ``Refusal`` before anything is written.
+    public func run(_ recipe: Recipe, label: String, observer: @escaping Observer) async throws -> Ending {
+        guard claim() else { throw Refusal.busy }
+        defer { state.withLock { $0 = State() } }
+        try await check(recipe)
+        let valves = recipe.outline.compactMap { if case .valve(let valve, _) = $0.step.kind { valve } else { nil } }
+        do throws(RecipeJournal.Failure) {
+            try journal.begin(RecipeJournal.Entry(label: label, valves: Set(valves).sorted()))
+        } catch {
+            throw Refusal.journal("\(error)")
+        }
+        let machine = try RecipeMachine(
+            recipe, interlocks: interlocks, configuration: configuration, start: time.now)
+        return await drive(machine, label: label, observer: observer)
+    }
+
+    /// Closes what a run of an earlier process may have left open, and brings the machine into its safe state.
+    ///
+    /// - Returns: what that run was called; `nil` when none was cut off.
+    /// - Throws: ``Refusal/unsecured(_:)`` when that did not succeed until `deadline`; call it again.
+    public func recover(by deadline: MonotonicInstant) async throws -> String? {
+        guard claim() else { throw Refusal.busy }
+        defer { state.withLock { $0 = State() } }
+        let entry = try pendingRun()
+        guard let entry else { return nil }
+        var machine = try RecipeMachine(
+            securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
+        machine.happened(.shutDown(by: deadline), now: time.now)
+        let ending = await drive(machine, label: entry.label, observer: { _, _ in })
+        guard ending.unsecured.isEmpty else { throw Refusal.unsecured(ending.unsecured) }
+        return entry.label
+    }
+
+    private func claim() -> Bool {
+        state.withLock { state in
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+    }
+
+    private func pendingRun() throws(Refusal) -> RecipeJournal.Entry? {
+        do throws(RecipeJournal.Failure) {
+            return try journal.pending()
+        } catch {
+            throw .journal("\(error)")
+        }
+    }
+
+    /// The gate before a run: the recipe fits the machine, the controller answers, and nothing is open that excludes
+    /// what the recipe opens.
+    private func check(_ recipe: Recipe) async throws {
+        let problems = RecipeRules(plc.registerMap, interlocks: interlocks).problems(of: recipe)
+        guard problems.isEmpty else { throw Refusal.unsound(problems) }
+        if let left = try pendingRun() { throw Refusal.unsecured(left.valves.map { SetPoint($0, 0) }) }
+        var open: [ParameterID] = []
+        do throws(PLCError) {
+            for valve in watched(by: recipe) {
+                let value = try await plc.readSetPoint(of: valve, deadline: time.now + configuration.callTimeout)
+                if value != 0 { open.append(valve) }
+            }
+            // A recipe of waits alone needs its controller, too.
+            _ = try await plc.scan(deadline: time.now + .seconds(1))
+        } catch {
+            throw Refusal.controller("\(error)")
+        }
+        guard open.isEmpty else { throw Refusal.open(open) }
+    }
+
+    /// The valves of the recipe and those that they exclude.
+    private func watched(by recipe: Recipe) -> [ParameterID] {
+        var valves: Set<ParameterID> = []
+        for (step, _) in recipe.outline {
+            guard case .valve(let valve, _) = step.kind else { continue }
+            valves.insert(valve)
+            valves.formUnion(interlocks.excluded(by: valve))
+        }
+        return valves.sorted()
+    }
+
+    // MARK: Driving
+
+    private func drive(_ machine: RecipeMachine, label: String, observer: @escaping Observer) async -> Ending {
+        await withTaskCancellationHandler {
+            // A task of its own and awaited here: what makes the machine safe must not be cancelled with its caller.
+            await Task { await self.act(machine, label: label, observer: observer) }.value
+        } onCancel: {
+            self.tell(.shutDown(by: self.time.now + Self.cancellationGrace))
+        }
+    }
+
+    private func act(_ machine: RecipeMachine, label: String, observer: Observer) async -> Ending {
+        var machine = machine
+        while true {
+            for event in takeEvents() { machine.happened(event, now: time.now) }
+            let action = machine.next(now: time.now)
+            publish(&machine, observer)
+            switch action {
+            case .write(let point, let deadline):
+                let result = await write(point, by: deadline)
+                machine.happened(result, now: time.now)
+            case .readBack(let parameter, let deadline):
+                let result = await readBack(parameter, by: deadline)
+                machine.happened(result, now: time.now)
+            case .wait(let until): await wakeup.wait(until: until, time: time)
+            case .listen: await wakeup.wait()
+            case .finish(let ending):
+                if ending.unsecured.isEmpty { closeJournal(label) }
+                return ending
+            }
+        }
+    }
+
+    private func takeEvents() -> [RecipeMachine.Event] {
+        state.withLock { state in
+            defer { state.events = [] }
+            return state.events
+        }
+    }
+
+    private func publish(_ machine: inout RecipeMachine, _ observer: Observer) {
+        let (records, progress) = (machine.takeRecords(), machine.progress)
+        state.withLock { $0.progress = progress }
+        if !records.isEmpty { observer(records, progress) }
+    }
+
+    private func write(_ point: SetPoint, by deadline: MonotonicInstant) async -> RecipeMachine.Event {
+        do throws(PLCError) {
+            try await plc.write(point.value, to: point.parameter, deadline: deadline)
+            return .written
+        } catch {
+            return switch error {
+            case .unreachable(let reason): .writeFailed(.unreachable(reason))
+            case .unknownOutcome(let reason): .writeFailed(.unknownOutcome(reason))
+            case .refused, .notWritable, .outOfRange, .unknownParameter: .writeFailed(.refused("\(error)"))
+            }
+        }
+    }
+
+    private func readBack(_ parameter: ParameterID, by deadline: MonotonicInstant) async -> RecipeMachine.Event {
+        do throws(PLCError) {
+            return .readBack(try await plc.readSetPoint(of: parameter, deadline: deadline))
+        } catch {
+            return .readBackFailed("\(error)")
+        }
+    }
+
+    /// The machine is safe; a journal that cannot be emptied makes the next start close valves that are closed.
+    private func closeJournal(_ label: String) {
+        do throws(RecipeJournal.Failure) {
+            try journal.end()
+        } catch {
+            logger.error(
+                "the recipe journal cannot be emptied", metadata: ["run": "\(label)", "reason": "\(error)"])
+        }
+    }
+}

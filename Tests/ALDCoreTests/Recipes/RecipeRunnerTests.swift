@@ -1,0 +1,225 @@
+import ALDTestKit
+import Logging
+import Modbus
+import Synchronization
+import Testing
+
+@testable import ALDCore
+
+/// Recipes on the simulated machine, in real time: what the machine's own outputs are is what counts.
+@Suite("Running recipes", .timeLimit(.minutes(5))) struct RecipeRunnerTests {
+    let map: RegisterMap
+    let valves: [ParameterID]
+    let flow: ParameterID
+    let interlocks: Interlocks
+
+    init() throws {
+        let map = try RegisterMap(file: Repository.machine51)
+        self.map = map
+        valves = try (1...4).map { try map.parameter(named: "Valve \($0).valve_state").id }
+        flow = try map.parameter(named: "MFC 1.flow").id
+        interlocks = Interlocks(
+            exclusiveGroups: [Set(valves)], safeState: valves.map { SetPoint($0, 0) } + [SetPoint(flow, 0)])
+    }
+
+    /// A runner on `plc` with a journal in a directory of its own.
+    func withRunner<Result>(
+        on plc: some PLC, _ body: (RecipeRunner, RecipeJournal) async throws -> Result
+    ) async throws -> Result {
+        try await withTemporaryDirectory { directory in
+            let journal = RecipeJournal(path: directory + "/recipe.json")
+            let runner = try RecipeRunner(
+                plc: plc, interlocks: interlocks, journal: journal,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            return try await body(runner, journal)
+        }
+    }
+
+    func setPoint(_ id: ParameterID, of plc: some PLC) async throws -> Double {
+        try await plc.readSetPoint(of: id, deadline: SystemTime().now + .seconds(60))
+    }
+
+    func recipe(_ kinds: RecipeStep.Kind...) -> Recipe {
+        Recipe(name: "test", steps: kinds.enumerated().map { RecipeStep(id: Int32($0.offset + 1), $0.element) })
+    }
+
+    /// Waits until the machine shows this value at an output.
+    func arrives(_ value: Double, at id: ParameterID, of plc: some PLC) async throws {
+        try await eventually("parameter \(id) is \(value)") { try await self.setPoint(id, of: plc) == value }
+    }
+
+    @Test("A recipe runs to its end: no pulse is short, everything is closed, and the journal is gone")
+    func completes() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        let records = Mutex<[RecipeMachine.Record]>([])
+        let recipe = recipe(
+            .loop(
+                iterations: 5,
+                [
+                    RecipeStep(id: 11, .valve(valves[0], open: .milliseconds(3))),
+                    RecipeStep(id: 12, .purge(gas: "N2", for: .milliseconds(2), flow: SetPoint(flow, 80))),
+                    RecipeStep(id: 13, .valve(valves[1], open: .milliseconds(4))),
+                ]))
+        try await withRunner(on: plc) { runner, journal in
+            let ending = try await runner.run(recipe, label: "test") { new, _ in records.withLock { $0 += new } }
+            #expect(ending == RecipeMachine.Ending(outcome: .completed))
+            #expect(try journal.pending() == nil)
+            #expect(runner.progress == nil)
+        }
+        let pulses = records.withLock { records in
+            records.compactMap { record -> (Duration, Duration)? in
+                guard case .pulse(_, let programmed, let opened, let closed, _) = record else { return nil }
+                return (programmed, closed - opened)
+            }
+        }
+        #expect(pulses.count == 10)
+        #expect(pulses.allSatisfy { $0.1 >= $0.0 })
+        for valve in valves { #expect(try await setPoint(valve, of: plc) == 0) }
+        #expect(try await setPoint(flow, of: plc) == 80)
+    }
+
+    @Test("Stopped while a valve is open: it is closed, and the flow is off")
+    func stopped() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        let recipe = recipe(
+            .purge(gas: "N2", for: .milliseconds(1), flow: SetPoint(flow, 80)), .valve(valves[2], open: .seconds(50)))
+        try await withRunner(on: plc) { runner, journal in
+            async let ending = runner.run(recipe, label: "test") { _, _ in }
+            try await arrives(1, at: valves[2], of: plc)
+            #expect(try journal.pending() == RecipeJournal.Entry(label: "test", valves: [valves[2]]))
+            runner.tell(.stop("operator"))
+            #expect(try await ending == RecipeMachine.Ending(outcome: .aborted("operator")))
+            #expect(try journal.pending() == nil)
+        }
+        #expect(try await setPoint(valves[2], of: plc) == 0)
+        #expect(try await setPoint(flow, of: plc) == 0)
+    }
+
+    @Test("Cancelled with its task: the machine is made safe before the call returns")
+    func cancelled() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        let recipe = recipe(.valve(valves[0], open: .seconds(50)))
+        try await withRunner(on: plc) { runner, _ in
+            let ending = try await withThrowingTaskGroup(of: RecipeMachine.Ending.self) { group in
+                group.addTask { try await runner.run(recipe, label: "test") { _, _ in } }
+                try await arrives(1, at: valves[0], of: plc)
+                group.cancelAll()
+                return try await group.next()
+            }
+            #expect(ending == RecipeMachine.Ending(outcome: .aborted("the recipe service was shut down")))
+        }
+        #expect(try await setPoint(valves[0], of: plc) == 0)
+    }
+
+    @Test("The controller is gone while a valve is open, and back later: the valve is closed then")
+    func lostController() async throws {
+        let machine = SimulatedPLC(map, seed: 1)
+        let first = machine.makeServer(behavior: DeviceBehavior())
+        let port = try await first.start()
+        var configuration = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+        configuration.backoffCap = .milliseconds(100)
+        let client = try ModbusClient(configuration: configuration)
+        let plc = try ModbusPLC(map, client: client)
+        let recipe = recipe(.valve(valves[0], open: .seconds(1)))
+        try await withRunner(on: plc) { runner, _ in
+            async let ending = runner.run(recipe, label: "test") { _, _ in }
+            try await arrives(1, at: valves[0], of: machine)
+            await first.stop()
+            runner.tell(.controllerLost("no answer"))
+            let second = ModbusServer(configuration: .init(port: port), device: machine)
+            _ = try await second.start()
+            #expect(try await ending == RecipeMachine.Ending(outcome: .failed("the controller is lost: no answer")))
+            #expect(try await setPoint(valves[0], of: machine) == 0)
+            await second.stop()
+        }
+        await client.close()
+    }
+
+    @Test("After a crash no recipe runs until what may be open is closed")
+    func crash() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await plc.write(1, to: valves[3], deadline: SystemTime().now + .seconds(60))
+        try await plc.write(90, to: flow, deadline: SystemTime().now + .seconds(60))
+        try await withRunner(on: plc) { runner, journal in
+            try journal.begin(RecipeJournal.Entry(label: "process 7", valves: [valves[0], valves[3]]))
+            await #expect(throws: RecipeRunner.Refusal.unsecured([SetPoint(valves[0], 0), SetPoint(valves[3], 0)])) {
+                try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
+            }
+            #expect(try await runner.recover(by: SystemTime().now + .seconds(60)) == "process 7")
+            #expect(try await setPoint(valves[3], of: plc) == 0)
+            #expect(try await setPoint(flow, of: plc) == 0)
+            #expect(try await runner.recover(by: SystemTime().now + .seconds(60)) == nil)
+            let ending = try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
+            #expect(ending.outcome == .completed)
+        }
+    }
+
+    @Test("A controller that does not answer keeps the journal: nothing is forgotten")
+    func crashWithoutController() async throws {
+        let nobody = try ListeningSocket(accepts: false)
+        let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: nobody.port))
+        let plc = try ModbusPLC(map, client: client)
+        try await withRunner(on: plc) { runner, journal in
+            try journal.begin(RecipeJournal.Entry(label: "process 7", valves: [valves[0]]))
+            await #expect(throws: RecipeRunner.Refusal.self) {
+                try await runner.recover(by: SystemTime().now + .milliseconds(300))
+            }
+            #expect(try journal.pending()?.label == "process 7")
+            try journal.end()
+            await #expect {
+                try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
+            } throws: { error in
+                if case RecipeRunner.Refusal.controller = error { true } else { false }
+            }
+        }
+        await client.close()
+        withExtendedLifetime(nobody) {}
+    }
+
+    @Test("An interlocked valve that is open already, an unsound recipe and a second recipe are refused, unwritten")
+    func refusals() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await withRunner(on: plc) { runner, _ in
+            try await plc.write(1, to: valves[1], deadline: SystemTime().now + .seconds(60))
+            await #expect(throws: RecipeRunner.Refusal.open([valves[1]])) {
+                try await runner.run(recipe(.valve(valves[0], open: .seconds(1))), label: "a") { _, _ in }
+            }
+            #expect(try await setPoint(valves[0], of: plc) == 0)
+            try await plc.write(0, to: valves[1], deadline: SystemTime().now + .seconds(60))
+            let problem = RecipeRules.Problem(step: 1, message: "the loop is empty")
+            await #expect(throws: RecipeRunner.Refusal.unsound([problem])) {
+                try await runner.run(recipe(.loop(iterations: 1, [])), label: "b") { _, _ in }
+            }
+            async let ending = runner.run(recipe(.valve(valves[0], open: .seconds(50))), label: "c") { _, _ in }
+            try await arrives(1, at: valves[0], of: plc)
+            await #expect(throws: RecipeRunner.Refusal.busy) {
+                try await runner.run(recipe(.wait(.milliseconds(1))), label: "d") { _, _ in }
+            }
+            runner.tell(.stop("operator"))
+            _ = try await ending
+        }
+    }
+
+    @Test("A journal that cannot be written or read refuses every run")
+    func unusableJournal() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await withTemporaryDirectory { directory in
+            func runner(_ path: String) throws -> RecipeRunner {
+                try RecipeRunner(
+                    plc: plc, interlocks: interlocks, journal: RecipeJournal(path: path),
+                    logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            }
+            func isRefused(_ path: String) async {
+                await #expect {
+                    try await runner(path).run(recipe(.valve(valves[0], open: .seconds(1))), label: "a") { _, _ in }
+                } throws: { error in
+                    if case RecipeRunner.Refusal.journal = error { true } else { false }
+                }
+            }
+            await isRefused(directory + "/missing/recipe.json")
+            try DurableFile(path: directory + "/torn.json").replace(by: .init("{\"version\":".utf8))
+            await isRefused(directory + "/torn.json")
+            #expect(try await setPoint(valves[0], of: plc) == 0)
+        }
+    }
+}
