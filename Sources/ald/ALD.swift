@@ -13,10 +13,13 @@ struct ALD: AsyncParsableCommand {
               ald doctor                     what is missing or wrong, and what to do
               ald database psql              look into the recorded data
               ald spool status               what waits on this disk for the database
+              ald dead-letters list          records that the database refuses
+              ald verify                     prove that nothing is missing or doubled
               ald modbus read holding 100    read, write, watch, scan any Modbus device
 
             EXIT STATUS
               0   done
+              1   what was looked for is not there, or not as it should be
               64  wrong arguments
               69  something needed is not there, or does not answer
               70  an error in this program
@@ -25,7 +28,7 @@ struct ALD: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, ModbusCommand.self,
-            SpoolExerciseCommand.self,
+            RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, DeadLettersCommand.self,
+            VerifyCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
         ])
 }

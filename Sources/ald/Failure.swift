@@ -6,6 +6,8 @@ import Modbus
 /// (`sysexits.h`).
 struct Failure: Error, CustomStringConvertible {
     enum Status: Int32 {
+        /// What was found is not what was asked for: nothing matched, or something is not as it should be.
+        case mismatch = 1
         /// `EX_UNAVAILABLE`: something this program needs is not there.
         case unavailable = 69
         /// `EX_SOFTWARE`: this program is wrong.

@@ -48,6 +48,7 @@ extension Timestamp: CustomStringConvertible {
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
         let time = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
-        return date.map { padded($0, 2) }.joined(separator: "-") + "T\(time).\(padded(rest % 1_000_000, 6))Z"
+        return
+            "\(padded(date[0], 4))-\(padded(date[1], 2))-\(padded(date[2], 2))T\(time).\(padded(rest % 1_000_000, 6))Z"
     }
 }

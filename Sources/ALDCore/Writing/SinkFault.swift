@@ -72,9 +72,11 @@ public struct FaultEvidence: Hashable, Sendable {
         self.sqlState = sqlState
     }
 
-    /// Code, table, column and constraint: the rule that was broken, without the values that broke it.
+    /// Code, table, column and constraint: the rule that was broken, without the values that broke it. A partition
+    /// counts as its table, which has the same rules.
     public var fingerprint: String {
-        [sqlState, table, column, constraint].map { $0 ?? "" }.joined(separator: "/")
+        let whole = table?.replacing(/_[0-9]{6,8}$/, with: "")
+        return [sqlState, whole, column, constraint].map { $0 ?? "" }.joined(separator: "/")
     }
 
     /// The row of a `COPY`, from 1, at which the server stopped. A trigger's own lines may stand before it.

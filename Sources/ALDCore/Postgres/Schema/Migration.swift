@@ -22,5 +22,6 @@ public struct Migration: Sendable {
         synchronisedRecording,
         rollupsAndRetention,
         deadLetters,
+        deadLetterQueue,
     ]
 }

@@ -14,4 +14,21 @@ extension PostgresConnection {
             throw error
         }
     }
+
+    /// Runs `body` in a transaction and undoes whatever it did.
+    nonisolated(nonsending) func rehearsing<Result>(
+        deadline: MonotonicInstant, _ body: nonisolated(nonsending) () async throws -> Result
+    ) async throws -> Result {
+        _ = try await execute(script: "BEGIN", deadline: deadline)
+        return try await withCleanup {
+            try await body()
+        } cleanup: {
+            do {
+                _ = try await execute(script: "ROLLBACK", deadline: deadline)
+            } catch {
+                // A session that is closed is undone as well.
+                await close()
+            }
+        }
+    }
 }

@@ -3,9 +3,11 @@ import Foundation
 /// Results go straight to standard output, line by line: a script that reads slowly makes the command wait and loses
 /// nothing.
 enum LineOutput {
-    static func write(_ line: String) throws {
+    static func write(_ line: String) throws { try write(text: line + "\n") }
+
+    static func write(text: String) throws {
         do {
-            try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+            try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
         } catch {
             throw Failure(.unavailable, "standard output cannot be written: \(error.localizedDescription)")
         }

@@ -1,0 +1,143 @@
+public import Foundation
+
+/// A record as people and programs read and write it: JSON with the words of the database.
+///
+/// ```json
+/// {"kind":"reading","parameter_id":3,"time":"2026-11-28T10:00:00.000000Z","value":451.5,"quality":"good"}
+/// {"kind":"gap","first_missed_at":"…","last_missed_at":"…","instants":3,"cause":"plc","detail":"…"}
+/// ```
+public struct RecordDocument: Codable, Hashable, Sendable {
+    public enum Kind: String, Codable, Sendable { case reading, gap }
+
+    public var kind: Kind
+    public var parameter_id: Int32?
+    /// Component and name, where they are known. For people; not read.
+    public var parameter: String?
+    public var time: String?
+    /// Absent exactly when the quality is bad.
+    public var value: Double?
+    public var quality: String?
+    public var first_missed_at: String?
+    public var last_missed_at: String?
+    public var instants: Int32?
+    public var cause: String?
+    public var detail: String?
+
+    /// Why a document is no record.
+    public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
+        public var description: String
+
+        public init(description: String) {
+            self.description = description
+        }
+    }
+
+    /// - Returns: `nil` when the letter's bytes are no record that this version knows.
+    public init?(_ letter: StoredDeadLetter, names: [ParameterID: String]) {
+        do throws(SpoolError) {
+            self.init(try letter.record(), names: names)
+        } catch {
+            return nil
+        }
+    }
+
+    /// - Returns: `nil` unless it is one reading or one gap.
+    public init?(_ record: Records, names: [ParameterID: String] = [:]) {
+        switch record {
+        case .history(let rows):
+            guard let row = rows.first, rows.count == 1 else { return nil }
+            kind = .reading
+            parameter_id = row.parameter.rawValue
+            parameter = names[row.parameter]
+            time = "\(row.time)"
+            value = row.value
+            quality = "\(row.quality)"
+        case .gaps(let gaps):
+            guard let gap = gaps.first, gaps.count == 1 else { return nil }
+            kind = .gap
+            first_missed_at = "\(gap.firstMissedAt)"
+            last_missed_at = "\(gap.lastMissedAt)"
+            instants = gap.instants
+            cause = gap.cause.rawValue
+            detail = gap.detail
+        case .deadLetters: return nil
+        }
+    }
+
+    /// - Throws: ``Problem`` when it is not JSON of this form.
+    public init(json: Data) throws(Problem) {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        do {
+            self = try decoder.decode(RecordDocument.self, from: json)
+        } catch let error as DecodingError {
+            throw Problem(description: "no record: \(Self.explanation(error))")
+        } catch {
+            throw Problem(description: "no record: \(error)")
+        }
+    }
+
+    private static func explanation(_ error: DecodingError) -> String {
+        switch error {
+        case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\" is of the wrong type"
+        case .dataCorrupted(let context): context.debugDescription
+        @unknown default: "\(error)"
+        }
+    }
+
+    /// On one line, keys in order.
+    public var json: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        do {
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        } catch {
+            // Strings, numbers and nothing else: there is nothing that could fail.
+            return "null"
+        }
+    }
+
+    /// The record.
+    ///
+    /// - Throws: ``Problem``, which names the field.
+    public func record() throws(Problem) -> Records {
+        func need<Value>(_ field: String, _ value: Value?) throws(Problem) -> Value {
+            guard let value else { throw Problem(description: "\"\(field)\" is missing, or makes no sense") }
+            return value
+        }
+        switch kind {
+        case .reading:
+            let row = HistoryRow(
+                parameter: ParameterID(rawValue: try need("parameter_id", parameter_id)),
+                time: try need("time", time.flatMap(Timestamp.init(iso8601:))), value: value,
+                quality: try need("quality", quality.flatMap(Quality.init(name:))))
+            guard (row.value?.isNaN ?? true) == (row.quality == .bad) else {
+                throw Problem(
+                    description: row.quality == .bad
+                        ? "a bad reading has no value" : "a reading without a value has quality bad")
+            }
+            return .history([row])
+        case .gap:
+            let gap = CollectionGap(
+                firstMissedAt: try need("first_missed_at", first_missed_at.flatMap(Timestamp.init(iso8601:))),
+                lastMissedAt: try need("last_missed_at", last_missed_at.flatMap(Timestamp.init(iso8601:))),
+                instants: try need("instants", instants),
+                cause: try need("cause", cause.flatMap(CollectionGap.Cause.init(rawValue:))),
+                detail: try need("detail", detail))
+            return .gaps([gap])
+        }
+    }
+}
+
+extension Quality {
+    /// By the word that ``Quality`` has for it, for instance `good`.
+    public init?(name: String) {
+        guard let quality = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
+        self = quality
+    }
+}
