@@ -111,9 +111,10 @@ enum TidyRules {
 
     // MARK: Tests and benchmarks
 
-    /// Tests of clocks, whose subject is the sleeping itself.
+    /// Tests of clocks, whose subject is the sleeping itself, and a load that has to keep a rate.
     private static let clockTests: Set = [
         "Tests/ALDCoreTests/Foundations/TimeTests.swift", "Tests/ALDTestKitTests/ManualTimeTests.swift",
+        "Benchmarks/Peers/Sources/postgres-peers/WriterLoad.swift",
     ]
 
     static func tests(_ file: TidyFile) -> [TidyProblem] {

@@ -9,6 +9,11 @@ struct Measurement: Encodable {
     var seconds: Double
     var cpu: Double
     var rss: Int
+    /// Stored beside it, before the clock started.
+    var untimed: Int?
+    /// In ms.
+    var p50: Double?
+    var p99: Double?
 
     /// Repeats `step` until the time is up.
     static func repeated(seconds: Double, _ step: () async throws -> Int) async throws {
@@ -20,16 +25,24 @@ struct Measurement: Encodable {
         try report(done, since: started, cpu)
     }
 
-    static func once(_ job: () async throws -> Int) async throws {
+    static func once(untimed: Int? = nil, _ job: () async throws -> Int) async throws {
         let (started, cpu) = (ContinuousClock().now, ProcessUse.processorSeconds)
         let done = try await job()
-        try report(done, since: started, cpu)
+        try report(done, since: started, cpu, untimed: untimed)
     }
 
-    private static func report(_ done: Int, since started: ContinuousClock.Instant, _ cpu: Double) throws {
+    static func report(_ done: Int, seconds: Double, cpu: Double, p50: Double, p99: Double) throws {
+        let result = Measurement(
+            done: done, seconds: seconds, cpu: cpu, rss: ProcessUse.residentBytes, p50: p50, p99: p99)
+        print(String(decoding: try JSONEncoder().encode(result), as: UTF8.self))
+    }
+
+    private static func report(
+        _ done: Int, since started: ContinuousClock.Instant, _ cpu: Double, untimed: Int? = nil
+    ) throws {
         let result = Measurement(
             done: done, seconds: (ContinuousClock().now - started) / .seconds(1),
-            cpu: ProcessUse.processorSeconds - cpu, rss: ProcessUse.residentBytes)
+            cpu: ProcessUse.processorSeconds - cpu, rss: ProcessUse.residentBytes, untimed: untimed)
         print(String(decoding: try JSONEncoder().encode(result), as: UTF8.self))
     }
 }
@@ -37,6 +50,7 @@ struct Measurement: Encodable {
 /// Where the jobs find their database.
 enum Target {
     static let logger = Logger(label: "postgres-peers")
+    static let quiet = Logger(label: "postgres-peers") { _ in SwiftLogNoOpLogHandler() }
     static let time = SystemTime()
 
     static func configuration() throws -> PostgresConfiguration {
