@@ -3,7 +3,7 @@ struct DeliveryPace: Hashable, Sendable {
     /// In records.
     struct Bounds: Hashable, Sendable {
         var start = 500
-        var most = 5000
+        var most = 20_000
         var step = 250
         /// Batches in one statement.
         var batches = 200
@@ -32,7 +32,8 @@ struct DeliveryPace: Hashable, Sendable {
         if took > bounds.goodLatency * 4 {
             records = max(1, records * 3 / 4)
         } else if took <= bounds.goodLatency, delivered * 2 >= records {
-            records = min(bounds.most, records + bounds.step)
+            // Faster than step by step: a million records that wait should not be half gone before it is at full pace.
+            records = min(bounds.most, records + max(bounds.step, records / 2))
         }
     }
 

@@ -11,6 +11,8 @@ extension PostgresSink {
         var partitionsOf: Timestamp?
         /// Of every machine that something was delivered for.
         var parameters: [Int32: RegisteredParameters] = [:]
+        /// Whether this user may `COPY` into the history; `nil` until it was asked.
+        var mayCopy: Bool?
     }
 
     /// History partitions that exist ahead of the rows, in days; the current day and the one before included.

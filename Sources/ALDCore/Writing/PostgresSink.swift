@@ -1,7 +1,7 @@
 public import Logging
 import Synchronization
 
-/// Lands batches in PostgreSQL: one statement claims the ledger entries of a delivery's batches and inserts the rows.
+/// Lands batches in PostgreSQL: one transaction claims the ledger entries of a delivery's batches and inserts the rows.
 ///
 /// Before the first batch, and again whenever the machine's registration is not known to be in place, the sink brings
 /// the schema up to date and registers the machine, so a collector may start before its database does.
@@ -16,6 +16,7 @@ public final class PostgresSink: BatchSink {
 
     private let pool: ConnectionPool
     let recording: Recording
+    let copiedRows: Int
     let registration: MachineRegistration
     let time: any TimeSource
     let logger: Logger
@@ -25,10 +26,21 @@ public final class PostgresSink: BatchSink {
     /// known to be away within this time.
     private static let acquireTimeout: Duration = .seconds(2)
 
-    public init(
+    public convenience init(
         pool: ConnectionPool, registration: MachineRegistration, recording: Recording = .synchronized,
         time: any TimeSource = SystemTime(), logger: Logger
     ) {
+        self.init(
+            pool: pool, registration: registration, recording: recording, copiedRows: Self.copiedRows, time: time,
+            logger: logger)
+    }
+
+    /// - Parameter copiedRows: from so many rows on a delivery is copied.
+    init(
+        pool: ConnectionPool, registration: MachineRegistration, recording: Recording = .synchronized,
+        copiedRows: Int, time: any TimeSource, logger: Logger
+    ) {
+        self.copiedRows = copiedRows
         self.pool = pool
         self.recording = recording
         self.registration = registration
@@ -46,12 +58,11 @@ public final class PostgresSink: BatchSink {
                 try await self.preparePartitions(on: connection, deadline: deadline)
                 try await self.requireRegistered(batches, connection, deadline: deadline)
             }
-            let statement = try BatchStatement(batches, recording: self.recording)
             do {
-                return try await self.landings(statement, connection, deadline: deadline)
+                return try await self.land(batches, connection, deadline: deadline)
             } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
                 try await self.createPartitions(for: batches, connection, deadline: deadline)
-                return try await self.landings(statement, connection, deadline: deadline)
+                return try await self.land(batches, connection, deadline: deadline)
             }
         }
     }
@@ -114,7 +125,7 @@ public final class PostgresSink: BatchSink {
         }
     }
 
-    private func landings(
+    func landings(
         _ statement: BatchStatement, _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws -> [BatchLanding] {
         let result = try await connection.query(statement.text, statement.parameters, deadline: deadline)

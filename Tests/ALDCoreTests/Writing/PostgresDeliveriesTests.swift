@@ -91,7 +91,7 @@ import Testing
     }
 
     /// A writer with a spool of its own before `sink`.
-    private static func withWriter(
+    static func withWriter(
         _ sink: PostgresSink, _ body: (BatchWriter) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
@@ -215,6 +215,24 @@ import Testing
             }
             let odd = "SELECT count(*) FROM ald.parameter_value_history WHERE sampled_at < '2000-01-02Z' OR "
             #expect(try await TestDatabase.number(odd + "sampled_at >= '2100-01-01Z'", database) == 6)
+        }
+    }
+
+    /// A clock that was never set.
+    private struct UnsetClock: TimeSource {
+        private let system = SystemTime()
+        var now: MonotonicInstant { system.now }
+        var wallClock: Timestamp { Timestamp(microseconds: 60_000_000) }
+        /// Nobody waits by it.
+        func sleep(until deadline: MonotonicInstant) async throws { throw CancellationError() }
+    }
+
+    @Test("what was accepted while the clock was right lands also when it is wrong now")
+    func unsetClock() async throws {
+        try await Sink.withSink(time: UnsetClock()) { sink, database, deadline in
+            let landings = try await sink.deliver([Sink.batch(1)], deadline: deadline)
+            let rows = try await Sink.rows(database)
+            #expect(landings == [.landed] && rows == 2)
         }
     }
 

@@ -33,12 +33,11 @@ import Testing
 
     /// Runs `body` with a sink on a database of its own.
     static func withSink(
+        time: any TimeSource = SystemTime(),
         _ body: (PostgresSink, PostgresConfiguration, _ deadline: MonotonicInstant) async throws -> Void
     ) async throws {
         try await TestDatabase.withDatabase { lease in
-            let time = SystemTime()
-            let pool = try ConnectionPool(
-                configuration: lease.configuration, pool: PoolConfiguration(), time: time, logger: TestDatabase.quiet)
+            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
             let sink = PostgresSink(pool: pool, registration: registration(), time: time, logger: TestDatabase.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }

@@ -142,6 +142,26 @@ import Testing
         }
     }
 
+    @Test(
+        "a note of what has landed that was changed on disk settles nothing: its batch is sent again",
+        arguments: ["state = 2", "row = 4", "at = at + 1", "attempts = attempts + 1", "checksum = checksum + 1"])
+    func progressChanged(_ change: String) async throws {
+        try await withTemporaryDirectory { directory in
+            let spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<4 { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) }
+            spool.acknowledge(try await Fixture.all(spool).prefix(3).map(\.header))
+            try await spool.tidyUp()
+            try spool.close()
+            let file = try DatabaseQueue(path: directory + "/segment-1-0.sqlite")
+            try await file.write { try $0.execute(sql: "UPDATE progress SET \(change) WHERE row = 1") }
+            try file.close()
+            let again = try Fixture.open(directory, seed: 2)
+            #expect(try await Fixture.all(again).map(\.header.id.number) == [1, 4])
+            #expect(try await again.losses().isEmpty && again.account.carriedOver == 2)
+            try again.close()
+        }
+    }
+
     @Test("what waits in the single file of an earlier version is taken over under its names")
     func legacy() async throws {
         try await withTemporaryDirectory { directory in

@@ -23,5 +23,6 @@ public struct Migration: Sendable {
         rollupsAndRetention,
         deadLetters,
         deadLetterQueue,
+        historyByCopy,
     ]
 }
