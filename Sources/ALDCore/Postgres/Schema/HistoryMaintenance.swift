@@ -14,6 +14,8 @@ public struct HistoryMaintenance: Service {
         /// Partitions that were made, and dropped.
         public var created: Int32
         public var dropped: Int32
+        /// Rows of the ledger that were removed: their writers have forgotten the batches long ago.
+        public var pruned: Int32
         /// Why something had to wait for another run; `nil` when nothing had to.
         public var hindrance: String?
     }
@@ -74,13 +76,13 @@ public struct HistoryMaintenance: Service {
         on connection: PostgresConnection, now: Timestamp, limit: Int32 = 1000, deadline: MonotonicInstant
     ) async throws -> Report {
         let result = try await connection.query(
-            "SELECT rolled_up, late, created, dropped, hindrance FROM ald.maintain($1, $2)",
+            "SELECT rolled_up, late, created, dropped, pruned, hindrance FROM ald.maintain($1, $2)",
             [.timestamptz(now), .int4(limit)], deadline: deadline)
         guard let row = result.first else {
             throw PostgresError(.decodingFailed, "ald.maintain returned no row", effect: .unknown)
         }
         return Report(
             rolledUp: try row.decode(0), late: try row.decode(1), created: try row.decode(2),
-            dropped: try row.decode(3), hindrance: try row.decode(4))
+            dropped: try row.decode(3), pruned: try row.decode(4), hindrance: try row.decode(5))
     }
 }

@@ -24,5 +24,6 @@ public struct Migration: Sendable {
         deadLetters,
         deadLetterQueue,
         historyByCopy,
+        checkedRecipesUpkeep,
     ]
 }

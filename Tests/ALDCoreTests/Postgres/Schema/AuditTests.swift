@@ -67,6 +67,72 @@ extension SchemaServerTests {
             }
         }
 
+        @Test func eachChangeHasTheReasonItWasMadeForAndNotTheLastOneOfItsTransaction() async throws {
+            try await Self.withLog { connection, _ in
+                try await connection.accept(
+                    """
+                    BEGIN;
+                    UPDATE ald.component_parameters SET unit = 'K' WHERE machine_id = 1 AND parameter_id = 1;
+                    SET LOCAL ald.reason = 'spring cleaning'; SET LOCAL ald.acting_for = 'badge 17';
+                    UPDATE ald.component_parameters SET unit = '°C' WHERE machine_id = 1 AND parameter_id = 2;
+                    SELECT ald.change_parameter_limits(1, 1, 0, 50, 'new heater'),
+                        ald.change_parameter_limits(1, 2, 0, 0, 'valve stuck');
+                    SAVEPOINT undone;
+                    SELECT ald.change_parameter_limits(1, 1, 0, 60, 'never');
+                    ROLLBACK TO undone;
+                    SET LOCAL ald.acting_for = 'badge 18';
+                    UPDATE ald.component_parameters SET min_value = 1 WHERE machine_id = 1 AND parameter_id = 1;
+                    SET CONSTRAINTS ALL IMMEDIATE;
+                    SELECT ald.change_parameter_limits(1, 1, 2, 50, 'at once');
+                    SET CONSTRAINTS ALL DEFERRED;
+                    SELECT ald.change_parameter_limits(1, 1, 3, 50, 'at the end');
+                    SET LOCAL ald.reason = 'much later';
+                    COMMIT;
+                    UPDATE ald.component_parameters SET unit = 'F' WHERE machine_id = 1 AND parameter_id = 1
+                    """)
+                let entries = try await connection.rows(
+                    """
+                    SELECT row_key ->> 'parameter_id' AS parameter, coalesce(acting_for, '-') AS acting_for,
+                        coalesce(reason, '-') AS reason, new_values - 'updated_at' AS new
+                    FROM ald.audit_log WHERE table_name = 'component_parameters' AND action = 'UPDATE' ORDER BY seq
+                    """)
+                #expect(
+                    entries == [
+                        #"1|-|-|{"unit": "K"}"#, #"2|badge 17|spring cleaning|{"unit": "°C"}"#,
+                        #"1|badge 17|new heater|{"max_value": 50}"#, #"2|badge 17|valve stuck|{"max_value": 0}"#,
+                        #"1|badge 18|spring cleaning|{"min_value": 1}"#, #"1|badge 18|at once|{"min_value": 2}"#,
+                        #"1|badge 18|at the end|{"min_value": 3}"#, #"1|-|-|{"unit": "F"}"#,
+                    ])
+            }
+        }
+
+        @Test func whoWritesAnEntryDoesNotSayWhen() async throws {
+            try await Self.withLog { connection, _ in
+                try await connection.accept(
+                    """
+                    INSERT INTO ald.recipe_execution_audit (machine_id, process_id, operation, event, kind, step_id,
+                        recorded_at) VALUES (1, 1, 3, 'initiated', 'wait', 1, '2020-01-01Z')
+                    """)
+                #expect(
+                    try await connection.rows(
+                        "SELECT clock_timestamp() - recorded_at < interval '1 hour' AS young FROM "
+                            + "ald.recipe_execution_audit WHERE operation = 3") == ["true"])
+            }
+        }
+
+        @Test func whoDoesNotSeeAMachineIsNotToldThatItsEntriesAreSound() async throws {
+            try await Self.withLog { connection, _ in
+                try await SchemaServerTests.SchemaRoles.withUsers(connection, memberOf: "2") { users in
+                    try await connection.accept("SET SESSION AUTHORIZATION \(try #require(users["auditor"]))")
+                    let refusal = try await connection.refusal(of: Self.verify)
+                    #expect(refusal?.state == "42501" && refusal?.message.contains("no member of machine 1") == true)
+                    #expect(try await connection.rows("SELECT chain FROM ald.verify_audit(2)").count == 2)
+                    #expect(try await connection.refusal(of: "SELECT * FROM ald.verify_audit(0)")?.state == "42501")
+                }
+                #expect(try await connection.refusal(of: "SELECT * FROM ald.verify_audit(77)")?.state == "P0002")
+            }
+        }
+
         @Test func nobodyNotEvenTheOwnerChangesAnEntry() async throws {
             try await Self.withLog { connection, _ in
                 for table in ["audit_log", "recipe_execution_audit"] {

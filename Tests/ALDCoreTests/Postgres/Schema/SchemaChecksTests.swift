@@ -5,6 +5,9 @@ import Testing
 extension SchemaServerTests {
     /// Every CHECK of the schema refuses a row, and the rows are otherwise sound.
     @Suite struct SchemaChecks {
+        private static let rollup =
+            "machine_id=1, parameter_id=1, bucket='2026-01-01', n_good=0, n_uncertain=0, n_bad=0, n=0, sum=0, sumsq=0"
+
         /// A sound row of every table: columns and their values. A line that begins with spaces continues the one before.
         static let rows = """
             audit_chain_heads: chain='x', machine_id=1, seq=0, hash=sha256('')
@@ -15,7 +18,15 @@ extension SchemaServerTests {
             component_definitions: name='n', kind='pump'
             component_parameters: machine_id=1, parameter_id=90, component='c', name='n', data_type='float',
               min_value=0, max_value=1, read_location='r'
+            current_readings: machine_id=90, newest_at=now(), parameter_ids='{1}', sampled_at='{2026-01-01}',
+              readings='{1}', qualities='{192}'
+            dead_letter_events: machine_id=1, origin=1, batch_number=1, row_number=0, event_number=1, event='requeued',
+              operator='o', reason='r', revision=0
+            dead_letters: machine_id=1, origin=1, batch_number=1, row_number=0, format=1, payload='',
+              recorded_at=now(), refused_at=now(), attempts=1, message='m'
             ingest_batches: machine_id=1, origin=1, batch_number=1, row_count=1, sha256=sha256('')
+            ingest_origins: machine_id=1, origin=1, low_water=1
+            late_values: machine_id=1, parameter_id=1, sampled_at='2026-01-01', value=1, quality=192
             machine_components: machine_id=1, name='n'
             machine_health: machine_id=1, terminal='terminal1', plc_connected=false, bell_connected=false
             machine_idle_condition_items: machine_id=1, condition_id=1, parameter_id=1, check_kind='range',
@@ -26,6 +37,8 @@ extension SchemaServerTests {
             machines: machine_id=90, name='n'
             parameter_control_commands: machine_id=1, parameter_id=1, target_value=1
             parameter_value_history: machine_id=1, parameter_id=1, sampled_at='2026-01-01', value=1, quality=192
+            process_data_points: machine_id=1, parameter_id=1, process_id=1, sampled_at='2026-01-01', value=1,
+              quality=192
             process_execution_state: machine_id=1, process_id=90, total_steps=1
             process_executions: machine_id=90, operator='o'
             recipe_commands: machine_id=1, kind='start', recipe_id=1, recipe_version=1
@@ -34,7 +47,12 @@ extension SchemaServerTests {
             recipe_steps: machine_id=1, recipe_id=1, version=90, step_id=1, position=1, kind='wait', duration_ms=1
             recipe_versions: machine_id=1, recipe_id=1, version=90
             recipes: machine_id=1, name='n'
+            retention: raw_days=7
             role_grants: role='ald_x', privileges='p', object='o'
+            rollup_1d: \(rollup)
+            rollup_1h: \(rollup)
+            rollup_5m: \(rollup)
+            rollup_queue: machine_id=1, bucket='2026-01-01'
             schema_migrations: version=90, name='n', checksum=sha256('')
             status_transitions: subject='s', from_status='a', to_status='b'
             step_execution_history: machine_id=1, process_id=1, occurrence=90, step_id=1, loop_iterations='{}'
@@ -42,7 +60,8 @@ extension SchemaServerTests {
             terminal_instances: machine_id=90, terminal='terminal1', hostname='h', os_pid=1, version='v'
             """
 
-        /// What is refused, by which CHECK: what differs from the sound row of its table.
+        /// What is refused, by which CHECK: what differs from the sound row of its table. A name that several tables have
+        /// stands with its table.
         static let refused = """
             audit_chain_heads_hash_check: hash=''
             audit_chain_heads_seq_check: seq=-1
@@ -71,8 +90,34 @@ extension SchemaServerTests {
             component_parameters_scale_factor_check: scale_factor='Infinity'
             component_parameters_scale_offset_check: scale_offset='NaN'
             component_parameters_setpoint_tolerance_check: setpoint_tolerance='Infinity'
+            component_parameters_set_value_check: set_value='NaN'
+            current_readings_parallel: readings='{1,2}'
+            current_readings_parallel: qualities='{}'
+            dead_letter_events_by_name: operator=''
+            dead_letter_events_by_name: reason=NULL
+            dead_letter_events_event_check: event='lost'
+            dead_letter_events_event_number_check: event_number=0
+            dead_letter_events_refused: event='refused'
+            dead_letter_events_refused: evidence='{}'
+            dead_letter_events_revised: event='revised'
+            dead_letter_events_revised: payload=''
+            dead_letter_events_revision_check: revision=-1
+            dead_letters_closed: state='requeued'
+            dead_letters_closed: closed_at=now()
+            dead_letters_discarded_by_name: state='discarded', closed_at=now(), operator='o'
+            dead_letters_discarded_by_name: state='discarded', closed_at=now(), reason='r', operator=''
+            dead_letters_revised: revision=1
+            dead_letters_revised: revised_payload=''
+            dead_letters_revision_check: revision=-1, revised_payload=''
+            dead_letters_row_number_check: row_number=-1
+            dead_letters_state: state='lost', closed_at=now()
             ingest_batches_row_count_check: row_count=-1
             ingest_batches_sha256_check: sha256='x'
+            ingest_batches_span: first_at=now(), last_at=now() - interval '1 s'
+            late_values_quality_check: quality=1
+            late_values_sampled_at_check: sampled_at='infinity'
+            late_values.value_present_unless_bad: quality=0
+            late_values.value_present_unless_bad: value=NULL
             machine_components_name_check: name=''
             machine_health_plc: plc_connected=true
             machine_health_plc: plc_connected=true, plc_connected_at=now(), plc_error='x'
@@ -122,8 +167,11 @@ extension SchemaServerTests {
             parameter_control_commands_trace: status='failed', finished_at=now(), error='x',
               executing_at=now(), verified_at=now()
             parameter_value_history_quality_check: quality=1
-            value_present_unless_bad: quality=0
-            value_present_unless_bad: value=NULL
+            parameter_value_history.value_present_unless_bad: quality=0
+            parameter_value_history.value_present_unless_bad: value=NULL
+            process_data_points_quality_check: quality=1
+            process_data_points.value_present_unless_bad: quality=0
+            process_data_points.value_present_unless_bad: value=NULL
             process_execution_state_completed_steps_check: completed_steps=-1
             process_execution_state_loop_iterations_check: step_id=1, loop_iterations='{1,1,1,1,1,1,1,1,1}'
             process_execution_state_loop_iterations_check: step_id=1, loop_iterations='{0}'
@@ -208,6 +256,16 @@ extension SchemaServerTests {
             recipe_versions_version_check: version=0
             recipes_created_by_check: created_by=''
             recipes_name_check: name=''
+            retention_check: raw_days=40
+            retention_check: five_minute_days=400
+            retention_check1: five_minute_floor='2026-01-01'
+            retention_check1: hour_floor='2026-01-02', five_minute_floor='2026-01-01', raw_floor='2026-01-03'
+            retention_five_minute_days_check: raw_days=1, five_minute_days=1
+            retention_hour_days_check: hour_days=40000
+            retention_ledger: ledger='47 hours'
+            retention_only_row_check: only_row=false
+            retention_raw_days_check: raw_days=1
+            retention_unreconciled_check: unreconciled='-1 s'
             role_grants_object_check: object=''
             role_grants_privileges_check: privileges=''
             role_grants_role_check: role='ald_x; DROP'
@@ -251,38 +309,67 @@ extension SchemaServerTests {
 
         static func insert(_ table: String, _ row: [(String, String)], with others: [(String, String)] = []) -> String {
             let values = Dictionary(row + others) { $1 }.sorted { $0.key < $1.key }
-            return "INSERT INTO ald.\(table) (\(values.map(\.key).joined(separator: ", "))) OVERRIDING SYSTEM VALUE "
+            return "INSERT INTO \(table) (\(values.map(\.key).joined(separator: ", "))) OVERRIDING SYSTEM VALUE "
                 + "VALUES (\(values.map(\.value).joined(separator: ", ")))"
+        }
+
+        private static let schemas = "('ald'::regnamespace, 'ald_history'::regnamespace)"
+
+        /// The name of every CHECK as it stands above, and its table.
+        private static func checks(_ connection: PostgresConnection) async throws -> [String: String] {
+            let found = try await connection.query(
+                """
+                SELECT CASE WHEN count(*) OVER (PARTITION BY o.conname) > 1 THEN c.relname || '.' ELSE '' END || o.conname,
+                    c.relname::text
+                FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
+                WHERE o.contype = 'c' AND o.connamespace IN \(schemas) AND NOT c.relispartition
+                """, deadline: .patience)
+            var checks: [String: String] = [:]
+            for row in found { checks[try row.decode(0, as: String.self)] = try row.decode(1, as: String.self) }
+            return checks
+        }
+
+        /// Every table by its name alone, with its schema.
+        private static func places(_ connection: PostgresConnection) async throws -> [String: String] {
+            let found = try await connection.query(
+                "SELECT relname::text, oid::regclass::text FROM pg_class WHERE relnamespace IN \(schemas) "
+                    + "AND relkind IN ('r', 'p') AND NOT relispartition", deadline: .patience)
+            var places: [String: String] = [:]
+            for row in found { places[try row.decode(0, as: String.self)] = try row.decode(1, as: String.self) }
+            #expect(places.count == found.count, "a name stands for two tables")
+            return places
         }
 
         @Test func everyCheckRefusesARowThatIsOtherwiseSound() async throws {
             try await SchemaDatabase.with { connection, _ in
-                let owners = try await connection.query(
+                try await connection.accept(
                     """
-                    SELECT o.conname::text, c.relname::text FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
-                    WHERE o.contype = 'c' AND o.connamespace = 'ald'::regnamespace AND NOT c.relispartition
-                    """, deadline: .patience)
-                var tables: [String: String] = [:]
-                for row in owners { tables[try row.decode(0, as: String.self)] = try row.decode(1, as: String.self) }
-                try await connection.accept("SELECT ald.ensure_history_partitions('2026-01-01', 1)")
+                    SELECT ald.ensure_history_partitions('2026-01-01', 1),
+                        ald_history.ensure_partition('rollup_5m', '2026-01-01', false),
+                        ald_history.ensure_partition('rollup_1h', '2026-01-01', true);
+                    DELETE FROM ald_history.retention
+                    """)
                 // Without triggers and foreign keys the checks alone decide.
                 try await connection.accept("SET session_replication_role = replica")
+                let (checks, places) = (try await Self.checks(connection), try await Self.places(connection))
                 let rows = Line.parse(Self.rows)
-                for row in rows { #expect(try await connection.refusal(of: Self.insert(row.name, row.columns)) == nil) }
+                #expect(Set(rows.map(\.name)) == Set(places.keys), "every table has a sound row here")
+                for row in rows {
+                    let place = try #require(places[row.name])
+                    let refusal = try await connection.refusal(of: Self.insert(place, row.columns))
+                    #expect(refusal == nil, "\(row.name)")
+                }
                 let byTable = Dictionary(uniqueKeysWithValues: rows.map { ($0.name, $0.columns) })
                 let refused = Line.parse(Self.refused)
                 for line in refused {
-                    let table = try #require(tables[line.name], "no CHECK is called \(line.name)")
+                    let table = try #require(checks[line.name], "no CHECK is called \(line.name)")
                     let row = try #require(byTable[table])
-                    let statement = Self.insert(table, row, with: line.columns)
+                    let statement = Self.insert(try #require(places[table]), row, with: line.columns)
                     let refusal = try await connection.refusal(of: statement)
-                    #expect(refusal?.state == "23514" && refusal?.constraint == line.name, "\(statement)")
+                    let constraint = line.name.split(separator: ".").last.map(String.init)
+                    #expect(refusal?.state == "23514" && refusal?.constraint == constraint, "\(statement)")
                 }
-                #expect(Set(refused.map(\.name)) == Set(tables.keys))
-                let all = try await connection.rows(
-                    "SELECT relname FROM pg_class WHERE relnamespace = 'ald'::regnamespace AND relkind IN ('r', 'p') "
-                        + "AND NOT relispartition")
-                #expect(Set(rows.map(\.name)) == Set(all))
+                #expect(Set(refused.map(\.name)) == Set(checks.keys), "every CHECK refuses something here")
             }
         }
     }

@@ -22,7 +22,7 @@ extension SchemaServerTests {
             auditor: SELECT FROM ald.audit_log
             auditor: SELECT FROM ald.audit_chain_heads
             auditor: SELECT FROM ald.verify_audit(1)
-            collector: SELECT FROM ald.ingest_batches
+            operator,reader,auditor: SELECT FROM ald.ingest_batches
             -: SELECT FROM ald.machine_members
             -: SELECT FROM ald.role_grants
             -: SELECT FROM ald.status_transitions
@@ -30,7 +30,15 @@ extension SchemaServerTests {
               '{192}')
             collector: SELECT ald.apply_gap_batch(1, 1, 2, 1, sha256('a'), '{2026-01-01Z}', '{2026-01-01Z}', '{1}',
               '{plc}', '{x}')
+            collector: SELECT ald.record_cycle(1, 1, 1, 1, sha256('a'), '{1}', '{2026-01-01 10:00Z}', '{1}', '{192}')
+            collector: SELECT FROM ald.missing_batches(1, '{1}', '{1}', ARRAY[sha256('a')])
+            collector: SELECT ald.forget_batches(1, 1, 1)
             collector,maintainer: SELECT ald.ensure_history_partitions('2026-02-01', 1)
+            collector,maintainer: SELECT ald.maintain()
+            collector,maintainer: SELECT FROM ald.maintenance_plan()
+            collector,operator,reader,auditor,maintainer: SELECT FROM ald.upkeep()
+            maintainer: SELECT ald.prune_ledger(now())
+            collector,recipes,commands: UPDATE ald.component_parameters SET set_value = 5 WHERE parameter_id = 1
             collector,recipes,commands: SELECT ald.register_terminal(1, 'terminal1', 'h', 1, 'v', 'testing', 10)
             collector,recipes,commands: SELECT ald.heartbeat(1, 1, 'healthy', '', 0, 0, NULL)
             collector,recipes,commands: SELECT ald.stop_terminal(1, 1, 'end')
@@ -59,6 +67,7 @@ extension SchemaServerTests {
             operator: SELECT ald.change_parameter_limits(1, 1, 0, 50, 'r')
             operator: INSERT INTO ald.recipe_commands (machine_id, kind, recipe_id, recipe_version) VALUES (1,
               'start', 1, 1)
+            operator: SELECT ald.request_recipe_command(1, gen_random_uuid(), 'start', 1, 1, NULL, 30, 'o', 'r')
             operator: INSERT INTO ald.recipes (machine_id, name) VALUES (1, 'n')
             operator: INSERT INTO ald.recipe_versions (machine_id, recipe_id, version) VALUES (1, 1, 3)
             operator: UPDATE ald.recipe_versions SET status = 'released', released_by = 'o' WHERE version = 2
@@ -73,8 +82,8 @@ extension SchemaServerTests {
             -: DELETE FROM ald.component_parameters
             -: INSERT INTO ald.machines (machine_id, name) VALUES (9, 'n')
             -: INSERT INTO ald.machine_members (member) VALUES ('me')
-            -: UPDATE ald.parameter_value_history SET value = 0
-            -: DELETE FROM ald.parameter_value_history
+            -: UPDATE ald_history.parameter_value_history SET value = 0
+            -: DELETE FROM ald_history.parameter_value_history
             -: DELETE FROM ald.ingest_batches
             -: UPDATE ald.machine_state SET process_id = NULL
             -: INSERT INTO ald.audit_log (machine_id, action, table_name, row_key) VALUES (1, 'DELETE', 't', '{}')
@@ -91,15 +100,15 @@ extension SchemaServerTests {
             -: CREATE TABLE ald.mine (a int)
             -: DROP TABLE ald.machines
             -: ALTER TABLE ald.machines DISABLE ROW LEVEL SECURITY
-            -: SELECT FROM ald.parameter_value_history_20260101
-            -: INSERT INTO ald.parameter_value_history_20260101 VALUES (1, 1, '2026-01-01', 1, 192)
+            -: SELECT FROM ald_history.parameter_value_history_20260101
+            -: INSERT INTO ald_history.parameter_value_history_20260101 VALUES (1, 1, '2026-01-01', 1, 192)
             """
         static let roles = [
             "collector", "recipes", "commands", "operator", "reader", "auditor", "maintainer", "nobody",
         ]
 
         /// Makes a login role for each of ours and one that belongs to none; gives their names to `body`.
-        private static func withUsers(
+        static func withUsers(
             _ connection: PostgresConnection, memberOf machine: String,
             _ body: @Sendable ([String: String]) async throws -> Void
         ) async throws {

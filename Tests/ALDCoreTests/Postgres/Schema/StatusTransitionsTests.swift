@@ -84,6 +84,8 @@ extension SchemaServerTests {
                     "starting>crashed", "healthy>degraded", "healthy>stopping", "healthy>stopped", "healthy>crashed",
                     "degraded>healthy", "degraded>stopping", "degraded>stopped", "degraded>crashed",
                     "stopping>stopped", "stopping>crashed",
+                    // given up for dead, and alive
+                    "crashed>starting", "crashed>healthy", "crashed>degraded", "crashed>stopping",
                 ]),
         ]
 
