@@ -9,7 +9,8 @@ struct DatabaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "database", abstract: "Set up the database, and look into the recorded data.",
         subcommands: [
-            DatabaseMigrateCommand.self, DatabaseStatusCommand.self, DatabaseSeedCommand.self, PSQLCommand.self,
+            DatabaseMigrateCommand.self, DatabaseStatusCommand.self, DatabaseSeedCommand.self,
+            DatabaseMaintainCommand.self, DatabaseVerifyAuditCommand.self, PSQLCommand.self,
         ])
 }
 

@@ -104,6 +104,8 @@ final class Station: Service {
             } cleanup: {
                 await connection.close()
             }
+        } catch is Migrator.SchemaTooOld {
+            // Told and done by `SchemaUpgrade`, beside recording.
         } catch let error as PostgresError where startsOffline && error.isOutage {
             logger.warning("starting without the database", metadata: ["reason": "\(error)"])
         } catch let error as PostgresError where error.isOutage {
@@ -160,7 +162,9 @@ final class Station: Service {
         var poolConfiguration = PoolConfiguration()
         poolConfiguration.maximumConnections = 4
         poolConfiguration.reservedConnections = [.writer: 1]
-        let pool = try ConnectionPool(configuration: database, pool: poolConfiguration, time: time, logger: logger)
+        var pooled = database
+        pooled.timeouts = .recording
+        let pool = try ConnectionPool(configuration: pooled, pool: poolConfiguration, time: time, logger: logger)
         let sink = PostgresSink(
             pool: pool,
             registration: MachineRegistration(
@@ -184,8 +188,12 @@ final class Station: Service {
         let group = ServiceGroup(
             configuration: .init(
                 services: (keeper.map { [.init(service: $0)] } ?? []) + [
+                    .init(service: SchemaUpgrade(database: database, time: time, logger: logger)),
                     .init(service: pool), .init(service: writer),
-                    .init(service: HistoryMaintenance(pool: pool, time: time, logger: logger)),
+                    .init(
+                        service: HistoryMaintenance(
+                            pool: pool, forgotten: spool.promises(machine: settings.machineID), time: time,
+                            logger: logger)),
                     // Its end, after --duration, is the end of the station.
                     .init(service: collection, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: companion(self), successTerminationBehavior: .ignore),

@@ -98,7 +98,9 @@ public final class MachineRecorder: Service {
             })
         do {
             database = try PostgresConfiguration(connectionString: url)
-            pool = try ConnectionPool(configuration: database, time: time, logger: logger)
+            var pooled = database
+            pooled.timeouts = .recording
+            pool = try ConnectionPool(configuration: pooled, time: time, logger: logger)
         } catch {
             throw RecorderError(.invalid, "\(error)", remedy: "correct the database's URL")
         }
@@ -186,7 +188,10 @@ public final class MachineRecorder: Service {
         try await withCleanup {
             try await cancelWhenGracefulShutdown { try await self.introduce() }
             var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
-                .init(service: pool), .init(service: HistoryMaintenance(pool: pool, time: time, logger: logger)),
+                .init(service: SchemaUpgrade(database: database, time: time, logger: logger)), .init(service: pool),
+                .init(
+                    service: HistoryMaintenance(
+                        pool: pool, forgotten: spool.promises(machine: machine), time: time, logger: logger)),
                 .init(service: writer),
             ]
             if let body {
@@ -215,6 +220,8 @@ public final class MachineRecorder: Service {
             }
         } catch let error as PostgresError where error.isOutage {
             logger.warning("starting without the database; rows wait on disk", metadata: ["reason": "\(error)"])
+        } catch is Migrator.SchemaTooOld {
+            // Told and done by `SchemaUpgrade`, beside recording.
         } catch is CancellationError {
             return
         } catch let error as MachineRegistration.Conflict {

@@ -18,12 +18,14 @@ extension PostgresSink {
     /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
     private static let partitionDays: Int32 = 5
 
-    /// Migrates the schema, registers the machine and creates the next days' partitions. Safe to repeat.
+    /// Creates the schema where there is none, registers the machine and creates the next days' partitions. Safe to
+    /// repeat.
     ///
     /// ``deliver(_:deadline:)`` does this by itself when nobody has; a caller that wants to know of problems before it
-    /// accepts anything calls it first.
+    /// accepts anything calls it first. A schema of an earlier version is not touched: with its data that takes longer
+    /// than a delivery may, so ``SchemaUpgrade`` does it beside.
     ///
-    /// - Throws: `PostgresError`, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
+    /// - Throws: `PostgresError`, ``Migrator/SchemaTooOld``, ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or
     ///   ``MachineRegistration/Conflict``.
     public func prepare(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         prepared.withLock { $0 = Prepared() }
@@ -33,6 +35,13 @@ extension PostgresSink {
 
     func prepareSchemaIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         guard !prepared.withLock(\.hasSchema) else { return }
+        do {
+            try await Migrator().requireUpToDate(connection, deadline: deadline)
+        } catch let error as Migrator.SchemaTooOld {
+            // That this is another machine is told all the same.
+            try await registration.refuseConflict(connection, deadline: deadline)
+            throw error
+        }
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
         let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
         if let first = changes.differences.first {

@@ -118,6 +118,8 @@ public final class PostgresSink: BatchSink {
             throw FaultClassifier.classify(error, from: origin)
         } catch let fault as SinkFault {
             throw fault
+        } catch let error as Migrator.SchemaTooOld {
+            throw SinkFault(.unsent, "\(error)", cause: "the schema is brought up to date first")
         } catch is CancellationError {
             throw SinkFault(.inDoubt, "cancelled while batches were under way")
         } catch {

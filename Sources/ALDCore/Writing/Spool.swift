@@ -216,6 +216,12 @@ public final class Spool: Sendable {
         try await perform("asking for losses") { $0.manifest.losses }
     }
 
+    /// For each origin the number up to which the spool can send no batch any more: confirmed, kept for the window and
+    /// deleted. The ledger need not know them for ever, see ``HistoryMaintenance``.
+    public func forgotten() async throws(SpoolError) -> [BatchID] {
+        try await perform("asking for what was forgotten") { $0.manifest.forgotten }
+    }
+
     /// Does what otherwise waits for an idle moment: notes in the files what was confirmed, replaces damaged ones,
     /// deletes those whose time has come.
     public func tidyUp() async throws(SpoolError) {

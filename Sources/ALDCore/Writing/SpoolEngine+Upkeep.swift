@@ -156,7 +156,7 @@ extension SpoolEngine {
     /// Forgets and deletes a segment. In this order: a file that the manifest does not name is no alarm.
     private mutating func release(_ index: Int64) {
         guard let entry = manifest[index] else { return }
-        manifest[index] = nil
+        manifest.release(entry)
         let isNoted = saveManifest("releasing a segment")
         do {
             // The space of a file is free only when nobody has it open.

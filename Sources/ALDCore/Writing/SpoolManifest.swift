@@ -26,6 +26,9 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     var segments: [Segment] = []
     /// Everything that was ever found missing or damaged.
     var losses: [SpoolLoss] = []
+    /// What was in files that were deleted after the database had confirmed it: for each origin the last batch. Absent
+    /// in manifests of earlier versions.
+    var released: [BatchRange]?
 
     subscript(index: Int64) -> Segment? {
         get { segments.first { $0.index == index } }
@@ -35,6 +38,37 @@ struct SpoolManifest: Codable, Hashable, Sendable {
             segments.append(newValue)
             segments.sort { $0.index < $1.index }
             nextIndex = max(nextIndex, newValue.index + 1)
+        }
+    }
+
+    /// More origins than a machine starts processes in years; of older ones the ledger's rows stay.
+    static let maximumReleased = 1000
+
+    /// Notes that the file of `segment` goes for good.
+    mutating func release(_ segment: Segment) {
+        var known = released ?? []
+        for range in segment.content {
+            if let place = known.firstIndex(where: { $0.origin == range.origin }) {
+                known[place].last = max(known[place].last, range.last)
+            } else {
+                known.append(range)
+            }
+        }
+        released = known.suffix(Self.maximumReleased)
+        self[segment.index] = nil
+    }
+
+    /// For each origin the number up to which no batch can ever be sent from here again: everything up to it was
+    /// confirmed, and its file has been deleted. A batch that is missing or damaged may come back from a backup of the
+    /// disk, so nothing behind it is forgotten.
+    var forgotten: [BatchID] {
+        let kept = segments.flatMap(\.content) + losses.flatMap(\.batches)
+        // A loss of unknown extent may be of any origin.
+        guard losses.allSatisfy({ !$0.batches.isEmpty }) else { return [] }
+        return (released ?? []).compactMap { range in
+            let first = kept.filter { $0.origin == range.origin }.map(\.first).min()
+            let last = first.map { min(range.last, $0 - 1) } ?? range.last
+            return last > 0 ? BatchID(origin: range.origin, number: last) : nil
         }
     }
 

@@ -8,22 +8,26 @@ struct DatabaseAccess {
     let settings: Settings
     private let time = SystemTime()
 
-    /// How long a command of this kind may take, in all.
+    /// How long a command that only looks may take, in all.
     static let timeLimit: Duration = .seconds(120)
+    /// For what takes as long as it takes. Ctrl-C ends it.
+    static let noLimit = Migrator.ampleTime
 
     init(settings: Settings) {
         self.settings = settings
     }
 
+    /// - Parameter timeLimit: for `body`.
     /// - Throws: ``Failure`` when there is no private database yet; whatever connecting and `body` throw.
     nonisolated(nonsending) func withConnection<Result: Sendable>(
+        within timeLimit: Duration = timeLimit,
         _ body: nonisolated(nonsending) (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result
     ) async throws -> Result {
         let logger = Logger(label: "ald") { [level = settings.logLevel] _ in
             TextLogHandler(level: level) { StandardStream.error.write($0 + "\n") }
         }
         if let url = settings.databaseURL {
-            return try await connected(try PostgresConfiguration(connectionString: url), logger, body)
+            return try await connected(try PostgresConfiguration(connectionString: url), logger, timeLimit, body)
         }
         let cluster = URL(fileURLWithPath: settings.dataDirectory).path + "/postgres"
         guard FileManager.default.fileExists(atPath: cluster) else {
@@ -33,24 +37,24 @@ struct DatabaseAccess {
                     + "or name another database with ALD_DATABASE_URL")
         }
         if let running = LocalPostgres.connectionString(ofServerIn: cluster) {
-            return try await connected(try PostgresConfiguration(connectionString: running), logger, body)
+            return try await connected(try PostgresConfiguration(connectionString: running), logger, timeLimit, body)
         }
         let server = LocalPostgres(directory: cluster, binaryDirectory: settings.postgresBin, logger: logger)
         return try await withCleanup {
-            try await connected(try await server.start(), logger, body)
+            try await connected(try await server.start(), logger, timeLimit, body)
         } cleanup: {
             try await server.stop()
         }
     }
 
     private nonisolated(nonsending) func connected<Result: Sendable>(
-        _ configuration: PostgresConfiguration, _ logger: Logger,
+        _ configuration: PostgresConfiguration, _ logger: Logger, _ timeLimit: Duration,
         _ body: nonisolated(nonsending) (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result
     ) async throws -> Result {
         let connection = try await PostgresConnection.connect(
             configuration, deadline: time.now + .seconds(10), time: time, logger: logger)
         return try await withCleanup {
-            try await body(connection, time.now + Self.timeLimit)
+            try await body(connection, time.now + timeLimit)
         } cleanup: {
             await connection.close()
         }

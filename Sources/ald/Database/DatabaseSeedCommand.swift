@@ -45,9 +45,16 @@ struct DatabaseSeedCommand: AsyncParsableCommand {
                 machine: machine ?? settings.machineID, name: name ?? settings.machineName,
                 registerMap: try Self.registerMap(settings))
             let reason = "register map \(URL(fileURLWithPath: file).lastPathComponent)"
-            let changes = try await DatabaseAccess(settings: settings).withConnection { connection, deadline in
-                _ = try await Migrator().migrate(connection, deadline: deadline)
-                return try await registration.register(connection, reason: reason, deadline: deadline)
+            let changes = try await interruptibly {
+                try await DatabaseAccess(settings: settings).withConnection(within: DatabaseAccess.noLimit) {
+                    connection, deadline in
+                    _ = try await withTicker { ticker in
+                        try await Migrator().migrate(connection, deadline: deadline) {
+                            ticker.begin("migrating to version \($0.version), \($0.name)")
+                        }
+                    }
+                    return try await registration.register(connection, reason: reason, deadline: deadline)
+                }
             }
             StandardStream.output.write(SchemaReport.text(changes, of: registration))
         }

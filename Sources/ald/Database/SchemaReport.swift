@@ -3,7 +3,7 @@ import Foundation
 
 /// What `ald database status` and `ald database seed` print.
 enum SchemaReport {
-    static func text(_ status: SchemaStatus) -> String {
+    static func text(_ status: SchemaStatus, now: Timestamp) -> String {
         var rows: [(String, String)] = [
             ("database", "\(status.database), PostgreSQL \(status.serverVersion)"),
             ("schema", schema(status)),
@@ -17,6 +17,7 @@ enum SchemaReport {
             rows += column("partitions", status.partitionedTables.map(partitions))
             rows.append(("size", ByteCountFormatter.string(fromByteCount: status.bytes, countStyle: .decimal)))
             rows += column("roles", status.roles.map { [$0.name, $0.exists ? members($0.members) : "MISSING"] })
+            rows += UpkeepReport.rows(status, now: now)
         }
         return rows.map { label, text in
             label + String(repeating: " ", count: 12 - label.count) + text + "\n"
@@ -38,7 +39,7 @@ enum SchemaReport {
     }
 
     /// Cells that line up under one label, which stands in the first row alone.
-    private static func column(_ label: String, _ cells: [[String]]) -> [(String, String)] {
+    static func column(_ label: String, _ cells: [[String]]) -> [(String, String)] {
         var widths: [Int] = []
         for row in cells {
             for (index, cell) in row.enumerated() {
@@ -86,9 +87,11 @@ enum SchemaReport {
         var partitioned_tables: [Partitioned]
         var bytes: Int64
         var roles: [Role]
+        var upkeep: [UpkeepReport.Upkeep]
+        var logins: [UpkeepReport.Login]
     }
 
-    static func json(_ status: SchemaStatus) throws -> String {
+    static func json(_ status: SchemaStatus, now: Timestamp) throws -> String {
         let report = Report(
             database: status.database, server_version: status.serverVersion, schema_version: status.version,
             is_up_to_date: status.pending.isEmpty,
@@ -98,7 +101,9 @@ enum SchemaReport {
                 .init(table: $0.name, partitions: $0.partitions, ready_until: $0.readyUntil.map { "\($0)" })
             },
             bytes: status.bytes,
-            roles: status.roles.map { .init(name: $0.name, exists: $0.exists, members: $0.members) })
+            roles: status.roles.map { .init(name: $0.name, exists: $0.exists, members: $0.members) },
+            upkeep: status.upkeep.map { UpkeepReport.Upkeep($0, now: now) },
+            logins: status.logins.map(UpkeepReport.Login.init))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"

@@ -43,6 +43,113 @@ import Testing
         }
     }
 
+    /// A machine with a week of old readings, one a day, and a dead letter.
+    private static let week = """
+        INSERT INTO ald.machines (machine_id, name) VALUES (1, 'ALD-1');
+        SELECT ald.ensure_history_partitions('2026-01-01', 7);
+        SELECT ald.apply_history_batch(1, 9, n, 1, sha256('x'), '{1}',
+            ARRAY['2025-12-31 12:00Z'::timestamptz + n * interval '1 day'], '{1}', '{192}') FROM generate_series(1, 7) n;
+        UPDATE ald_history.ingest_batches SET applied_at = '2026-01-08Z';
+        SELECT ald.forget_batches(1, 9, 5);
+        INSERT INTO ald_history.dead_letters (machine_id, origin, batch_number, row_number, format, payload, recorded_at,
+            refused_at, attempts, message) VALUES (1, 1, 1, 0, 1, '', now(), '2026-01-08Z', 1, 'm');
+        """
+
+    @Test("maintenance says what it would do, does it to the end, and the status shows how far it is")
+    func maintenance() async throws {
+        try await Self.withDatabase { ald, database in
+            _ = try await ald(["migrate"])
+            try await SchemaDatabase.run(Self.week, on: database)
+            let before = try await ald(["status"])
+            #expect(
+                before.output.contains { $0.hasPrefix("rollups     1  ALD-1  7 buckets waiting  the oldest ended") })
+            #expect(before.output.contains { $0.hasPrefix("ledger      1  ALD-1  7 batches") })
+            #expect(before.output.contains { $0.hasPrefix("letters     1  ALD-1  1 OPEN  the oldest from") })
+            let plan = try await ald(["maintain", "--dry-run"])
+            #expect(plan.exitCode == 0 && plan.output.first == "Would:", "\(plan.transcript)")
+            #expect(plan.output.contains("sum up      7 buckets of five minutes"))
+            #expect(plan.output.contains("remove      5 batches from the ledger"))
+            #expect(plan.output.count { $0.contains("parameter_value_history_2026010") } == 7)
+            let partitions =
+                "SELECT count(*) FROM pg_class WHERE relname ~ '^parameter_value_history_2026010' AND relkind = 'r'"
+            #expect(try await TestDatabase.number(partitions, database) == 7, "a plan changes nothing")
+            let done = try await ald(["maintain"])
+            #expect(done.exitCode == 0, "\(done.transcript)")
+            #expect(done.output.contains("summed up   7 buckets of five minutes"))
+            #expect(done.output.contains("ledger      5 batches removed"))
+            #expect(done.errors.contains("7 of 7 buckets summed up"))
+            #expect(try await TestDatabase.number(partitions, database) == 0)
+            let after = try await ald(["status", "--json"])
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(after.output.joined(separator: "\n").utf8))
+                    as? [String: Any])
+            let upkeep = try #require((report["upkeep"] as? [[String: Any]])?.first)
+            #expect(upkeep["rollups_waiting"] as? Int == 0 && upkeep["rollups_lag_seconds"] as? Double == 0)
+            #expect(upkeep["ledger_batches"] as? Int == 2 && upkeep["dead_letters_open"] as? Int == 1)
+        }
+    }
+
+    @Test("a login without a limit for idle transactions is shown with what to do about it")
+    func logins() async throws {
+        try await Self.withDatabase { ald, database in
+            _ = try await ald(["migrate"])
+            try await SchemaDatabase.run(
+                """
+                CREATE ROLE "Ann" LOGIN IN ROLE ald_operator; CREATE ROLE bob LOGIN IN ROLE ald_reader;
+                CREATE ROLE carl LOGIN IN ROLE bob; CREATE ROLE nobody LOGIN;
+                ALTER ROLE ald_operator SET idle_in_transaction_session_timeout = '1min';
+                ALTER ROLE bob SET idle_in_transaction_session_timeout = '5min';
+                """, on: database)
+            let status = try await ald(["status"])
+            let remedy = "SET idle_in_transaction_session_timeout = '1min'"
+            #expect(
+                Array(status.output.suffix(3)) == [
+                    // What a group is set to does not reach its members.
+                    "logins      Ann   ald_operator  NO LIMIT: ALTER ROLE \"Ann\" \(remedy)",
+                    "            bob   ald_reader    an idle transaction ends after 5min",
+                    "            carl  ald_reader    NO LIMIT: ALTER ROLE carl \(remedy)",
+                ], "\(status.transcript)")
+            try await SchemaDatabase.run(
+                """
+                DO $$ BEGIN
+                    EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''2min''',
+                        current_database());
+                END $$
+                """, on: database)
+            let all = try await ald(["status"])
+            #expect(all.output.suffix(3).allSatisfy { $0.contains("an idle transaction ends after ") })
+        }
+    }
+
+    @Test("an audit that was tampered with is found, named and told by the exit status")
+    func audit() async throws {
+        try await Self.withDatabase { ald, database in
+            _ = try await ald(["migrate"])
+            try await SchemaDatabase.run(SchemaDatabase.plant, on: database)
+            let sound = try await ald(["verify-audit"])
+            #expect(sound.exitCode == 0, "\(sound.transcript)")
+            #expect(sound.output.allSatisfy { $0.hasSuffix("sound") } && sound.output.count >= 4)
+            try await SchemaDatabase.run(
+                "SET session_replication_role = replica; UPDATE ald.audit_log SET actor = 'x' WHERE seq = 2 "
+                    + "AND machine_id = 1", on: database)
+            let broken = try await ald(["verify-audit"])
+            #expect(broken.exitCode == 1)
+            #expect(
+                broken.output.contains {
+                    $0.hasPrefix("machine 1") && $0.contains("audit_log")
+                        && $0.hasSuffix("BROKEN at entry 2: was altered")
+                }, "\(broken.transcript)")
+            let json = try await ald(["verify-audit", "--machine", "1", "--json"])
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(json.output.joined(separator: "\n").utf8)) as? [String: Any]
+            )
+            #expect(json.exitCode == 1 && report["is_sound"] as? Bool == false)
+            #expect((report["chains"] as? [[String: Any]])?.first?["first_broken"] as? Int == 2)
+            #expect(try await ald(["verify-audit", "--machine", "2"]).exitCode == 0)
+            #expect(try await ald(["verify-audit", "--machine", "9"]).transcript.contains("there is no machine 9"))
+        }
+    }
+
     @Test("a machine is loaded from its register map, once, and what changes is said")
     func seed() async throws {
         try await Self.withDatabase { ald, database in

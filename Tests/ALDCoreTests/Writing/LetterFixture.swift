@@ -53,7 +53,7 @@ enum LetterFixture {
         _ letters: [DeadLetter] = [],
         _ body: @Sendable (DeadLetterQueue, PostgresConnection, PostgresConfiguration) async throws -> Void
     ) async throws {
-        try await SchemaDatabase.with(version: SchemaServerTests.SchemaCatalog.newest) { connection, database in
+        try await SchemaDatabase.with(version: SchemaDatabase.newest) { connection, database in
             try await connection.accept(
                 """
                 INSERT INTO ald.machines (machine_id, name) VALUES (\(machine), 'ALD-3');

@@ -21,6 +21,12 @@ public struct PostgresTimeouts: Hashable, Sendable {
         self.idleInTransaction = idleInTransaction
     }
 
+    /// For the connections of a recorder. A transaction that was left open keeps its locks, and one on
+    /// `process_executions` holds up the recording of its machine; so it is ended after half a minute. A statement whose
+    /// client has died ends soon after the client would have given it up, which the pruning of the ledger relies on.
+    public static let recording = PostgresTimeouts(
+        lock: .seconds(5), statement: .seconds(25), idleInTransaction: .seconds(30))
+
     /// `SET LOCAL …; SET LOCAL …`, for the beginning of a transaction. Empty when nothing is set here.
     public var setLocal: String {
         settings.map { "SET LOCAL \($0.name) = \($0.milliseconds)" }.joined(separator: "; ")

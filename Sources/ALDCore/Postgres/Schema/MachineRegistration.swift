@@ -71,6 +71,13 @@ public struct MachineRegistration: Sendable {
         }
     }
 
+    /// Looks, and writes nothing. Every version of the schema can be asked.
+    ///
+    /// - Throws: ``Conflict``
+    func refuseConflict(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        _ = try changes(to: try await known(connection, deadline: deadline))
+    }
+
     /// Creates the machine's row and holds it until the transaction ends: two registrations take turns.
     ///
     /// - Returns: Whether the row is new; only a row that was there before has a transaction that locked it.

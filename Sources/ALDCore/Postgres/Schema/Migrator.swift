@@ -1,7 +1,7 @@
 /// Brings a database's schema to what this version expects.
 ///
 /// All missing migrations run in one transaction under an advisory lock: several terminals may start at once, one does
-/// the work, and one that fails or dies half-way leaves nothing behind.
+/// the work, and one that fails, is cancelled or dies half-way leaves nothing behind.
 public struct Migrator: Sendable {
     public struct Outcome: Hashable, Sendable {
         /// Versions applied by this call, in order; empty when the schema was current.
@@ -23,6 +23,18 @@ public struct Migrator: Sendable {
         }
     }
 
+    /// The database has a schema of an earlier version, with data: bringing it up to date may take minutes, and whoever
+    /// asked has not got them.
+    public struct SchemaTooOld: Error, Sendable, CustomStringConvertible {
+        public var found: Int32
+        public var needed: Int32
+
+        public var description: String {
+            "the database's schema has version \(found) and is brought to version \(needed) first, which may take "
+                + "minutes; a running recorder does that by itself, `ald database migrate` does it as well"
+        }
+    }
+
     /// What was done to the database's schema is not what this program would have done.
     public struct HistoryMismatch: Error, Sendable, CustomStringConvertible {
         public var description: String
@@ -31,6 +43,9 @@ public struct Migrator: Sendable {
     /// How long a migration waits for a lock. What runs beside it waits behind it for no longer than this, too; a
     /// migration that cannot have its locks fails with SQLSTATE 55P03, changes nothing and can be tried again.
     static let lockTimeout = "2s"
+
+    /// For whoever sets no limit: longer than any migration takes.
+    public static let ampleTime: Duration = .seconds(7 * 86_400)
 
     private let migrations: [Migration]
 
@@ -42,8 +57,18 @@ public struct Migrator: Sendable {
         self.migrations = migrations
     }
 
+    /// On a database with data some migrations look at every row: about ten seconds for a week of fifty readings a
+    /// second, several times that on a slow disk. Whoever records meanwhile waits, so give it its time and not the
+    /// deadline of a delivery. Limits that the server has for statements do not count here.
+    ///
+    /// - Parameters:
+    ///   - deadline: for everything together; nothing is changed when it passes. Cancelling the task does the same.
+    ///   - progress: is told of each migration before it begins.
     /// - Throws: ``SchemaTooNew``, ``HistoryMismatch``, or the `PostgresError` of the statement that failed.
-    public func migrate(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> Outcome {
+    public func migrate(
+        _ connection: PostgresConnection, deadline: MonotonicInstant,
+        progress: @Sendable (Migration) -> Void = { _ in }
+    ) async throws -> Outcome {
         // A user who may not create anything can still record into a schema that is current.
         let before = try await history(connection, deadline: deadline)
         if try before.pending(of: migrations).isEmpty { return Outcome(applied: [], version: before.version) }
@@ -51,6 +76,9 @@ public struct Migrator: Sendable {
             // Waiting for another migrator is bounded by the deadline alone; the time limit on locks comes after it.
             _ = try await connection.execute(
                 script: """
+                    SET LOCAL statement_timeout = 0;
+                    SET LOCAL lock_timeout = 0;
+                    SET LOCAL idle_in_transaction_session_timeout = 0;
                     SELECT pg_advisory_xact_lock(hashtext('ald.schema'));
                     SET LOCAL lock_timeout = '\(Self.lockTimeout)';
                     CREATE SCHEMA IF NOT EXISTS ald;
@@ -62,7 +90,7 @@ public struct Migrator: Sendable {
                     ALTER TABLE ald.schema_migrations
                         ADD COLUMN IF NOT EXISTS checksum bytea CHECK (octet_length(checksum) = 32);
                     """, deadline: deadline)
-            return try await applyMissing(connection, deadline: deadline)
+            return try await applyMissing(connection, deadline: deadline, progress: progress)
         }
     }
 
@@ -94,6 +122,15 @@ public struct Migrator: Sendable {
         try await history(connection, deadline: deadline).pending(of: migrations)
     }
 
+    /// - Throws: ``SchemaTooOld`` when there is a schema and it lacks something; ``SchemaTooNew`` or
+    ///   ``HistoryMismatch``.
+    func requireUpToDate(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        let history = try await history(connection, deadline: deadline)
+        let pending = try history.pending(of: migrations)
+        guard history.version > 0, !pending.isEmpty else { return }
+        throw SchemaTooOld(found: history.version, needed: migrations.last?.version ?? 0)
+    }
+
     func history(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> MigrationHistory {
         let exists = try await connection.query(
             "SELECT to_regclass('ald.schema_migrations') IS NOT NULL", deadline: deadline)
@@ -113,12 +150,13 @@ public struct Migrator: Sendable {
     }
 
     private func applyMissing(
-        _ connection: PostgresConnection, deadline: MonotonicInstant
+        _ connection: PostgresConnection, deadline: MonotonicInstant, progress: @Sendable (Migration) -> Void
     ) async throws -> Outcome {
         // Looked at again, now that nobody else can migrate.
         let before = try await history(connection, deadline: deadline)
         var applied: [Int32] = []
         for migration in try before.pending(of: migrations) {
+            progress(migration)
             _ = try await connection.execute(script: migration.script, deadline: deadline)
             _ = try await connection.query(
                 "INSERT INTO ald.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",

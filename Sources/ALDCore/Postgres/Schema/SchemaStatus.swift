@@ -1,4 +1,5 @@
-/// What is in a database: version, machines, partitions, size, roles. Reading it changes nothing.
+/// What is in a database: version, machines, partitions, size, roles, and how far its upkeep is. Reading it changes
+/// nothing.
 public struct SchemaStatus: Sendable {
     public struct Machine: Hashable, Sendable {
         public var id: Int32
@@ -32,6 +33,10 @@ public struct SchemaStatus: Sendable {
     /// Tables and indexes together.
     public var bytes: Int64 = 0
     public var roles: [Role] = []
+    /// For each machine of this user; empty before version 12, and for who may not see it.
+    public var upkeep: [Upkeep] = []
+    /// Empty for who may not read what the roles may do.
+    public var logins: [Login] = []
 
     /// - Throws: ``Migrator/SchemaTooNew``, ``Migrator/HistoryMismatch`` or `PostgresError`.
     public init(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
@@ -45,6 +50,8 @@ public struct SchemaStatus: Sendable {
         try await readMachines(connection, deadline: deadline)
         try await readStorage(connection, deadline: deadline)
         try await readRoles(connection, deadline: deadline)
+        try await readUpkeep(connection, deadline: deadline)
+        try await readLogins(connection, deadline: deadline)
     }
 
     private mutating func readMachines(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {

@@ -54,6 +54,84 @@ extension HistoryTests {
             }
         }
 
+        /// From the spool that has deleted its segment to the ledger that has no row any more, and back.
+        @Test func whatASpoolHasForgottenIsPrunedAndWhatIsSentNeverthelessIsRecognised() async throws {
+            try await Base.with { connection, database in
+                var configuration = SpoolFixture.small
+                configuration.segmentAge = .seconds(1)
+                configuration.retainedWindow = .seconds(3600)
+                let time = ManualTime()
+                try await SpoolFixture.withSpool(configuration, time: time) { spool, _ in
+                    let batch = try await Self.deliver(spool, database)
+                    // A new segment, so that the one with the batch is complete; then the window passes.
+                    time.advance(by: .seconds(2))
+                    _ = try await spool.append(.history(Base.cycle(at: Self.day(1))), machine: 1)
+                    #expect(try await spool.forgotten() == [], "it is kept for an hour")
+                    time.advance(by: .seconds(3600))
+                    try await spool.tidyUp()
+                    let promises = try await spool.promises(machine: 1)()
+                    #expect(promises == [.init(machine: 1, origin: batch.id.origin, number: batch.id.number)])
+                    try await HistoryMaintenance.forget(promises, on: connection, deadline: .patience)
+                    try await connection.run("UPDATE ald_history.ingest_batches SET applied_at = '2026-01-07 12:00Z'")
+                    let report = try await HistoryMaintenance.maintain(
+                        on: connection, now: Self.day(8), deadline: .patience)
+                    #expect(report.pruned == 1)
+                    #expect(try await connection.number("SELECT count(*) FROM ald.ingest_batches") == 0)
+                    let rows = "SELECT count(*) FROM ald.parameter_value_history"
+                    let before = try await connection.number(rows)
+                    #expect(try await Self.send([batch], database) == [.forgotten])
+                    #expect(try await connection.number(rows) == before)
+                }
+            }
+        }
+
+        /// Appends a batch, delivers it and tells the spool so.
+        private static func deliver(_ spool: Spool, _ database: PostgresConfiguration) async throws -> Batch {
+            _ = try await spool.append(.history(Base.cycle(at: Base.noon)), machine: 1)
+            let stored = try #require(try await SpoolFixture.all(spool).first)
+            #expect(try await send([try stored.batch()], database) == [.landed])
+            spool.acknowledge([stored.header])
+            try await spool.tidyUp()
+            return try stored.batch()
+        }
+
+        private static func send(_ batches: [Batch], _ database: PostgresConfiguration) async throws -> [BatchLanding] {
+            let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
+            let sink = PostgresSink(
+                pool: pool, registration: Base.registration(1), logger: TestDatabase.quiet)
+            return try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                defer { group.cancelAll() }
+                return try await sink.deliver(batches, deadline: .patience)
+            }
+        }
+
+        @Test func maintenanceToTheEndIsManyStepsOfBoundedSize() async throws {
+            try await Base.with { connection, _ in
+                try await connection.run("SELECT ald.ensure_history_partitions('2026-01-07', 10)")
+                try await Self.makeLedger(connection)
+                var steps: [Int32] = []
+                let done = try await HistoryMaintenance.maintainToTheEnd(
+                    on: connection, now: Self.day(40), limit: 2, deadline: .patience
+                ) { steps.append($0.rolledUp) }
+                #expect(steps == [2, 4, 6, 6])
+                #expect(done.rolledUp == 6 && done.pruned == 5 && done.hindrance == nil && !done.isBusy)
+                let plan = try await MaintenancePlan(connection, now: Self.day(40), deadline: .patience)
+                #expect(plan.buckets == 0 && plan.ledgerRows == 0 && plan.partitions == 0 && plan.dropped.isEmpty)
+            }
+        }
+
+        @Test func whoComesWhileAnotherMaintainsIsToldSo() async throws {
+            try await Base.with { connection, database in
+                try await connection.run("BEGIN; SELECT ald.maintain('2026-01-07 12:00Z')")
+                let report = try await TestDatabase.withConnection(database) { other, deadline in
+                    try await HistoryMaintenance.maintainToTheEnd(on: other, now: Base.noon, deadline: deadline)
+                }
+                #expect(report.isBusy)
+                try await connection.run("COMMIT")
+            }
+        }
+
         @Test func whatMayStillBeReconciledStaysInTheLedgerAndAStepIsBounded() async throws {
             try await Base.with { connection, _ in
                 try await connection.run("SELECT ald.ensure_history_partitions('2026-01-07', 10)")

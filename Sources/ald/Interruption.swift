@@ -3,14 +3,17 @@ import UnixSignals
 /// Runs `body` and cancels it when somebody ends this program with Ctrl-C, SIGTERM or SIGHUP; `body` then finishes in
 /// order and still has its result.
 func cancelledBySignals<Result: Sendable>(
-    _ body: @escaping @Sendable () async throws -> Result
+    _ body: @escaping @Sendable () async throws -> Result, onSignal: @escaping @Sendable () -> Void = {}
 ) async throws -> Result {
     // Trapped before the body begins: no signal can fall between.
     let signals = await UnixSignalsSequence(trapping: [.sigint, .sigterm, .sighup])
     return try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask { try await body() }
         group.addTask {
-            for await _ in signals { break }
+            for await _ in signals {
+                onSignal()
+                break
+            }
             return nil
         }
         var result: Result?
