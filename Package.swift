@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "ald",
             dependencies: [
-                "ALDCore", "Modbus", lifecycle, log, nioCore,
+                "ALDCore", "ALDTestKit", "Modbus", lifecycle, log, nioCore,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -29,6 +29,6 @@ struct ALD: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, DeadLettersCommand.self,
-            VerifyCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
+            VerifyCommand.self, ModbusCommand.self, SpoolExerciseCommand.self, WriterExerciseCommand.self,
         ])
 }

@@ -22,7 +22,9 @@ extension BatchWriter {
         do throws(SinkFault) {
             var batches: [Batch] = []
             for batch in stored { batches.append(try decoded(batch)) }
+            pass(.sendBefore)
             let landings = try await sink.deliver(batches, deadline: deadline)
+            pass(.sendAfter)
             guard landings.count == stored.count else {
                 throw SinkFault(.ownBug, "\(stored.count) batches were sent, the sink speaks of \(landings.count)")
             }
@@ -51,12 +53,15 @@ extension BatchWriter {
             progress.deadLettered += letters.reduce(0) { $0 + $1.header.records }
             spool.acknowledge(batches.map(\.header))
         }
+        pass(.acknowledged)
     }
 
     func void(_ stored: StoredBatch?, of lane: Spool.Lane, by deadline: MonotonicInstant) async {
         do throws(SinkFault) {
             guard let stored else { throw SinkFault(.ownBug, "there is no batch whose name could be closed") }
+            pass(.voidBefore)
             let landing = try await sink.void(try decoded(stored), deadline: deadline)
+            pass(.voidAfter)
             if landing.isInDatabase { confirm([stored]) }
             report(.answered(lane, [landing]))
         } catch {
@@ -80,6 +85,7 @@ extension BatchWriter {
                     record, batch: batch.id, row: row, refusedAt: refusedAt, attempts: stored.attempts + 1,
                     evidence: evidence)
             }
+            pass(.recutBefore)
             _ = try await spool.recut(stored.position, into: parts, machine: batch.machine)
             if parts.contains(where: \.areDeadLetters) {
                 logger.error(
@@ -99,9 +105,13 @@ extension BatchWriter {
         do {
             let page = try await spool.retainedPage(after: position)
             for (_, batches) in Dictionary(grouping: page.batches, by: \.machine) {
+                pass(.reconcileBefore)
                 guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
                 asked = true
-                if !missing.isEmpty { resurrected += try await spool.resurrect(missing) }
+                guard !missing.isEmpty else { continue }
+                pass(.reconcileAnswered)
+                resurrected += try await spool.resurrect(missing)
+                pass(.reconcileResurrected)
             }
             if resurrected > 0 {
                 logger.error(
@@ -118,6 +128,8 @@ extension BatchWriter {
             report(.reconcileFailed(fault))
         }
     }
+
+    private func pass(_ point: FailPoint) { configuration.failPoints.pass(point) }
 
     // MARK: Telling
 

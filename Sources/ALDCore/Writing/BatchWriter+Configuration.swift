@@ -14,6 +14,8 @@ extension BatchWriter {
         public var hold: Duration = .seconds(30)
         /// How long a shutdown may go on sending. Defaults to 2 s.
         public var flushTimeout: Duration = .seconds(2)
+        /// For our own tests.
+        package var failPoints = FailPoints.none
 
         public init() {
             breaker = CircuitBreaker.Configuration()
@@ -65,6 +67,8 @@ extension BatchWriter {
         /// Why batches of some kind are held until somebody changes something; `nil` while none is.
         public var heldBecause: String?
         public var breaker = CircuitBreaker.StateName.closed
+        /// Whether all that is retained was compared with the ledger since the last connect.
+        public var isReconciled = false
 
         public init() {}
 

@@ -27,6 +27,7 @@ public final class BatchWriter: Service {
         var lastFault: String?
         var heldBecause: String?
         var breaker = CircuitBreaker.StateName.closed
+        var isReconciled = false
     }
 
     /// A call has ended.
@@ -65,6 +66,7 @@ public final class BatchWriter: Service {
             statistics.lastFault = progress.lastFault
             statistics.heldBecause = progress.heldBecause
             statistics.breaker = progress.breaker
+            statistics.isReconciled = progress.isReconciled
             return statistics
         }
     }
@@ -162,6 +164,7 @@ public final class BatchWriter: Service {
         let before = progress.withLock { progress in
             defer {
                 progress.breaker = machine.breaker.state.name
+                progress.isReconciled = machine.isReconciled
                 progress.heldBecause = machine.heldBecause?.cause
             }
             return progress

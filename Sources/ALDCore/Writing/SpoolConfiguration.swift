@@ -28,6 +28,8 @@ extension Spool {
         public var mergedRecords = 1000
         /// Acknowledgements that may wait for a commit of their own. Defaults to 1000.
         public var unsavedAcknowledgements = 1000
+        /// For our own tests.
+        package var failPoints = FailPoints.none
 
         public init() {}
 

@@ -9,7 +9,9 @@ extension SpoolEngine {
     /// Makes everything that waits durable in one transaction and tells everybody.
     mutating func commit(_ appends: [SpoolThread.Append]) {
         var group = SpoolGroup(appends.map(\.records), mergedRecords: configuration.mergedRecords)
+        pass(.acceptBeforeCommit)
         let result = store(&group)
+        pass(.acceptAfterCommit)
         for (append, batch) in zip(appends, group.batchOfAppend) {
             append.continuation.resume(returning: result.map { $0[batch] })
         }
@@ -86,7 +88,7 @@ extension SpoolEngine {
         }
         let settlements = book.withLock { $0.takeUnsaved(of: index) }
         do {
-            try segment.write(batches, progress: progress(settlements, of: index))
+            try segment.write(batches, progress: progress(settlements, of: index)) { pass(.acceptInCommit) }
             sizes[index] = segment.size
             // What is written to a file that somebody has deleted is gone with this process.
             guard segment.isInPlace else {
@@ -121,7 +123,9 @@ extension SpoolEngine {
             guard let segment = segments[shelf.index], manifest[shelf.index]?.isSuspect == false else { continue }
             let settlements = book.withLock { $0.takeUnsaved(of: shelf.index) }
             do {
-                try segment.write([], progress: progress(settlements, of: shelf.index))
+                pass(.progressBeforeSave)
+                try segment.write([], progress: progress(settlements, of: shelf.index)) { pass(.progressInSave) }
+                pass(.progressAfterSave)
                 sizes[shelf.index] = segment.size
             } catch {
                 book.withLock { $0.notSaved(settlements, in: shelf.index) }

@@ -60,8 +60,10 @@ extension SpoolEngine {
         try takeOverLegacy()
         try chooseActive()
         // The origin is durable before anything bears it.
+        pass(.openedBeforeOrigin)
         manifest.origin = origin
         try writeManifest()
+        pass(.openedAfterOrigin)
         damagedBytes = files.damagedBytes
         prepareSpare()
         prepareBallast()

@@ -94,7 +94,8 @@ extension SpoolEngine {
         nextNumber += Int64(children.count)
         let done = SpoolProgress(row: position.row, settlement: .recut, at: time.wallClock, attempts: 0)
         do {
-            try segment.write(children, progress: [done])
+            try segment.write(children, progress: [done]) { pass(.recutInCommit) }
+            pass(.recutAfter)
             sizes[position.segment] = segment.size
         } catch {
             let error = self.error(error, segment: position.segment, while: "cutting a batch anew")

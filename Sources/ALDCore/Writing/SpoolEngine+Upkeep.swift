@@ -18,6 +18,7 @@ extension SpoolEngine {
                 logger.warning("a closed segment keeps its log", metadata: ["segment": "\(old)", "error": "\(error)"])
             }
         }
+        pass(.rollCheckpointed)
         do {
             let next = try spare ?? makeSegment()
             spare = nil
@@ -25,6 +26,7 @@ extension SpoolEngine {
             let rows = manifest[old]?.rows ?? nextRow - 1
             manifest[old]?.rows = rows
             saveManifest("beginning a segment")
+            pass(.rollDone)
             (active, nextRow, activeSince) = (next, 1, time.now)
             return true
         } catch {
@@ -42,6 +44,7 @@ extension SpoolEngine {
             try files.syncDirectory()
             segments[entry.index] = segment
             sizes[entry.index] = segment.size
+            pass(.segmentMade)
             manifest[entry.index] = entry
             return entry.index
         } catch {
@@ -61,6 +64,7 @@ extension SpoolEngine {
         do {
             let index = try makeSegment()
             if configuration.spareBytes > 0 { try segments[index]?.reserve(bytes: configuration.spareBytes) }
+            pass(.segmentReserved)
             sizes[index] = segments[index]?.size
             spare = index
             saveManifest("keeping a segment in reserve")
@@ -158,6 +162,7 @@ extension SpoolEngine {
         guard let entry = manifest[index] else { return }
         manifest.release(entry)
         let isNoted = saveManifest("releasing a segment")
+        pass(.releaseNoted)
         do {
             // The space of a file is free only when nobody has it open.
             try segments[index]?.close()
@@ -168,6 +173,7 @@ extension SpoolEngine {
         sizes[index] = nil
         book.withLock { $0[index] = nil }
         files.deleteDatabase(files.path(entry))
+        pass(.releaseDone)
         // On a full disk there is room for the manifest only now.
         if !isNoted { saveManifest("having released a segment") }
     }

@@ -82,6 +82,7 @@ struct SpoolEngine: Sendable {
     }
 
     mutating func close() {
+        pass(.closeBefore)
         saveProgress()
         saveManifest("closing")
         writeStatus(force: true, isClosed: true)
@@ -94,7 +95,10 @@ struct SpoolEngine: Sendable {
             }
         }
         files.release()
+        pass(.closeAfter)
     }
+
+    func pass(_ point: FailPoint) { configuration.failPoints.pass(point) }
 
     /// What the spool takes, evidence of damage included.
     var usedBytes: Int64 { sizes.values.reduce(damagedBytes, +) }

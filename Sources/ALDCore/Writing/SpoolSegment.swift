@@ -38,13 +38,18 @@ struct SpoolSegment: Sendable {
     /// Everything in one durable transaction. When it throws, nothing of it is in the file as far as this connection
     /// is concerned.
     ///
-    /// - Parameter extent: the last row that the file has from now on, when it is not that of the last batch.
-    func write(_ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64? = nil) throws {
+    /// - Parameters:
+    ///   - extent: the last row that the file has from now on, when it is not that of the last batch.
+    ///   - beforeCommit: called when all is written and the transaction is still open.
+    func write(
+        _ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64? = nil, beforeCommit: () -> Void = {}
+    ) throws {
         try database.writeWithoutTransaction { db in
             try db.inTransaction(.immediate) {
                 for batch in batches { try Self.insert(batch, into: db) }
                 for entry in progress { try Self.note(entry, in: db) }
                 if let rows = extent ?? batches.last?.position.row { try Self.extend(to: rows, in: db) }
+                beforeCommit()
                 return .commit
             }
         }

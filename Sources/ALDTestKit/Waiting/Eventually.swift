@@ -1,6 +1,10 @@
 /// Something that had to become true did not, in time.
 public struct NeverHappened: Error, Sendable, CustomStringConvertible {
     public var description: String
+
+    public init(description: String) {
+        self.description = description
+    }
 }
 
 /// Waits until `condition` holds, for tests of real processes, sockets and servers that cannot be told to be finished.

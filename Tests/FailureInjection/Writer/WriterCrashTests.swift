@@ -1,0 +1,140 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import XCTest
+
+/// The process that writes is killed: at every named place, in the middle of a delivery, and whenever it happens. Each
+/// life finds what the one before has left; in the end everything that was ever promised is in the database, once.
+final class WriterCrashTests: SharedServerTestCase {
+    private static let poisonEvery: Int64 = 307
+
+    func test_killedAtEveryNamedPlace_nothingIsLostOrDoubled() async throws {
+        let seed = TestSeed.draw()
+        // What a spool has given up cannot be sent again: where it gives up early, the database must not forget.
+        let releasing: Set<FailPoint> = [.releaseNoted, .releaseDone]
+        let others = FailPoint.allCases.filter { !releasing.contains($0) }
+        let halves = [others.prefix(others.count / 2), others.suffix(from: others.count / 2)].map { Array($0) }
+        try await onMachines([halves[0], halves[1], Array(releasing)]) { chain, places, offset in
+            var random = SeededGenerator(seed: seed + offset)
+            for round in 0..<Gate.rounds(3, nominal: 60) {
+                for place in places.shuffled(using: &random) {
+                    try await Self.die(at: place, chain, round: round, &random)
+                    guard releasing.isDisjoint(with: places), Int.random(in: 0..<8, using: &random) == 0 else {
+                        continue
+                    }
+                    try await chain.forget(transactions: 2)
+                }
+                try await Self.settle(chain, "round \(round), seed \(seed)")
+            }
+        }
+    }
+
+    /// - Parameter round: the first time a place is reached at once, later after a while.
+    private static func die(
+        at place: FailPoint, _ chain: WriterChain, round: Int, _ random: inout SeededGenerator
+    ) async throws {
+        let count = round == 0 ? 1 : Int.random(in: 1...place.most, using: &random)
+        switch place {
+        case .reconcileBefore: _ = try await chain.live { $0.appends = 20 }
+        case .reconcileAnswered, .reconcileResurrected:
+            _ = try await chain.live { $0.appends = 20 }
+            try await chain.forget(transactions: 3)
+        default: break
+        }
+        try await chain.die("\(place.rawValue) for the \(count). time") { order in
+            (order.failPoint, order.count) = (place, count)
+            switch place {
+            case .releaseNoted, .releaseDone:
+                // Space is given back when nothing else is to do.
+                (order.appends, order.forgets) = (150, true)
+            case .closeBefore, .closeAfter: order.appends = 30
+            default: break
+            }
+        }
+    }
+
+    func test_killedInTheMiddleOfADelivery_nothingIsLostOrDoubled() async throws {
+        let seed = TestSeed.draw()
+        try await onMachines([0, 1]) { chain, _, offset in
+            var random = SeededGenerator(seed: seed + offset)
+            let rounds = Gate.rounds(30, nominal: 900)
+            for round in 0..<rounds {
+                let delay = Int.random(in: 0...3000, using: &random)
+                let number = Int.random(in: 1...8, using: &random)
+                try await chain.die("\(delay) µs after delivery \(number) has begun") { order in
+                    (order.duringSend, order.count) = (delay, number)
+                }
+                if Int.random(in: 0..<6, using: &random) == 0 { try await chain.forget(transactions: 2) }
+                if round % 30 == 29 { try await Self.settle(chain, "round \(round), seed \(seed)") }
+            }
+        }
+    }
+
+    func test_killedWheneverItHappens_nothingIsLostOrDoubled() async throws {
+        let seed = TestSeed.draw()
+        try await onMachines([0, 1]) { chain, _, offset in
+            var random = SeededGenerator(seed: seed + offset)
+            let rounds = Gate.rounds(35, nominal: 900)
+            for round in 0..<rounds {
+                let patience = Int.random(in: 1...120, using: &random)
+                if Bool.random(using: &random) {
+                    try await chain.die("the \(patience). place that is passed") { $0.count = patience * 3 }
+                } else {
+                    try await chain.die("from outside") { _ in
+                    } _: { child in
+                        try await eventually("\(patience) lines") { child.output.count >= patience }
+                        child.send(SIGKILL)
+                    }
+                }
+                if Int.random(in: 0..<6, using: &random) == 0 { try await chain.forget(transactions: 2) }
+                if round % 35 == 34 { try await Self.settle(chain, "round \(round), seed \(seed)") }
+            }
+        }
+    }
+
+    /// Several spools at a time, each with a machine and a part of the work of its own.
+    private func onMachines<Part: Sendable>(
+        _ parts: [Part], _ story: @escaping @Sendable (WriterChain, Part, UInt64) async throws -> Void
+    ) async throws {
+        let database = try await Self.database()
+        try await withTemporaryDirectory { directory in
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for (index, part) in parts.enumerated() {
+                    group.addTask {
+                        let chain = try WriterChain(
+                            directory: directory, machine: Int32(index + 1), database: database,
+                            poisonEvery: Self.poisonEvery)
+                        try await story(chain, part, UInt64(index))
+                        return chain.kills
+                    }
+                }
+                let kills = try await group.reduce(into: []) { $0.append($1) }
+                print("processes killed: \(kills.reduce(0, +))")
+            }
+        }
+    }
+
+    private static func settle(_ chain: WriterChain, _ story: String) async throws {
+        try await chain.drain()
+        let audit = try await chain.audit()
+        XCTAssertEqual(audit.problems, [], "machine \(chain.machine), \(story)")
+        XCTAssertGreaterThan(chain.promises.acceptedCount, 0)
+        XCTAssertGreaterThanOrEqual(audit.found, chain.promises.acceptedCount)
+    }
+}
+
+extension FailPoint {
+    /// As often it is passed in a life that goes on for some tenths of a second.
+    fileprivate var most: Int {
+        switch self {
+        case .acceptBeforeCommit, .acceptInCommit, .acceptAfterCommit: 120
+        case .sendBefore, .sendAfter, .acknowledged: 15
+        case .voidBefore, .voidAfter, .recutBefore, .recutInCommit, .recutAfter: 6
+        case .segmentMade, .segmentReserved, .rollCheckpointed, .rollDone: 2
+        case .progressBeforeSave, .progressInSave, .progressAfterSave: 2
+        case .openedBeforeOrigin, .openedAfterOrigin, .reconcileBefore, .reconcileAnswered, .reconcileResurrected,
+            .releaseNoted, .releaseDone, .closeBefore, .closeAfter:
+            1
+        }
+    }
+}
