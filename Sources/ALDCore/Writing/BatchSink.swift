@@ -6,6 +6,10 @@ public protocol BatchSink: Sendable {
     /// Readings of other times can never land here, so they are not accepted; `nil`: of all times can.
     var recordableTimes: ClosedRange<Timestamp>? { get }
 
+    /// Changes whenever the database may be reached in another way than before, so that it may be another one, or one
+    /// that was restored: every new connection.
+    var session: Int { get }
+
     /// Makes the batches, all of one machine and kind, and their ledger entries visible in one transaction.
     ///
     /// A batch that was applied before, also by an attempt that is still under way, is recognised and has no further
@@ -31,6 +35,8 @@ extension BatchSink {
     public var takesDeadLetters: Bool { true }
 
     public var recordableTimes: ClosedRange<Timestamp>? { nil }
+
+    public var session: Int { 0 }
 
     public func missing(
         of batches: [BatchHeader], deadline: MonotonicInstant

@@ -28,6 +28,7 @@ extension BatchWriter {
             guard landings.count == stored.count else {
                 throw SinkFault(.ownBug, "\(stored.count) batches were sent, the sink speaks of \(landings.count)")
             }
+            noteSession()
             confirm(zip(stored, landings).filter { $0.1.isInDatabase }.map(\.0))
             noteLanded(stored.first)
             report(.answered(lane, landings))
@@ -35,6 +36,19 @@ extension BatchWriter {
             noteFault(error, batch: stored.first)
             report(.failed(lane, error))
         }
+    }
+
+    /// A connection that ended while nobody used it is replaced without a fault that anybody sees. The database behind
+    /// the new one may have forgotten what the old one had confirmed.
+    private func noteSession() {
+        let session = sink.session
+        let isAnother = progress.withLock { progress -> Bool in
+            defer { progress.session = session }
+            guard let before = progress.session, before != session else { return false }
+            progress.isReconciled = false
+            return true
+        }
+        if isAnother { report(.reconnected) }
     }
 
     /// A batch of a format that this version does not know is kept for one that does.

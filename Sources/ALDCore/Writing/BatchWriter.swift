@@ -28,6 +28,8 @@ public final class BatchWriter: Service {
         var heldBecause: String?
         var breaker = CircuitBreaker.StateName.closed
         var isReconciled = false
+        /// Of the sink, when something was delivered last.
+        var session: Int?
     }
 
     /// A call has ended.

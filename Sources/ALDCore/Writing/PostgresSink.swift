@@ -50,6 +50,8 @@ public final class PostgresSink: BatchSink {
 
     public var recordableTimes: ClosedRange<Timestamp>? { HistoryPartitions.days }
 
+    public var session: Int { pool.statistics.connectsSucceeded }
+
     public func deliver(
         _ batches: [Batch], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchLanding] {

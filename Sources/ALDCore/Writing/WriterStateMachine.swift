@@ -49,6 +49,8 @@ struct WriterStateMachine: Sendable {
         /// `asked`: whether the database was needed to know.
         case reconciled(through: SpoolPosition?, resurrected: Int, asked: Bool)
         case reconcileFailed(SinkFault)
+        /// What was delivered went over another connection than what was delivered before.
+        case reconnected
     }
 
     enum Action: Hashable, Sendable {
@@ -282,6 +284,7 @@ struct WriterStateMachine: Sendable {
             if resurrected > 0 { boundaryIsDue = true }
         case .reconcileFailed(let fault):
             reconcileFailed(fault, now: now, chance: chance)
+        case .reconnected: reconnected()
         }
     }
 

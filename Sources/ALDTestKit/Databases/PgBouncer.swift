@@ -48,7 +48,7 @@ public struct PgBouncer: Sendable {
             throw NeverHappened(description: "PgBouncer is not installed; `.ci/setup --tests` does it")
         }
         return try await withTemporaryDirectory { directory in
-            let account = try Account.current()
+            let account = try ServerAccount.current()
             try account.own(directory)
             let settings = directory + "/pgbouncer.ini"
             let host = address ?? directory
@@ -113,35 +113,5 @@ public struct PgBouncer: Sendable {
     /// Of a keyword string without quotes.
     private static func value(_ key: String, of string: String) -> String? {
         string.split(separator: " ").first { $0.hasPrefix(key + "=") }.map { String($0.dropFirst(key.count + 1)) }
-    }
-}
-
-/// The user as whom PgBouncer runs: it refuses to be root.
-private struct Account {
-    let name: String
-    let userID: uid_t
-    let groupID: gid_t
-    let prefix: [String]
-
-    static func current() throws -> Account {
-        guard geteuid() == 0 else {
-            return Account(name: NSUserName(), userID: geteuid(), groupID: getegid(), prefix: [])
-        }
-        for name in ["postgres", "nobody"] {
-            guard let entry = getpwnam(name) else { continue }
-            let (user, group) = (entry.pointee.pw_uid, entry.pointee.pw_gid)
-            #if os(Linux)
-                let prefix = ["setpriv", "--reuid=\(user)", "--regid=\(group)", "--clear-groups", "--"]
-            #else
-                let prefix = ["sudo", "-n", "-u", name, "--"]
-            #endif
-            return Account(name: name, userID: user, groupID: group, prefix: prefix)
-        }
-        throw NeverHappened(description: "root, but there is neither a user postgres nor nobody")
-    }
-
-    func own(_ path: String) throws {
-        guard geteuid() == 0, lchown(path, userID, groupID) != 0 else { return }
-        throw NeverHappened(description: "cannot give \(path) to \(name): \(String(cString: strerror(errno)))")
     }
 }

@@ -138,6 +138,7 @@ public enum WriterExercise {
 
         var takesDeadLetters: Bool { sink.takesDeadLetters }
         var recordableTimes: ClosedRange<Timestamp>? { sink.recordableTimes }
+        var session: Int { sink.session }
 
         final class Deliveries: Sendable {
             let number = Mutex(0)

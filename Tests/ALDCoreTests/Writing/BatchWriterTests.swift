@@ -13,6 +13,8 @@ private final class ModelSink: BatchSink {
         var order: [BatchID] = []
         var script: [SinkFault.Class] = []
         var attempts = 0
+        /// Which connection the database is reached by.
+        var session = 1
         /// A row of this parameter is refused.
         var poison: Int32?
     }
@@ -69,6 +71,8 @@ private final class ModelSink: BatchSink {
         state.order.append(batch.id)
         return .landed
     }
+
+    var session: Int { state.withLock(\.session) }
 
     var batches: [Batch] { state.withLock { Array($0.applied.values) } }
     var rows: Int { batches.reduce(0) { $0 + $1.records.count } }
@@ -256,6 +260,29 @@ private final class ModelSink: BatchSink {
                     writer.statistics.spooled == 0 && writer.statistics.resurrected == lost
                 }
                 #expect(writer.statistics.isBalanced)
+            }
+            #expect(sink.rows == 6)
+        }
+    }
+
+    @Test("a database that forgot while nobody used the connection is asked as soon as there is another one")
+    func forgottenWhileIdle() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                for _ in 0..<5 { try await writer.append(Self.gap, machine: 1) }
+                try await eventually("all landed") { writer.statistics.spooled == 0 && writer.statistics.isReconciled }
+                let lost = sink.state.withLock { state -> Int in
+                    let lost = state.applied.keys.filter { $0.number.isMultiple(of: 2) }
+                    for id in lost { state.applied[id] = nil }
+                    state.session += 1
+                    return lost.count
+                }
+                #expect(lost > 0)
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("all landed") {
+                    writer.statistics.spooled == 0 && writer.statistics.resurrected == lost
+                }
+                #expect(writer.statistics.isBalanced && writer.statistics.failedAttempts == 0)
             }
             #expect(sink.rows == 6)
         }
