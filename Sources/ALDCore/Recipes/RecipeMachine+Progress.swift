@@ -55,3 +55,15 @@ extension RecipeMachine {
         records.append(.broken(step: step, iterations: progress.iterations, at: now, reason: reason))
     }
 }
+
+extension RecipeMachine.WriteFailure {
+    /// What an error of the controller means for whoever has to decide.
+    init(_ error: PLCError) {
+        self =
+            switch error {
+            case .unreachable(let reason): .unreachable(reason)
+            case .unknownOutcome(let reason): .unknownOutcome(reason)
+            case .refused, .notWritable, .outOfRange, .unknownParameter: .refused("\(error)")
+            }
+    }
+}

@@ -218,11 +218,7 @@ public final class RecipeRunner: Sendable {
             try await plc.write(point.value, to: point.parameter, deadline: deadline)
             return .written
         } catch {
-            return switch error {
-            case .unreachable(let reason): .writeFailed(.unreachable(reason))
-            case .unknownOutcome(let reason): .writeFailed(.unknownOutcome(reason))
-            case .refused, .notWritable, .outOfRange, .unknownParameter: .writeFailed(.refused("\(error)"))
-            }
+            return .writeFailed(RecipeMachine.WriteFailure(error))
         }
     }
 

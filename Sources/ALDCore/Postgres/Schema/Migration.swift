@@ -25,5 +25,6 @@ public struct Migration: Sendable {
         deadLetterQueue,
         historyByCopy,
         checkedRecipesUpkeep,
+        commandsByTheHandful,
     ]
 }

@@ -40,11 +40,12 @@ extension SchemaServerTests {
             collector,recipes,commands,operator,reader,auditor SELECT: ald.machine_state ald.process_executions
             commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command()
               ald.claim_parameter_commands() ald.expire_parameter_commands() ald.finish_parameter_command()
-              ald.release_parameter_command() ald.renew_parameter_command()
+              ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
+              ald.take_parameter_commands()
             commands UPDATE (actual_value, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
               lease_until, status, verified_at, written_at): ald.parameter_control_commands
-            commands,operator,reader,auditor EXECUTE: ald.command_problem()
-            commands,operator,reader,auditor SELECT: ald.parameter_control_commands
+            commands,operator,reader,auditor EXECUTE: ald.command_problem() ald.milliseconds()
+            commands,operator,reader,auditor SELECT: ald.parameter_command_traces ald.parameter_control_commands
             maintainer EXECUTE: ald.prune_ledger()
             maintainer UPDATE (ended_at, status, status_reason): ald.terminal_instances
             operator DELETE: ald.machine_idle_condition_items ald.machine_idle_conditions ald.recipe_steps

@@ -1,0 +1,122 @@
+import Foundation
+
+/// Where parameter commands are taken from and where their ends are noted: the table of one machine, as one terminal
+/// sees it.
+struct CommandDesk: Sendable {
+    /// A command whose record says that this terminal executes it.
+    struct Taken: Hashable, Sendable {
+        var id: Int64
+        /// Made by whoever asked; the trace of the command.
+        var trace: UUID
+        var target: SetPoint
+        /// When the record was changed, by the database's clock.
+        var executingAt: Timestamp
+        /// How long it may still be written, by the database's clock.
+        var remaining: Duration
+    }
+
+    /// The end of a command, for its record.
+    struct Finished: Hashable, Sendable {
+        var id: Int64
+        var ending: ParameterCommandMachine.Ending
+        /// By the database's clock: when it was taken and what passed since on our own.
+        var writtenAt: Timestamp?
+        var verifiedAt: Timestamp?
+    }
+
+    private let pool: ConnectionPool
+    private let machine: Int32
+    /// This terminal's name in the records; no other terminal, and no earlier start of this one, has it.
+    private let worker: String
+    private let lease: Duration
+
+    /// - Parameter lease: how long a command is ours without another word.
+    init(pool: ConnectionPool, machine: Int32, lease: Duration) {
+        let process = ProcessInfo.processInfo
+        self.pool = pool
+        self.machine = machine
+        self.lease = lease
+        worker = "\(process.hostName)/\(process.processIdentifier)/\(UUID().uuidString.prefix(8))"
+    }
+
+    /// Claims and begins up to `limit` commands, at most one per parameter. All that are returned are to be executed.
+    ///
+    /// - Throws: `PostgresError`. When the answer is lost, commands may have been taken nonetheless: their lease ends, and
+    ///   ``adopt(deadline:)`` finds them.
+    func take(limit: Int, deadline: MonotonicInstant) async throws -> [Taken] {
+        try await commands("take_parameter_commands($1, $2, $3, $4)", .int4(Int32(limit)), deadline: deadline)
+    }
+
+    /// What somebody was executing whose lease has ended: to find out how it ended, never to do it again.
+    func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
+        try await commands("adopt_parameter_commands($1, $2, $4) WHERE $3::int > 0", .int4(1), deadline: deadline)
+    }
+
+    private func commands(
+        _ function: String, _ limit: PostgresValue, deadline: MonotonicInstant
+    ) async throws -> [Taken] {
+        let statement = """
+            SELECT command_id, request_id, parameter_id, target_value, executing_at,
+                (extract(epoch FROM not_after - clock_timestamp()) * 1000000)::int8
+            FROM ald.\(function)
+            """
+        let parameters: [PostgresValue] = [.int4(machine), .text(worker), limit, .float8(lease.inSeconds)]
+        return try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) {
+            connection in
+            try await connection.query(statement, parameters, deadline: deadline).map { row in
+                Taken(
+                    id: try row.decode(0), trace: try row.decode(1),
+                    target: SetPoint(ParameterID(rawValue: try row.decode(2)), try row.decode(3)),
+                    executingAt: try row.decode(4), remaining: .microseconds(try row.decode(5, as: Int64.self)))
+            }
+        }
+    }
+
+    /// Prolongs the leases of commands that are being executed.
+    ///
+    /// - Returns: those whose lease had ended before.
+    func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
+        try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) { connection in
+            let result = try await connection.query(
+                "SELECT id FROM unnest($3::int8[]) id WHERE NOT ald.renew_parameter_command($1, id, $2, $4)",
+                [.int4(machine), .text(worker), .int8Array(ids), .float8(lease.inSeconds)], deadline: deadline)
+            return Set(try result.map { try $0.decode(0, as: Int64.self) })
+        }
+    }
+
+    /// Notes how commands ended. Safe to repeat.
+    ///
+    /// - Returns: those whose records say so now; the others are not this terminal's any more.
+    func finish(_ finished: [Finished], deadline: MonotonicInstant) async throws -> Set<Int64> {
+        let words = finished.map(\.ending.words)
+        let parameters: [PostgresValue] = [
+            .int4(machine), .text(worker), .int8Array(finished.map(\.id)), .textArray(words.map(\.status)),
+            .array(try PostgresArray(words.map(\.error))), .float8Array(words.map(\.actual)),
+            .array(try PostgresArray(finished.map(\.writtenAt))), .array(try PostgresArray(finished.map(\.verifiedAt))),
+        ]
+        return try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) {
+            connection in
+            let result = try await connection.query(
+                "SELECT ald.finish_parameter_commands($1, $2, $3, $4, $5, $6, $7, $8)", parameters, deadline: deadline)
+            return Set(try result.map { try $0.decode(0, as: Int64.self) })
+        }
+    }
+}
+
+extension ParameterCommandMachine.Ending {
+    /// What the record says. An error is never empty, and has no U+0000, which PostgreSQL cannot store.
+    var words: (status: String, error: String?, actual: Double?) {
+        switch self {
+        case .succeeded(let actual): ("succeeded", nil, finite(actual))
+        case .failed(let reason, let actual): ("failed", said(reason), actual.flatMap(finite))
+        case .unknown(let reason, let actual): ("unknown", said(reason), actual.flatMap(finite))
+        }
+    }
+
+    private func said(_ reason: String) -> String {
+        reason.isEmpty ? "no reason was given" : reason.replacing("\0", with: "\u{2400}")
+    }
+
+    /// A set point register may hold anything; the record holds numbers.
+    private func finite(_ value: Double) -> Double? { value.isFinite ? value : nil }
+}

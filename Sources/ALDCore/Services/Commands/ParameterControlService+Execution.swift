@@ -1,0 +1,125 @@
+import Logging
+import Synchronization
+
+extension ParameterControlService {
+    /// Does what the machine decides until the command has ended.
+    func execute(_ command: CommandDesk.Taken, takenAt: MonotonicInstant, isAdopted: Bool) async {
+        var settings = configuration.execution
+        settings.tolerance = configuration.tolerances[command.target.parameter] ?? settings.tolerance
+        var machine =
+            isAdopted
+            ? ParameterCommandMachine(adopting: command.target, configuration: settings, now: takenAt)
+            : ParameterCommandMachine(
+                command.target, notAfter: takenAt + command.remaining, configuration: settings, now: takenAt)
+        var finished = CommandDesk.Finished(id: command.id, ending: .unknown("", actual: nil))
+        /// By the database's clock.
+        func stamp() -> Timestamp { command.executingAt.advanced(by: time.now - takenAt) }
+        while true {
+            // No call is under way here.
+            if state.withLock(\.isStopping) { machine.happened(.stop, now: time.now) }
+            switch machine.next(now: time.now) {
+            case .write(let point, let deadline):
+                let event = await write(point, by: deadline)
+                if event == .written { finished.writtenAt = stamp() }
+                machine.happened(event, now: time.now)
+            case .readBack(let parameter, let deadline):
+                let event = await readBack(parameter, by: deadline)
+                machine.happened(event, now: time.now)
+            case .wait(let until):
+                // Cancelled: whatever is tried next fails at once, and the command ends as unknown.
+                do { try await time.sleep(until: until) } catch { return ended(finished, "the terminal was cancelled") }
+            case .listen: return ended(finished, "two calls at a time")
+            case .finish(let ending):
+                finished.ending = ending
+                if case .succeeded = ending {
+                    if !isAdopted {
+                        finished.verifiedAt = stamp()
+                        // An answer that was lost: it was written by now.
+                        finished.writtenAt = finished.writtenAt ?? finished.verifiedAt
+                    }
+                }
+                return ended(finished, nil)
+            }
+        }
+    }
+
+    private func ended(_ finished: CommandDesk.Finished, _ doubt: String?) {
+        var finished = finished
+        if let doubt { finished.ending = .unknown(doubt, actual: nil) }
+        state.withLock { state in
+            state.executing.remove(finished.id)
+            state.ended.append(finished)
+            switch finished.ending {
+            case .succeeded: state.statistics.succeeded += 1
+            case .failed: state.statistics.failed += 1
+            case .unknown: state.statistics.unknown += 1
+            }
+        }
+        noting.signal()
+    }
+
+    private func write(_ point: SetPoint, by deadline: MonotonicInstant) async -> ParameterCommandMachine.Event {
+        do throws(PLCError) {
+            try await plc.write(point.value, to: point.parameter, deadline: deadline)
+            return .written
+        } catch {
+            return .writeFailed(RecipeMachine.WriteFailure(error))
+        }
+    }
+
+    private func readBack(
+        _ parameter: ParameterID, by deadline: MonotonicInstant
+    ) async -> ParameterCommandMachine.Event {
+        do throws(PLCError) {
+            return .readBack(try await plc.readSetPoint(of: parameter, deadline: deadline))
+        } catch {
+            return .readBackFailed("\(error)")
+        }
+    }
+
+    /// Notes ends in the table, as many at once as there are, until the service stops and none is left.
+    func noteEnds() async {
+        while true {
+            let (ended, isStopping, isIdle, stopsBy) = state.withLock { state in
+                (state.ended, state.isStopping, state.executing.isEmpty, state.stopsBy)
+            }
+            if isStopping, isIdle && ended.isEmpty || time.now >= stopsBy ?? time.now {
+                if !ended.isEmpty {
+                    logger.warning(
+                        "ends of commands are not noted; the next start finds out how they ended",
+                        metadata: ["commands": "\(ended.map(\.id))"])
+                }
+                return
+            }
+            if ended.isEmpty {
+                if let stopsBy { await noting.wait(until: stopsBy, time: time) } else { await noting.wait() }
+                if Task.isCancelled { return }
+                continue
+            }
+            let deadline = min(time.now + Self.tableTimeout, stopsBy ?? (time.now + Self.tableTimeout))
+            let noted = await reachingTable("ends of commands cannot be noted") {
+                try await desk.finish(ended, deadline: deadline)
+            }
+            guard let noted else {
+                if Task.isCancelled { return }
+                let next = time.now + .milliseconds(100)
+                await noting.wait(until: next, time: time)
+                continue
+            }
+            forget(ended, noted: noted)
+        }
+    }
+
+    private func forget(_ ended: [CommandDesk.Finished], noted: Set<Int64>) {
+        let ids = Set(ended.map(\.id))
+        state.withLock { state in state.ended.removeAll { ids.contains($0.id) } }
+        let foreign = ids.subtracting(noted)
+        if !foreign.isEmpty {
+            logger.error(
+                "commands were taken away while they were executed; their records say what another terminal found",
+                metadata: ["commands": "\(foreign.sorted())"])
+        }
+        // The next command of the same parameter may be taken now.
+        wakeup.signal()
+    }
+}

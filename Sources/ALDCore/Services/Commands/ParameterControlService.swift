@@ -1,0 +1,230 @@
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// Terminal 3: carries out the parameter commands of one machine.
+///
+/// The table is the record. A notification rings when somebody inserts a command; a sweep every second, or every
+/// quarter of one while the bell is broken, finds what it missed. A command is taken by one transaction that says it is
+/// being executed, carried out by a ``ParameterCommandMachine``, and its end is noted. Commands for different parameters
+/// run side by side, those for one parameter one after the other in the order of their numbers.
+///
+/// A terminal that dies leaves commands that say they are being executed. The next one reads back what became of
+/// them; it never writes them again.
+public final class ParameterControlService: Service {
+    public struct Configuration: Sendable {
+        /// Commands that are carried out at the same time, 1 to 1000. Defaults to 16.
+        public var concurrency = 16
+        /// Between two looks at the table while notifications come through. Defaults to 1 s.
+        public var sweepInterval: Duration = .seconds(1)
+        /// The same while they do not. Defaults to 250 ms.
+        public var sweepIntervalWithoutBell: Duration = .milliseconds(250)
+        /// How long a command stays this terminal's when it is not heard of any more. Defaults to 30 s.
+        public var lease: Duration = .seconds(30)
+        /// How long a shutdown waits for what is under way and for its record. Defaults to 10 s.
+        public var shutdownGrace: Duration = .seconds(10)
+        /// How a command is carried out.
+        public var execution = ParameterCommandMachine.Configuration()
+        /// Largest difference when a parameter is read back, in its unit; overrides that of ``execution``.
+        public var tolerances: [ParameterID: Double] = [:]
+
+        public init() {}
+
+        /// - Throws: every setting that is out of its range.
+        public func validate() throws(ConfigurationProblems) {
+            var problems: [String] = []
+            if !(1...1000).contains(concurrency) {
+                problems.append("concurrency is \(concurrency); allowed are 1 to 1000")
+            }
+            for (name, value) in [
+                ("sweepInterval", sweepInterval), ("sweepIntervalWithoutBell", sweepIntervalWithoutBell),
+                ("lease", lease), ("shutdownGrace", shutdownGrace), ("execution.callTimeout", execution.callTimeout),
+                ("execution.retryInterval", execution.retryInterval),
+                ("execution.confirmationTime", execution.confirmationTime),
+            ] where value <= .zero {
+                problems.append("\(name) is \(value); it must be longer than zero")
+            }
+            for (id, tolerance) in tolerances.sorted(by: { $0.key < $1.key }) where !(tolerance >= 0) {
+                problems.append("the tolerance of parameter \(id) is \(tolerance); it must not be below zero")
+            }
+            if let problems = ConfigurationProblems(problems) { throw problems }
+        }
+    }
+
+    /// What Terminal 3 has done since it was created. `taken = executing + succeeded + failed + unknown`.
+    public struct Statistics: Hashable, Sendable {
+        /// Commands begun, with those that another terminal had left.
+        public internal(set) var taken = 0
+        public internal(set) var executing = 0
+        public internal(set) var succeeded = 0
+        public internal(set) var failed = 0
+        public internal(set) var unknown = 0
+        /// Ends whose record does not say so yet.
+        public internal(set) var unnoted = 0
+        /// Whether notifications come through.
+        public internal(set) var hearsBell = false
+        /// Why the table could not be reached; `nil` while it can.
+        public internal(set) var problem: String?
+    }
+
+    struct State {
+        var statistics = Statistics()
+        var executing: Set<Int64> = []
+        var ended: [CommandDesk.Finished] = []
+        var isStopping = false
+        var stopsBy: MonotonicInstant?
+        var reports = ReportThrottle<String>()
+    }
+
+    let plc: any PLC
+    let desk: CommandDesk
+    let configuration: Configuration
+    let time: any TimeSource
+    let logger: Logger
+    let state = Mutex(State())
+    /// Something may be taken.
+    let wakeup = Wakeup()
+    /// Something has ended, or the service stops.
+    let noting = Wakeup()
+    private let bell: CommandBell
+
+    /// How long one call to the table may take.
+    static let tableTimeout: Duration = .seconds(5)
+
+    /// - Parameters:
+    ///   - pool: with at least three connections for this service: the bell keeps one.
+    ///   - machine: the number under which the machine is registered in the database.
+    /// - Throws: every setting that is out of its range.
+    public init(
+        plc: any PLC, pool: ConnectionPool, machine: Int32, configuration: Configuration = Configuration(),
+        time: any TimeSource = SystemTime(), logger: Logger
+    ) throws(ConfigurationProblems) {
+        try configuration.validate()
+        self.plc = plc
+        self.configuration = configuration
+        self.time = time
+        self.logger = logger
+        desk = CommandDesk(pool: pool, machine: machine, lease: configuration.lease)
+        let wakeup = wakeup
+        bell = CommandBell(pool: pool, channel: "ald_commands_\(machine)", time: time, logger: logger) {
+            wakeup.signal()
+        }
+    }
+
+    public var statistics: Statistics {
+        let hearsBell = bell.isWorking
+        return state.withLock { state in
+            var statistics = state.statistics
+            statistics.executing = state.executing.count
+            statistics.unnoted = state.ended.count
+            statistics.hearsBell = hearsBell
+            return statistics
+        }
+    }
+
+    /// Carries out commands until shutdown or cancellation. A shutdown takes no further command, and waits for those
+    /// under way and their records for ``Configuration/shutdownGrace``.
+    public func run() async throws {
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.bell.run() }
+                group.addTask { await self.look() }
+                await self.work()
+                group.cancelAll()
+            }
+        } onCancelOrGracefulShutdown: {
+            let deadline = self.time.now + self.configuration.shutdownGrace
+            self.state.withLock { ($0.isStopping, $0.stopsBy) = (true, $0.stopsBy ?? deadline) }
+            self.wakeup.signal()
+            self.noting.signal()
+        }
+    }
+
+    private func work() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.noteEnds() }
+            while !state.withLock(\.isStopping) {
+                let free = configuration.concurrency - state.withLock(\.executing.count)
+                let taken = free > 0 ? await take(limit: free) : []
+                for command in taken { begin(command, isAdopted: false, in: &group) }
+                // As many as were asked for: there may be more.
+                if free > 0, taken.count == free { continue }
+                await rest()
+                for command in takeAdopted() { begin(command, isAdopted: true, in: &group) }
+            }
+        }
+    }
+
+    /// Until somebody rings, or it is time to look without being asked.
+    private func rest() async {
+        let interval = bell.isWorking ? configuration.sweepInterval : configuration.sweepIntervalWithoutBell
+        await wakeup.wait(until: time.now + interval, time: time)
+    }
+
+    private func begin(_ command: CommandDesk.Taken, isAdopted: Bool, in group: inout DiscardingTaskGroup) {
+        state.withLock { state in
+            state.statistics.taken += 1
+            state.executing.insert(command.id)
+        }
+        group.addTask { await self.execute(command, takenAt: self.time.now, isAdopted: isAdopted) }
+    }
+
+    private func take(limit: Int) async -> [CommandDesk.Taken] {
+        await reachingTable("commands cannot be taken") {
+            try await desk.take(limit: limit, deadline: time.now + Self.tableTimeout)
+        } ?? []
+    }
+
+    /// What others have left, found by ``look()``.
+    private let adopted = Mutex<[CommandDesk.Taken]>([])
+
+    private func takeAdopted() -> [CommandDesk.Taken] {
+        adopted.withLock { adopted in
+            defer { adopted = [] }
+            return adopted
+        }
+    }
+
+    /// Keeps our commands ours, and finds those that others have left.
+    private func look() async {
+        while !Task.isCancelled {
+            let ours = state.withLock(\.executing)
+            let deadline = time.now + Self.tableTimeout
+            let left = await reachingTable("commands cannot be looked after") {
+                let lost = ours.isEmpty ? [] : try await desk.renew(ours.sorted(), deadline: deadline)
+                if !lost.isEmpty {
+                    logger.warning("leases had ended", metadata: ["commands": "\(lost.sorted())"])
+                }
+                return try await desk.adopt(deadline: deadline)
+            }
+            let strangers = state.withLock { state in (left ?? []).filter { !state.executing.contains($0.id) } }
+            if !strangers.isEmpty {
+                adopted.withLock { $0 += strangers }
+                wakeup.signal()
+            }
+            // Cancelled: the loop ends.
+            do { try await time.sleep(for: configuration.lease / 3) } catch {}
+        }
+    }
+
+    /// Says once a minute what keeps the table out of reach, and when it is back.
+    func reachingTable<Value>(_ what: String, _ body: () async throws -> Value) async -> Value? {
+        do {
+            let value = try await body()
+            let wasAway = state.withLock { state in
+                defer { (state.statistics.problem, state.reports) = (nil, ReportThrottle()) }
+                return state.statistics.problem != nil
+            }
+            if wasAway { logger.notice("the command table is back") }
+            return value
+        } catch {
+            if Task.isCancelled { return nil }
+            let isDue = state.withLock { state in
+                state.statistics.problem = "\(error)"
+                return state.reports.isDue(what, now: time.now)
+            }
+            if isDue { logger.warning("\(what)", metadata: ["reason": "\(error)"]) }
+            return nil
+        }
+    }
+}
