@@ -92,6 +92,14 @@ public struct RecipeRules: Sendable {
         return found
     }
 
+    /// What the interlocks name, and what its name says: a valve that lets a dose into the chamber. Pumps, power switches
+    /// and the gate to the pump stay as a recipe leaves them.
+    private func isValve(_ parameter: Parameter) -> Bool {
+        interlocks.maximumOpen[parameter.id] != nil
+            || interlocks.exclusiveGroups.contains { $0.contains(parameter.id) }
+            || MachineRole(of: parameter) == .processValve
+    }
+
     private func problems(of point: SetPoint) -> [String] {
         do throws(PLCError) {
             let parameter = try map.checkedForWriting(point.value, to: point.parameter).parameter
@@ -100,9 +108,9 @@ public struct RecipeRules: Sendable {
                     "\(point.value) for \(parameter.qualifiedName) is not whole, its type is \(parameter.dataType.rawValue)"
                 ]
             }
-            if interlocks.exclusiveGroups.contains(where: { $0.contains(point.parameter) }), point.value != 0 {
+            if point.value != 0, isValve(parameter) {
                 return [
-                    "\(parameter.qualifiedName) is an interlocked valve; open it with a valve step, which closes it"
+                    "\(parameter.qualifiedName) is a valve; open it with a valve step, which closes it whatever happens"
                 ]
             }
             return []

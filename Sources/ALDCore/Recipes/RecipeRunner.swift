@@ -78,9 +78,32 @@ public final class RecipeRunner: Sendable {
     /// Where the run under way is; `nil` between runs.
     public var progress: RecipeMachine.Progress? { state.withLock(\.progress) }
 
+    /// What the run under way can be told.
+    public enum Request: Hashable, Sendable {
+        /// At once, by whom or why.
+        case stop(String)
+        /// After the step under way, until it is told to resume.
+        case pause
+        case resume
+        /// Whoever watches the controller does not reach it any more.
+        case controllerLost(String)
+        /// The process ends: what can be made safe by then is.
+        case shutDown(by: MonotonicInstant)
+
+        var event: RecipeMachine.Event {
+            switch self {
+            case .stop(let reason): .stop(reason)
+            case .pause: .pause
+            case .resume: .resume
+            case .controllerLost(let reason): .controllerLost(reason)
+            case .shutDown(let deadline): .shutDown(by: deadline)
+            }
+        }
+    }
+
     /// Tells the run under way; without one nothing happens.
-    public func tell(_ event: RecipeMachine.Event) {
-        state.withLock { if $0.isRunning { $0.events.append(event) } }
+    public func tell(_ request: Request) {
+        state.withLock { if $0.isRunning { $0.events.append(request.event) } }
         wakeup.signal()
     }
 
