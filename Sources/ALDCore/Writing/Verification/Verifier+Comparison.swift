@@ -28,7 +28,8 @@ extension Verifier {
         ), counted AS (
             SELECT piece, sum(found) AS found FROM placed WHERE kind = 1 AND at <= covered_until GROUP BY piece
         ), finding AS (
-            SELECT CASE WHEN coalesce(c.found, 0) < p.announced THEN 'missing' ELSE 'surplus' END AS kind,
+            SELECT CASE WHEN coalesce(c.found, 0) < p.announced THEN 'missing'
+                    WHEN p.first_at < $5::timestamptz THEN 'unknown' ELSE 'surplus' END AS kind,
                 p.first_at, p.last_at, p.announced, coalesce(c.found, 0) AS found
             FROM piece p LEFT JOIN counted c USING (piece) WHERE p.announced <> coalesce(c.found, 0)
             UNION ALL
@@ -40,7 +41,8 @@ extension Verifier {
         SELECT 'all', $2::timestamptz, $3::timestamptz, coalesce(sum(announced), 0)::int8,
             (SELECT coalesce(sum(found), 0) FROM instant)::int8, 1::int8 FROM piece
         UNION ALL
-        SELECT kind, min(first_at), max(last_at), sum(announced)::int8, sum(found)::int8, count(*)
+        SELECT kind, min(first_at), max(last_at), sum(announced)::int8,
+            sum(CASE kind WHEN 'unknown' THEN found - announced ELSE found END)::int8, count(*)
         FROM finding GROUP BY kind
         UNION ALL
         (SELECT kind, first_at, last_at, announced::int8, found::int8, 0
@@ -76,10 +78,7 @@ extension Verifier {
         // Letters that came from a file were announced by this ledger, or by another one.
         let imported = numbers[3]
         if announced > found || announced < found - imported {
-            if announced < found, ledger.prunedBefore != nil {
-                verification.doubts.append(
-                    "\(found - announced) gaps or dead letters have no batch in the ledger, which may have been pruned")
-            } else if announced > found, ledger.prunedBefore != nil {
+            if announced > found, ledger.hasUntimed {
                 verification.doubts.append(
                     "the ledger has batches without times from before it kept them: gaps and dead letters cannot be counted"
                 )

@@ -72,15 +72,15 @@ public struct Verifier: Sendable {
         var floor: Timestamp?
         /// Readings of before this instant may have lost their batches to pruning, or never had one with times.
         var prunedBefore: Timestamp?
+        /// Whether batches without times need not be gaps or dead letters: an earlier version kept no times.
+        var hasUntimed = false
     }
 
     private func facts(of machine: Int32, deadline: MonotonicInstant) async throws -> LedgerFacts {
-        // An hour is what prune_ledger keeps at least.
         let result = try await connection.query(
             """
             SELECT (SELECT nullif(raw_floor, '-infinity')::timestamp AT TIME ZONE 'UTC' FROM ald_history.retention),
-                (SELECT now() - interval '1 hour' FROM ald_history.ingest_origins
-                 WHERE machine_id = $1 AND low_water > 0 LIMIT 1),
+                (SELECT nullif(ledger_floor, '-infinity') FROM ald_history.retention),
                 (SELECT m.applied_at FROM ald.schema_migrations m WHERE m.version = 6 AND EXISTS (
                     SELECT FROM ald.ingest_batches b WHERE b.machine_id = $1 AND b.applied_at < m.applied_at
                         AND b.first_at IS NULL AND b.row_count > 0))
@@ -89,7 +89,8 @@ public struct Verifier: Sendable {
         let pruned = try row.decode(1, as: Timestamp?.self)
         let untimed = try row.decode(2, as: Timestamp?.self)
         return LedgerFacts(
-            floor: try row.decode(0), prunedBefore: [pruned, untimed].compactMap(\.self).max())
+            floor: try row.decode(0), prunedBefore: [pruned, untimed].compactMap(\.self).max(),
+            hasUntimed: untimed != nil)
     }
 
     /// The piece of overlapping batches that covers an instant, if any.

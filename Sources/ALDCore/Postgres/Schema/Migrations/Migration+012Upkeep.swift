@@ -6,6 +6,9 @@ extension Migration {
         COMMENT ON COLUMN ald_history.retention.ledger IS
             'How long the ledger knows a batch at least that its writer has forgotten. Far longer than a statement can '
             'run and than writers keep what was confirmed.';
+        ALTER TABLE ald_history.retention ADD COLUMN ledger_floor timestamptz NOT NULL DEFAULT '-infinity';
+        COMMENT ON COLUMN ald_history.retention.ledger_floor IS
+            'Batches of readings that landed before this instant may have been removed from the ledger, later ones not.';
 
         -- A writer forgets its batches in their order, nearly in that of their times. So the lowest numbers are looked
         -- at, and not the whole ledger every minute.
@@ -24,10 +27,15 @@ extension Migration {
             DELETE FROM ald_history.ingest_batches b WHERE (b.machine_id, b.origin, b.batch_number) IN (
                 SELECT l.machine_id, l.origin, l.batch_number FROM ald_history.ingest_origins o
                 CROSS JOIN LATERAL (SELECT * FROM ald_history.ingest_batches i
+                    -- those of gaps and dead letters are few, and what proves that none of them is missing
                     WHERE i.machine_id = o.machine_id AND i.origin = o.origin AND i.batch_number <= o.low_water
+                        AND i.first_at IS NOT NULL
                     ORDER BY i.batch_number LIMIT p_limit) l
                 WHERE l.applied_at < p_now - p_keep LIMIT p_limit);
             GET DIAGNOSTICS pruned = ROW_COUNT;
+            IF pruned > 0 THEN
+                UPDATE ald_history.retention r SET ledger_floor = p_now - p_keep WHERE r.ledger_floor < p_now - p_keep;
+            END IF;
             RETURN pruned;
         END $$;
 
@@ -155,7 +163,7 @@ extension Migration {
             UNION ALL
             SELECT 'prune', 'ingest_batches', count(*), NULL FROM ald_history.ingest_batches b
             JOIN ald_history.ingest_origins o ON o.machine_id = b.machine_id AND o.origin = b.origin
-                AND b.batch_number <= o.low_water, ald_history.retention r
+                AND b.batch_number <= o.low_water AND b.first_at IS NOT NULL, ald_history.retention r
             WHERE b.applied_at < p_now - greatest(r.ledger, r.unreconciled);
             RETURN QUERY
             SELECT 'drop', c.relname::text, NULL::bigint, pg_total_relation_size(c.oid)
