@@ -67,7 +67,9 @@ enum StatusReport {
             (
                 "Account",
                 status.isBalanced
-                    ? "\(equation(status)), nothing lost, nothing doubled" : "DOES NOT BALANCE: \(equation(status))"
+                    ? equation(status)
+                        + (status.writer.lost == 0 ? ", nothing lost, nothing doubled" : ", nothing doubled")
+                    : "DOES NOT BALANCE: \(equation(status))"
             ),
         ]
         if let counted = status.rowsCounted {
@@ -83,13 +85,22 @@ enum StatusReport {
             : "\(grouped(accepted)) records, \(grouped(gaps)) of them gap records"
     }
 
+    /// Every place that a record can be in, those that are empty left out but for the two that people look for.
     private static func equation(_ status: StationStatus) -> String {
         let writer = status.writer
-        let left =
-            writer.carriedOver > 0
-            ? "\(grouped(writer.accepted)) accepted + \(grouped(writer.carriedOver)) carried over"
-            : "\(grouped(writer.accepted)) accepted"
-        return "\(left) = \(grouped(writer.landed)) landed + \(grouped(status.spooled)) spooled"
+        func sum(_ terms: [(count: Int, name: String, isAlways: Bool)]) -> String {
+            terms.filter { $0.count > 0 || $0.isAlways }.map { "\(grouped($0.count)) \($0.name)" }.joined(
+                separator: " + ")
+        }
+        let came = sum([
+            (writer.accepted, "accepted", true), (writer.carriedOver, "carried over", false),
+            (writer.resurrected, "forgotten by the database", false),
+        ])
+        let went = sum([
+            (writer.landed, "landed", true), (writer.deadLettered, "dead letters", false),
+            (status.spooled, "spooled", true), (writer.lost, "LOST", false),
+        ])
+        return "\(came) = \(went)"
     }
 
     private static func causes(_ collection: CollectionStatistics) -> String {

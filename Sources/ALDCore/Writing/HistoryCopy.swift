@@ -24,7 +24,7 @@ struct HistoryCopy: Sendable {
             .timestamptzArray(rows.map(\.time)), .float8Array(rows.map(\.value)),
             .int2Array(rows.map(\.quality.rawValue)),
         ]
-        let newest = recording == .synchronized ? Self.newest(rows) : []
+        let newest = recording == .synchronized ? Self.newest(batches) : []
         let arguments = [
             "\(machine)", "\(recording == .synchronized)", Self.array(batches.map(\.id.origin), "bigint"),
             Self.array(batches.map(\.id.number), "bigint"), Self.array(batches.map(\.records.count), "int"),
@@ -41,14 +41,24 @@ struct HistoryCopy: Sendable {
             """
     }
 
-    /// The newest reading of every parameter; of two of the same instant the later one. In their order.
-    private static func newest(_ rows: [HistoryRow]) -> [HistoryRow] {
+    /// The newest reading of every parameter. Of two of the same instant the later one of a batch and that of the earlier
+    /// batch, as when the batches are recorded one after the other.
+    private static func newest(_ batches: [Batch]) -> [HistoryRow] {
+        var newest: [HistoryRow] = []
         var places: [Int32: Int] = [:]
-        for (place, row) in rows.enumerated() {
-            if let earlier = places[row.parameter.rawValue], rows[earlier].time > row.time { continue }
-            places[row.parameter.rawValue] = place
+        for batch in batches {
+            guard case .history(let rows) = batch.records else { continue }
+            let begin = newest.count
+            for row in rows {
+                let place = places[row.parameter.rawValue]
+                if let place, place >= begin ? newest[place].time > row.time : newest[place].time >= row.time {
+                    continue
+                }
+                places[row.parameter.rawValue] = newest.count
+                newest.append(row)
+            }
         }
-        return places.values.sorted().map { rows[$0] }
+        return places.values.sorted().map { newest[$0] }
     }
 
     /// Where the five minutes begin that the readings fall into.

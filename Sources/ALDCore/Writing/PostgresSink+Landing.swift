@@ -9,6 +9,8 @@ extension PostgresSink {
     /// `AL005`: the function has to be called.
     private static let refusesCopy = "AL005"
 
+    private static let insufficientPrivilege = "42501"
+
     func land(
         _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws -> [BatchLanding] {
@@ -38,6 +40,10 @@ extension PostgresSink {
                 try await writer.write(columns: delivery.columns)
             }
         } catch let error as PostgresError where error.sqlState?.rawValue == Self.refusesCopy {
+            return nil
+        } catch let error as PostgresError where error.sqlState?.rawValue == Self.insufficientPrivilege {
+            // Somebody has taken the right since it was asked for; the functions may be called nonetheless.
+            prepared.withLock { $0.mayCopy = false }
             return nil
         }
         return Array(repeating: .landed, count: batches.count)

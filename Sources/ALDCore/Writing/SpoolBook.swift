@@ -121,7 +121,8 @@ struct SpoolBook: Sendable {
         account.waiting -= before.waiting
         account.backlog -= before.backlog
         account.lost += before.waiting.records
-        for header in left {
+        // What was confirmed while the file was being replaced does not wait any more.
+        for header in left where !shelves[offset].settled.contains(header.position.row) {
             addWaiting(header)
             account.lost -= header.records
         }

@@ -115,24 +115,37 @@ extension SpoolEngine {
     }
 
     /// The confirmed batches among the next `count` that are stored in one file.
-    func retained(after position: SpoolPosition, looksAt count: Int64) throws -> Spool.RetainedPage {
+    mutating func retained(after position: SpoolPosition, looksAt count: Int64) throws -> Spool.RetainedPage {
         for shelf in book.withLock(\.shelves) where shelf.index >= position.segment {
             let first = shelf.index == position.segment ? position.row + 1 : 1
             guard let segment = segments[shelf.index], first <= shelf.rows else { continue }
-            let last = min(shelf.rows, first + count - 1)
-            var page = Spool.RetainedPage(end: SpoolPosition(segment: shelf.index, row: last))
-            var settlements = Dictionary(
-                try segment.progress(of: first...last).map { ($0.row, $0.settlement) }
-            ) { $1 }
-            for (row, settlement) in shelf.unsaved { settlements[row] = settlement }
-            try segment.forEachHeader(from: first) { header in
-                guard header.position.row <= last else { return false }
-                if settlements[header.position.row] == .acknowledged { page.batches.append(header) }
-                return header.position.row < last
+            let rows = first...min(shelf.rows, first + count - 1)
+            do {
+                return try page(of: segment, rows, unsaved: shelf.unsaved)
+            } catch {
+                suspect(
+                    shelf.index, because: self.error(error, segment: shelf.index, while: "reading what is retained"))
+                repairSuspects()
+                guard manifest[shelf.index]?.isSuspect == false else { throw error }
+                // What is left of the file lies at the same positions; the next look finds it.
+                return Spool.RetainedPage(end: position)
             }
-            return page
         }
         return Spool.RetainedPage()
+    }
+
+    private func page(
+        of segment: SpoolSegment, _ rows: ClosedRange<Int64>, unsaved: [Int64: SpoolBook.Settlement]
+    ) throws -> Spool.RetainedPage {
+        var page = Spool.RetainedPage(end: SpoolPosition(segment: segment.index, row: rows.upperBound))
+        var settlements = Dictionary(try segment.progress(of: rows).map { ($0.row, $0.settlement) }) { $1 }
+        settlements.merge(unsaved) { $1 }
+        try segment.forEachHeader(from: rows.lowerBound) { header in
+            guard header.position.row <= rows.upperBound else { return false }
+            if settlements[header.position.row] == .acknowledged { page.batches.append(header) }
+            return header.position.row < rows.upperBound
+        }
+        return page
     }
 
     /// - Returns: how many of the batches are there and wait again.

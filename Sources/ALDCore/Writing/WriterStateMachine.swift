@@ -277,6 +277,9 @@ struct WriterStateMachine: Sendable {
         case .cut(let lane):
             hasCut(lane, now: now)
         case .spoolFailed(let lane, let fault):
+            // What was to be cut may have been replaced or lost meanwhile: the spool says anew what waits. That its name was
+            // closed shows at the next delivery.
+            if case .cutting = self[lane].state { self[lane].clear() }
             self[lane].fault = fault
             self[lane].state = .pausing(until: now + Self.spoolPause)
         case .reconciled(let position, let resurrected, let asked):

@@ -42,7 +42,11 @@ public struct SchemaUpgrade: Service {
                     return
                 } catch {
                     if Task.isCancelled { return }
-                    logger.info("schema not brought up to date", metadata: ["reason": "\(error)"])
+                    // A database that is away comes back; everything else needs somebody.
+                    let isOutage = (error as? PostgresError)?.isOutage ?? false
+                    logger.log(
+                        level: isOutage ? .info : .error, "schema not brought up to date, nothing lands until it is",
+                        metadata: ["reason": "\(error)"])
                 }
                 do { try await time.sleep(for: Self.pause) } catch { return }
             }
