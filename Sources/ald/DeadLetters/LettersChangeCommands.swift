@@ -105,6 +105,9 @@ private func changeLetters(
                 let patience = SystemTime().now + DatabaseAccess.timeLimit
                 do {
                     report.add(chosen.name, try await body(queue, letter, patience))
+                } catch let error as PostgresError where error.sqlState == .featureNotSupported {
+                    // A record of a kind that this version does not know keeps none of the others from being done.
+                    report.add(chosen.name, .refused(error.message))
                 } catch {
                     // What was done so far is done: that is said before what went wrong.
                     if !report.outcomes.isEmpty {
