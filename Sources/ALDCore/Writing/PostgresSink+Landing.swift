@@ -2,6 +2,9 @@ import Synchronization
 
 /// The two ways into the database. A few rows are faster as arrays, in one round trip; many are faster by `COPY`, which
 /// the server need not unpack first, and which names the row that it refuses.
+///
+/// A `COPY` holds the machine's turn while its rows are under way. When the link goes silent just then, only the server's
+/// keep-alives end it, so it is used for what is worth it, and not through a pooler, which would answer them.
 extension PostgresSink {
     /// From so many rows on a delivery is copied.
     static let copiedRows = 2000
@@ -15,17 +18,13 @@ extension PostgresSink {
         _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws -> [BatchLanding] {
         let rows = batches.reduce(0) { $0 + $1.records.count }
-        if rows >= copiedRows, let landings = try await copy(batches, connection, deadline: deadline) {
+        if rows >= copiedRows, await !connection.isBehindPooler,
+            let landings = try await copy(batches, connection, deadline: deadline)
+        {
             return landings
         }
-        do {
-            let statement = try BatchStatement(batches, recording: recording)
-            return try await landings(statement, connection, deadline: deadline)
-        } catch let error as PostgresError where rows > 1 && FaultClassifier.classify(error).faultClass == .poison {
-            // Nothing of it is there. The same by COPY fails, too, but says at which row.
-            if let landings = try await copy(batches, connection, deadline: deadline) { return landings }
-            throw error
-        }
+        let statement = try BatchStatement(batches, recording: recording)
+        return try await landings(statement, connection, deadline: deadline)
     }
 
     /// - Returns: `nil` when nothing was done, because this user may not copy or there is more to do.

@@ -159,7 +159,8 @@ import Testing
         }
     }
 
-    @Test("the row that the database refuses is named, in few rows and in many", arguments: [(3, 10), (3, 900)])
+    @Test(
+        "of many rows the one that the database refuses is named; few are not copied", arguments: [(3, 10), (3, 900)])
     func line(batches count: Int, rows: Int) async throws {
         try await Self.withDatabase { database, deadline in
             try await Self.withSink(database) { sink in
@@ -168,7 +169,8 @@ import Testing
                     _ = try await sink.deliver(batches, deadline: deadline)
                     Issue.record("accepted")
                 } catch {
-                    #expect(error.faultClass == .poison && error.evidence?.copyLine == rows + 8)
+                    let line = count * rows >= 1000 ? rows + 8 : nil
+                    #expect(error.faultClass == .poison && error.evidence?.copyLine == line)
                     #expect(error.evidence?.constraint == "value_present_unless_bad")
                 }
                 let entries = try await TestDatabase.number("SELECT count(*) FROM ald.ingest_batches", database)
@@ -203,7 +205,7 @@ import Testing
         }
     }
 
-    @Test("through a pooler in transaction mode the same lands, and no session keeps anything of it")
+    @Test("through a pooler in transaction mode the same lands, and nothing is copied")
     func pooler() async throws {
         try await TestDatabase.withPrivateServer { server, lease in
             let url = try #require(await server.connectionString)
@@ -215,7 +217,7 @@ import Testing
                             [Self.batch(Int64(number), rows: 1500)], deadline: deadline)
                         #expect(landings == [.landed])
                     }
-                    #expect(sink.prepared.withLock(\.mayCopy) == true)
+                    #expect(sink.prepared.withLock(\.mayCopy) == nil, "nobody has asked whether it may")
                 }
                 #expect(try await PostgresSinkTests.rows(lease.configuration) == 15_000)
             }
