@@ -35,12 +35,10 @@ extension PostgresSink {
 
     func prepareSchemaIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         guard !prepared.withLock(\.hasSchema) else { return }
-        do {
-            try await Migrator().requireUpToDate(connection, deadline: deadline)
-        } catch let error as Migrator.SchemaTooOld {
+        if let tooOld = try await Migrator().tooOld(connection, deadline: deadline) {
             // That this is another machine is told all the same.
             try await registration.refuseConflict(connection, deadline: deadline)
-            throw error
+            throw tooOld
         }
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
         let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)

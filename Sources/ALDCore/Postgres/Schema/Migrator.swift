@@ -122,13 +122,14 @@ public struct Migrator: Sendable {
         try await history(connection, deadline: deadline).pending(of: migrations)
     }
 
-    /// - Throws: ``SchemaTooOld`` when there is a schema and it lacks something; ``SchemaTooNew`` or
-    ///   ``HistoryMismatch``.
-    func requireUpToDate(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+    /// What an existing schema lacks; `nil` when it is up to date or there is none.
+    ///
+    /// - Throws: ``SchemaTooNew`` or ``HistoryMismatch``.
+    func tooOld(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> SchemaTooOld? {
         let history = try await history(connection, deadline: deadline)
         let pending = try history.pending(of: migrations)
-        guard history.version > 0, !pending.isEmpty else { return }
-        throw SchemaTooOld(found: history.version, needed: migrations.last?.version ?? 0)
+        guard history.version > 0, !pending.isEmpty else { return nil }
+        return SchemaTooOld(found: history.version, needed: migrations.last?.version ?? 0)
     }
 
     func history(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> MigrationHistory {
