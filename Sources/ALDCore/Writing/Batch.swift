@@ -66,12 +66,14 @@ public struct CollectionGap: Hashable, Sendable {
 public enum Records: Hashable, Sendable {
     case history([HistoryRow])
     case gaps([CollectionGap])
+    case processEvents([ProcessEvent])
     case deadLetters([DeadLetter])
 
     public var count: Int {
         switch self {
         case .history(let rows): rows.count
         case .gaps(let gaps): gaps.count
+        case .processEvents(let events): events.count
         case .deadLetters(let letters): letters.count
         }
     }

@@ -11,6 +11,9 @@ import NIOCore
 /// dead letters, format 3, per row:          origin int64 | number int64 | row int32 | recorded int64 | refused int64
 ///                                           | attempts int32 | format int16 | payload length int32, bytes
 ///                                           | message, then each of `FaultEvidence.texts`: length int32 (-1: none), UTF-8
+/// process events, format 4, per row:        process int64 | number int64 | time int64 | step int32 (0: none)
+///                                           | iterations: count int32, each int32
+///                                           | kind, text, values: length int32, UTF-8
 /// ```
 /// The value of a bad reading is stored as NaN, which no reading with a value can be.
 enum BatchCoding {
@@ -18,6 +21,7 @@ enum BatchCoding {
         case history = 1
         case gaps = 2
         case deadLetters = 3
+        case processEvents = 4
     }
 
     /// The stored bytes do not say what their row in the spool announces.
@@ -52,6 +56,9 @@ enum BatchCoding {
         case .deadLetters(let letters):
             format = .deadLetters
             for letter in letters { write(letter, to: &buffer) }
+        case .processEvents(let events):
+            format = .processEvents
+            for event in events { write(event, to: &buffer) }
         }
         return (format, Array(buffer.readableBytesView))
     }
@@ -75,6 +82,10 @@ enum BatchCoding {
             var letters: [DeadLetter] = []
             while buffer.readableBytes > 0 { letters.append(try deadLetter(from: &buffer)) }
             records = .deadLetters(letters)
+        case .processEvents:
+            var events: [ProcessEvent] = []
+            while buffer.readableBytes > 0 { events.append(try processEvent(from: &buffer)) }
+            records = .processEvents(events)
         }
         guard records.count == count else {
             throw Corrupted(reason: "\(records.count) records are stored, \(count) were accepted")

@@ -13,6 +13,7 @@ struct BatchStatement: Sendable {
             switch batch.records {
             case .history(let rows): addHistory(rows, of: batch, recording)
             case .gaps(let gaps): addGaps(gaps, of: batch, digest: batch.digest)
+            case .processEvents(let events): try addProcessEvents(events, of: batch)
             case .deadLetters(let letters): try addDeadLetters(letters, of: batch)
             }
         }
@@ -47,6 +48,16 @@ struct BatchStatement: Sendable {
             .int4Array(gaps.map(\.instants)), .textArray(gaps.map(\.cause.rawValue)), .textArray(gaps.map(\.detail)),
         ]
         add("apply_gap_batch", columns, of: batch, count: gaps.count, digest: digest)
+    }
+
+    private mutating func addProcessEvents(_ events: [ProcessEvent], of batch: Batch) throws(PostgresError) {
+        let columns: [PostgresValue] = [
+            .int8Array(events.map(\.process)), .int8Array(events.map(\.number)), .timestamptzArray(events.map(\.time)),
+            .textArray(events.map(\.kind.rawValue)), .array(try PostgresArray(events.map(\.step))),
+            .textArray(events.map { "{" + $0.iterations.map(\.description).joined(separator: ",") + "}" }),
+            .textArray(events.map(\.text)), .textArray(events.map(\.values)),
+        ]
+        add("apply_process_event_batch", columns, of: batch, count: events.count, digest: batch.digest)
     }
 
     private mutating func addDeadLetters(_ letters: [DeadLetter], of batch: Batch) throws(PostgresError) {

@@ -4,6 +4,7 @@ extension Records {
         switch self {
         case .history(let rows): .history(Array(rows[range]))
         case .gaps(let gaps): .gaps(Array(gaps[range]))
+        case .processEvents(let events): .processEvents(Array(events[range]))
         case .deadLetters(let letters): .deadLetters(Array(letters[range]))
         }
     }

@@ -144,6 +144,7 @@ extension Records {
             switch self {
             case .history(let rows): rows.map(\.time)
             case .gaps(let gaps): gaps.flatMap { [$0.firstMissedAt, $0.lastMissedAt] }
+            case .processEvents(let events): events.map(\.time)
             case .deadLetters(let letters): letters.map(\.recordedAt)
             }
         let epoch = Timestamp(microseconds: 0)

@@ -7,6 +7,7 @@ public import ALDCore
 public struct LandingAudit: Sendable {
     public var rows = 0
     public var gaps = 0
+    public var events = 0
     public var deadLetters = 0
     /// What the ledger says that it has let in.
     public var inLedger = 0
@@ -19,7 +20,7 @@ public struct LandingAudit: Sendable {
     /// Dead letters without a fault, and faulty records that are none.
     public var misplaced: [Int64] = []
 
-    public var found: Int { rows + gaps + deadLetters }
+    public var found: Int { rows + gaps + events + deadLetters }
 
     /// Empty when nothing is lost and nothing doubled.
     public var problems: [String] {
@@ -62,6 +63,7 @@ public struct LandingAudit: Sendable {
         switch what {
         case "rows": rows = Int(number)
         case "gaps": gaps = Int(number)
+        case "events": events = Int(number)
         case "letters": deadLetters = Int(number)
         case "ledger": inLedger = Int(number)
         case "missing": missing.append(number)
@@ -83,6 +85,12 @@ public struct LandingAudit: Sendable {
             SELECT (extract(epoch FROM first_missed_at) * 1000000)::bigint - epoch, 'gaps',
                 instants = 1 AND detail = 'gap ' || (extract(epoch FROM first_missed_at) * 1000000)::bigint - epoch
             FROM ald_history.collection_gaps, number WHERE machine_id = $1
+            UNION ALL
+            SELECT (extract(epoch FROM happened_at) * 1000000)::bigint - epoch, 'events',
+                message = 'event ' || event_number - 1 AND details ->> 'number' = (event_number - 1)::text
+                    AND event_number - 1 = (extract(epoch FROM happened_at) * 1000000)::bigint - epoch
+                    AND process_id = 1 + (event_number - 1) % 10 AND step_id = 1 AND loop_iterations = '{1}'
+            FROM ald_history.process_events, number WHERE machine_id = $1
             UNION ALL
             SELECT (extract(epoch FROM recorded_at) * 1000000)::bigint - epoch, 'letters', true
             FROM ald_history.dead_letters, number WHERE machine_id = $1),

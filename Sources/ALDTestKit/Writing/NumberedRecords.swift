@@ -8,7 +8,7 @@ public enum NumberedRecords {
     public static let parameters: Int64 = 10
 
     public enum Kind: Sendable, CaseIterable {
-        case history, gaps
+        case history, gaps, events
     }
 
     /// - Parameter poisonEvery: of so many numbers the last one breaks a rule of the database; 0: none does.
@@ -28,12 +28,24 @@ public enum NumberedRecords {
                         firstMissedAt: time(number), lastMissedAt: time(number),
                         instants: isPoison(number, every: poisonEvery) ? 0 : 1, cause: .plc, detail: "gap \(number)")
                 })
+        case .events:
+            .processEvents(
+                numbers.map { number in
+                    ProcessEvent(
+                        process: 1 + number % parameters, number: isPoison(number, every: poisonEvery) ? 0 : 1 + number,
+                        time: time(number), kind: .note, step: 1, iterations: [1], text: "event \(number)",
+                        values: ["number": .integer(number)])
+                })
         }
     }
 
-    /// One call in seven speaks of gaps.
+    /// One call in seven speaks of gaps, one of process events.
     public static func kind(_ numbers: Range<Int64>) -> Kind {
-        (numbers.lowerBound / Int64(max(1, numbers.count))) % 7 == 6 ? .gaps : .history
+        switch (numbers.lowerBound / Int64(max(1, numbers.count))) % 7 {
+        case 6: .gaps
+        case 3: .events
+        default: .history
+        }
     }
 
     public static func isPoison(_ number: Int64, every: Int64) -> Bool { every > 0 && number % every == every - 1 }
@@ -53,7 +65,7 @@ public enum NumberedRecords {
             })
     }
 
-    /// The rule that a history row with poison breaks. Gaps break one that the schema has.
+    /// The rule that a history row with poison breaks. Gaps and events break those that the schema has.
     public static let rule =
         "ALTER TABLE ald_history.parameter_value_history ADD CONSTRAINT not_minus_one CHECK (value <> -1)"
 }

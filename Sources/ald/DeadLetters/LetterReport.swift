@@ -81,6 +81,14 @@ enum LetterReport {
                 "gap of \(gap.instants) (\(gap.cause.rawValue)) from \(gap.firstMissedAt) to \(gap.lastMissedAt): "
                     + gap.detail
             }.joined(separator: "; ")
+        case .processEvents(let events):
+            return events.map { event in
+                let place = event.step.map { " in step \($0)" } ?? ""
+                let rounds = event.iterations.isEmpty ? "" : " \(event.iterations)"
+                let text = [event.text, event.values == "{}" ? "" : event.values].filter { !$0.isEmpty }
+                return "event \(event.number) of process \(event.process): \(event.kind.rawValue)\(place)\(rounds) at "
+                    + "\(event.time)" + (text.isEmpty ? "" : ": ") + text.joined(separator: " ")
+            }.joined(separator: "; ")
         case .deadLetters(let letters): return "\(letters.count) dead letters"
         }
     }

@@ -108,12 +108,14 @@ struct LettersEditCommand: AsyncParsableCommand {
             }
             if let given {
                 guard given.kind == document.kind else {
-                    throw Failure(.configuration, "letter \(name) is a \(document.kind), the file has a \(given.kind)")
+                    throw Failure(
+                        .configuration, "letter \(name) is a \(document.kind.word), the file has a \(given.kind.word)")
                 }
                 document = given
             } else {
                 guard document.kind == .reading else {
-                    throw Failure(.configuration, "letter \(name) is a gap; correct it with --from-file")
+                    throw Failure(
+                        .configuration, "letter \(name) is a \(document.kind.word); correct it with --from-file")
                 }
                 if let value { document.value = value == "none" ? nil : Double(value) }
                 if let time { document.time = time }
@@ -136,5 +138,16 @@ struct LettersEditCommand: AsyncParsableCommand {
             throw Failure(.configuration, "the machine has no parameter \"\(parameter)\"")
         }
         return found.key.rawValue
+    }
+}
+
+extension RecordDocument.Kind {
+    /// For a sentence with "a" before it.
+    fileprivate var word: String {
+        switch self {
+        case .reading: "reading"
+        case .gap: "gap"
+        case .event: "process event"
+        }
     }
 }

@@ -38,7 +38,11 @@ struct VerificationReport {
         let v = verification
         var rows: [(String, String)] = [
             ("accepted", "\(TextTable.counted(v.accepted, "record")) = \(equation)"),
-            ("landed", "\(TextTable.counted(v.announced, "reading")), \(TextTable.counted(v.gaps, "gap"))"),
+            (
+                "landed",
+                "\(TextTable.counted(v.announced, "reading")), \(TextTable.counted(v.gaps, "gap")), "
+                    + TextTable.counted(v.events, "process event")
+            ),
             (
                 "letters",
                 "\(v.openLetters) open, \(v.requeuedLetters) sent again and landed, \(v.discardedLetters) discarded by name"
@@ -118,6 +122,7 @@ struct VerificationReport {
             var readings_in_ledger: Int
             var readings_found: Int
             var gaps: Int
+            var process_events: Int
             var dead_lettered: Int
             var requeued: Int
             var discarded_by_name: Int
@@ -137,7 +142,7 @@ struct VerificationReport {
             return Report.Machine(
                 machine_id: v.machine, name: report.name, from: "\(v.from)", to: "\(v.to)", verdict: v.verdict.rawValue,
                 accepted: v.accepted, landed: v.landed, readings_in_ledger: v.announced, readings_found: v.found,
-                gaps: v.gaps, dead_lettered: v.openLetters, requeued: v.requeuedLetters,
+                gaps: v.gaps, process_events: v.events, dead_lettered: v.openLetters, requeued: v.requeuedLetters,
                 discarded_by_name: v.discardedLetters, spooled: v.spooled, spool_remembers: v.remembered,
                 forgotten_by_pruning: v.unknown,
                 finding_counts: Dictionary(

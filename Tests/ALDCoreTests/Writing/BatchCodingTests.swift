@@ -79,6 +79,50 @@ import Testing
         }
     }
 
+    @Test("process events have these bytes, for ever, and come back as they were")
+    func goldenProcessEvents() throws {
+        let event = ProcessEvent(
+            process: 1, number: 2, time: Timestamp(microseconds: 3), kind: .set, step: 4, iterations: [5, 6], text: "é",
+            values: ["b": 1.5, "a": true])
+        let (format, bytes) = BatchCoding.encode(.processEvents([event]))
+        #expect(format.rawValue == 4)
+        #expect(
+            bytes == [
+                0, 0, 0, 0, 0, 0, 0, 1,  // process
+                0, 0, 0, 0, 0, 0, 0, 2,  // number
+                0, 0, 0, 0, 0, 0, 0, 3,  // time
+                0, 0, 0, 4,  // step
+                0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 6,  // iterations
+                0, 0, 0, 3, 0x73, 0x65, 0x74,  // kind
+                0, 0, 0, 2, 0xC3, 0xA9,  // text
+                0, 0, 0, 18,  // values
+            ] + Array(#"{"a":true,"b":1.5}"#.utf8))
+        let none = ProcessEvent(process: -1, number: 1, time: Timestamp(microseconds: -1), kind: .note)
+        let both = BatchCoding.encode(.processEvents([event, none])).bytes
+        #expect(try BatchCoding.decode(both, format: 4, count: 2) == .processEvents([event, none]))
+        for length in 1..<bytes.count {
+            #expect(throws: BatchCoding.Corrupted.self) {
+                try BatchCoding.decode(Array(bytes.prefix(length)), format: 4, count: 1)
+            }
+        }
+        var unknown = bytes
+        unknown[44] = 0x74
+        #expect(throws: BatchCoding.Corrupted.self, "an event of kind tet") {
+            try BatchCoding.decode(unknown, format: 4, count: 1)
+        }
+    }
+
+    @Test("values of an event are the JSON that PostgreSQL takes, whatever they are")
+    func eventValues() throws {
+        #expect(ProcessEvent.json([:]) == "{}")
+        #expect(
+            ProcessEvent.json(["n\0": "a\0\"/", "i": 9_007_199_254_740_993, "x": .number(.infinity), "y": -0.1])
+                == #"{"i":9007199254740993,"n␀":"a␀\"/","x":"inf","y":-0.1}"#)
+        #expect(
+            ProcessEvent(process: 1, number: 1, time: Timestamp(microseconds: 1), kind: .note, text: "a\0b").text
+                == "a\u{2400}b")
+    }
+
     @Test("what was stored is what comes back, whatever the numbers")
     func roundTrip() throws {
         let seed = TestSeed.draw()

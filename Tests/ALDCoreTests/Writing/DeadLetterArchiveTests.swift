@@ -57,6 +57,12 @@ import Testing
         let records: [Records] = [
             LetterFixture.reading(1.5), LetterFixture.reading(nil), LetterFixture.reading(-Double.infinity),
             LetterFixture.reading(Double.leastNonzeroMagnitude, .uncertain), .gaps([gap]),
+            .processEvents([
+                ProcessEvent(
+                    process: 7, number: 2, time: LetterFixture.day, kind: .pulse, step: 3, iterations: [1, 2],
+                    text: "a \"b\"", values: ["opened": 0.1, "x": "\u{1F321}/"])
+            ]),
+            .processEvents([ProcessEvent(process: 7, number: 2, time: LetterFixture.day, kind: .note)]),
         ]
         for record in records {
             let document = try #require(RecordDocument(record))
@@ -73,7 +79,10 @@ import Testing
             (#"{"kind":"reading","parameter_id":1,"time":"2024-01-10","value":1,"quality":"bad"}"#, "has no value"),
             (#"{"kind":"reading","parameter_id":1,"time":"2024-01-10","quality":"good"}"#, "without a value"),
             (#"{"kind":"reading","parameter_id":"one"}"#, "parameter_id"), (#"{"parameter_id":1}"#, "kind"),
-            (#"{"kind":"gap","first_missed_at":"2024-01-10"}"#, "last_missed_at"), ("{", "no record"),
+            (#"{"kind":"gap","first_missed_at":"2024-01-10"}"#, "last_missed_at"),
+            (#"{"kind":"event","number":1,"time":"2024-01-10","event":"note"}"#, "process_id"),
+            (#"{"kind":"event","process_id":1,"number":1,"time":"2024-01-10","event":"party"}"#, "event"),
+            ("{", "no record"),
         ])
     func problems(json: String, word: String) throws {
         do throws(RecordDocument.Problem) {

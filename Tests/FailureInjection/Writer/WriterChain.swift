@@ -92,7 +92,7 @@ final class WriterChain: Sendable {
 
     /// The database loses what its last transactions about the machine have written, ledger and rows alike.
     func forget(transactions: Int) async throws {
-        let tables = ["parameter_value_history", "collection_gaps", "dead_letters", "ingest_batches"]
+        let tables = ["parameter_value_history", "collection_gaps", "process_events", "dead_letters", "ingest_batches"]
         let deletes = tables.map {
             "DELETE FROM ald_history.\($0) WHERE machine_id = \(machine) AND xmin::text IN (SELECT x FROM gone);"
         }

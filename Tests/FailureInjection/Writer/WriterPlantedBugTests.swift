@@ -128,6 +128,8 @@ final class WriterPlantedBugTests: SharedServerTestCase {
                         ORDER BY max(applied_at) LIMIT 5;
                         DELETE FROM ald_history.parameter_value_history WHERE xmin::text IN (SELECT x FROM gone);
                         DELETE FROM ald_history.collection_gaps WHERE xmin::text IN (SELECT x FROM gone);
+                        SET session_replication_role = replica;
+                        DELETE FROM ald_history.process_events WHERE xmin::text IN (SELECT x FROM gone);
                         DELETE FROM ald_history.ingest_batches WHERE xmin::text IN (SELECT x FROM gone);
                         """, deadline: deadline)
             }

@@ -26,5 +26,6 @@ public struct Migration: Sendable {
         historyByCopy,
         checkedRecipesUpkeep,
         commandsByTheHandful,
+        processEvents,
     ]
 }

@@ -5,9 +5,11 @@ public import Foundation
 /// ```json
 /// {"kind":"reading","parameter_id":3,"time":"2026-11-28T10:00:00.000000Z","value":451.5,"quality":"good"}
 /// {"kind":"gap","first_missed_at":"…","last_missed_at":"…","instants":3,"cause":"plc","detail":"…"}
+/// {"kind":"event","process_id":7,"number":12,"time":"…","event":"pulse","step_id":3,"loop_iterations":[2],"text":"…",
+///  "values":"{\"closed\":\"…\"}"}
 /// ```
 public struct RecordDocument: Codable, Hashable, Sendable {
-    public enum Kind: String, Codable, Sendable { case reading, gap }
+    public enum Kind: String, Codable, Sendable { case reading, gap, event }
 
     public var kind: Kind
     public var parameter_id: Int32?
@@ -22,6 +24,14 @@ public struct RecordDocument: Codable, Hashable, Sendable {
     public var instants: Int32?
     public var cause: String?
     public var detail: String?
+    public var process_id: Int64?
+    public var number: Int64?
+    public var event: String?
+    public var step_id: Int32?
+    public var loop_iterations: [Int32]?
+    public var text: String?
+    /// A JSON object, written as a text so that not a byte of it changes.
+    public var values: String?
 
     /// Why a document is no record.
     public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
@@ -41,7 +51,7 @@ public struct RecordDocument: Codable, Hashable, Sendable {
         }
     }
 
-    /// - Returns: `nil` unless it is one reading or one gap.
+    /// - Returns: `nil` unless it is one reading, one gap or one process event.
     public init?(_ record: Records, names: [ParameterID: String] = [:]) {
         switch record {
         case .history(let rows):
@@ -60,6 +70,17 @@ public struct RecordDocument: Codable, Hashable, Sendable {
             instants = gap.instants
             cause = gap.cause.rawValue
             detail = gap.detail
+        case .processEvents(let events):
+            guard let event = events.first, events.count == 1 else { return nil }
+            kind = .event
+            process_id = event.process
+            number = event.number
+            time = "\(event.time)"
+            self.event = event.kind.rawValue
+            step_id = event.step
+            loop_iterations = event.iterations
+            text = event.text
+            values = event.values
         case .deadLetters: return nil
         }
     }
@@ -130,6 +151,13 @@ public struct RecordDocument: Codable, Hashable, Sendable {
                 cause: try need("cause", cause.flatMap(CollectionGap.Cause.init(rawValue:))),
                 detail: try need("detail", detail))
             return .gaps([gap])
+        case .event:
+            let event = ProcessEvent(
+                process: try need("process_id", process_id), number: try need("number", number),
+                time: try need("time", time.flatMap(Timestamp.init(iso8601:))),
+                kind: try need("event", event.flatMap(ProcessEvent.Kind.init(rawValue:))), step: step_id,
+                iterations: loop_iterations ?? [], text: text ?? "", json: values ?? "{}")
+            return .processEvents([event])
         }
     }
 }

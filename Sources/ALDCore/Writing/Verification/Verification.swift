@@ -20,7 +20,7 @@ public struct Verification: Hashable, Sendable {
             case repeated
             /// There are readings that no batch of the ledger covers.
             case unannounced
-            /// Gaps and dead letters are not as many as the ledger says.
+            /// Gaps, process events and dead letters are not as many as the ledger says.
             case uncounted
             /// A dead letter was sent again, and the ledger does not know its record.
             case unclaimed
@@ -73,6 +73,8 @@ public struct Verification: Hashable, Sendable {
     public var unknown = 0
     /// Gap records that begin within the range.
     public var gaps = 0
+    /// Process events of the range.
+    public var events = 0
     /// Dead letters whose records are of the range, by what became of them.
     public var openLetters = 0
     public var requeuedLetters = 0
@@ -93,8 +95,8 @@ public struct Verification: Hashable, Sendable {
         self.to = to
     }
 
-    /// Readings and gap records that are where they belong.
-    public var landed: Int { announced + gaps }
+    /// Readings, gap records and process events that are where they belong.
+    public var landed: Int { announced + gaps + events }
 
     /// Everything that was ever accepted of the range, as far as database and spool can tell: it is in one of these
     /// places and no other.

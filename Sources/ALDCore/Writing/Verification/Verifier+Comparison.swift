@@ -49,7 +49,7 @@ extension Verifier {
          FROM finding WHERE kind <> 'unknown' ORDER BY first_at, kind LIMIT $4)
         """
 
-    /// Gaps, dead letters and what was sent again.
+    /// Gaps, process events, dead letters and what was sent again.
     func count(
         _ verification: inout Verification, _ ledger: LedgerFacts, deadline: MonotonicInstant
     ) async throws {
@@ -59,37 +59,69 @@ extension Verifier {
             SELECT (SELECT coalesce(sum(row_count), 0)::int8 FROM ald.ingest_batches
                     WHERE machine_id = $1 AND first_at IS NULL),
                 (SELECT count(*) FROM ald.collection_gaps WHERE machine_id = $1),
+                (SELECT count(*) FROM ald.process_events WHERE machine_id = $1),
                 (SELECT count(*) FROM ald.dead_letters WHERE machine_id = $1),
                 (SELECT count(*) FROM ald.dead_letter_events WHERE machine_id = $1 AND event = 'imported'),
                 (SELECT count(*) FROM ald.collection_gaps
                  WHERE machine_id = $1 AND first_missed_at >= $2 AND first_missed_at < $3),
+                (SELECT count(*) FROM ald.process_events
+                 WHERE machine_id = $1 AND happened_at >= $2 AND happened_at < $3),
                 count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'requeued'),
                 count(*) FILTER (WHERE state = 'discarded')
             FROM ald.dead_letters WHERE machine_id = $1 AND recorded_at >= $2 AND recorded_at < $3
             """, [.int4(machine), .timestamptz(verification.from), .timestamptz(verification.to)],
             deadline: deadline)
         guard let row = result.first else { return }
-        let numbers = try (0..<8).map { Int(try row.decode($0, as: Int64.self)) }
-        verification.gaps = numbers[4]
-        verification.openLetters = numbers[5]
-        verification.requeuedLetters = numbers[6]
-        verification.discardedLetters = numbers[7]
-        let (announced, found) = (numbers[0], numbers[1] + numbers[2])
+        let numbers = try (0..<10).map { Int(try row.decode($0, as: Int64.self)) }
+        verification.gaps = numbers[5]
+        verification.events = numbers[6]
+        verification.openLetters = numbers[7]
+        verification.requeuedLetters = numbers[8]
+        verification.discardedLetters = numbers[9]
+        let (announced, found) = (numbers[0], numbers[1] + numbers[2] + numbers[3])
         // Letters that came from a file were announced by this ledger, or by another one.
-        let imported = numbers[3]
+        let imported = numbers[4]
         if announced > found || announced < found - imported {
             if announced > found, ledger.hasUntimed {
                 verification.doubts.append(
-                    "the ledger has batches without times from before it kept them: gaps and dead letters cannot be counted"
+                    "the ledger has batches without times from before it kept them: gaps, process events and dead letters cannot be counted"
                 )
             } else {
                 verification.add(
                     .init(
                         .uncounted, expected: announced, found: found,
-                        "gaps and dead letters of all times are not as many as the ledger announces"))
+                        "gaps, process events and dead letters of all times are not as many as the ledger announces"))
             }
         }
+        try await checkEvents(&verification, deadline: deadline)
         try await checkClaims(&verification, deadline: deadline)
+    }
+
+    /// An event says which batch it came with, so each batch has to have its own.
+    private func checkEvents(_ verification: inout Verification, deadline: MonotonicInstant) async throws {
+        let result = try await connection.query(
+            """
+            SELECT e.origin, e.batch_number, e.first_at, e.last_at, e.found, b.row_count,
+                count(*) OVER (PARTITION BY sign(b.row_count - e.found))
+            FROM (SELECT origin, batch_number, min(happened_at) AS first_at, max(happened_at) AS last_at,
+                    count(*) AS found
+                FROM ald.process_events WHERE machine_id = $1 GROUP BY 1, 2) e
+            LEFT JOIN ald.ingest_batches b ON (b.machine_id, b.origin, b.batch_number) = ($1, e.origin, e.batch_number)
+            WHERE b.row_count IS DISTINCT FROM e.found ORDER BY 3, 1, 2 LIMIT $2
+            """, [.int4(verification.machine), .int8(Self.findingsShown)], deadline: deadline)
+        var told: Set<Verification.Finding.Kind> = []
+        for row in result {
+            let batch = BatchID(origin: try row.decode(0), number: try row.decode(1))
+            let found = Int(try row.decode(4, as: Int64.self))
+            let announced = try row.decode(5, as: Int32?.self).map { Int($0) }
+            let all = Int(try row.decode(6, as: Int64.self))
+            let kind: Verification.Finding.Kind =
+                announced.map { $0 > found ? .missing : .surplus } ?? .unannounced
+            verification.add(
+                .init(
+                    kind, from: try row.decode(2), to: try row.decode(3), expected: announced ?? 0, found: found,
+                    "process events of batch \(batch)"), count: told.insert(kind).inserted ? all : 0)
+        }
     }
 
     /// Every letter that was sent again has its record in the ledger.

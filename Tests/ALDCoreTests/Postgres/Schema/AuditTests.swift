@@ -126,7 +126,7 @@ extension SchemaServerTests {
                     try await connection.accept("SET SESSION AUTHORIZATION \(try #require(users["auditor"]))")
                     let refusal = try await connection.refusal(of: Self.verify)
                     #expect(refusal?.state == "42501" && refusal?.message.contains("no member of machine 1") == true)
-                    #expect(try await connection.rows("SELECT chain FROM ald.verify_audit(2)").count == 2)
+                    #expect(try await connection.rows("SELECT chain FROM ald.verify_audit(2)").count == 3)
                     #expect(try await connection.refusal(of: "SELECT * FROM ald.verify_audit(0)")?.state == "42501")
                 }
                 #expect(try await connection.refusal(of: "SELECT * FROM ald.verify_audit(77)")?.state == "P0002")
@@ -153,7 +153,7 @@ extension SchemaServerTests {
         @Test func whateverIsDoneToAChainIsFound() async throws {
             try await Self.withLog { connection, _ in
                 let entries = try await connection.rows("SELECT count(*) FROM ald.audit_log WHERE machine_id = 1")[0]
-                let sound = ["audit_log|\(entries)", "recipe_execution_audit|3"]
+                let sound = ["audit_log|\(entries)", "process_events|0", "recipe_execution_audit|3"]
                 #expect(try await connection.rows(Self.verify) == sound)
                 // A superuser switches the triggers off; what was done shows all the same.
                 let deeds = [

@@ -39,6 +39,8 @@ extension SchemaServerTests {
             parameter_value_history: machine_id=1, parameter_id=1, sampled_at='2026-01-01', value=1, quality=192
             process_data_points: machine_id=1, parameter_id=1, process_id=1, sampled_at='2026-01-01', value=1,
               quality=192
+            process_events: machine_id=1, seq=1, process_id=1, event_number=1, happened_at=now(), kind='note', origin=1,
+              batch_number=1, row_number=0, previous_hash='', row_hash=''
             process_execution_state: machine_id=1, process_id=90, total_steps=1
             process_executions: machine_id=90, operator='o'
             recipe_commands: machine_id=1, kind='start', recipe_id=1, recipe_version=1
@@ -172,6 +174,15 @@ extension SchemaServerTests {
             process_data_points_quality_check: quality=1
             process_data_points.value_present_unless_bad: quality=0
             process_data_points.value_present_unless_bad: value=NULL
+            process_events_details_check: details='[]'
+            process_events_event_number_check: event_number=0
+            process_events_happened_at_check: happened_at='infinity'
+            process_events_kind_check: kind='Note'
+            process_events_kind_check: kind=''
+            process_events_loop_iterations_check: loop_iterations='{1,1,1,1,1,1,1,1,1}'
+            process_events_loop_iterations_check: loop_iterations='{0}'
+            process_events_row_number_check: row_number=-1
+            process_events_step_id_check: step_id=0
             process_execution_state_completed_steps_check: completed_steps=-1
             process_execution_state_loop_iterations_check: step_id=1, loop_iterations='{1,1,1,1,1,1,1,1,1}'
             process_execution_state_loop_iterations_check: step_id=1, loop_iterations='{0}'

@@ -32,8 +32,9 @@ extension SchemaServerTests {
             terminals UPDATE (set_value): ald.component_parameters
             auditor EXECUTE: ald.audit_hash() ald.require_chains() ald.verify_audit()
             auditor SELECT: ald.audit_chain_heads ald.audit_log
-            collector EXECUTE: ald.apply_dead_letter_batch() ald.apply_gap_batch() ald.apply_history_batch()
-              ald.forget_batches() ald.missing_batches() ald.record_cycle()
+            collector EXECUTE: ald.apply_history_batch() ald.record_cycle()
+            collector,recipes EXECUTE: ald.apply_dead_letter_batch() ald.apply_gap_batch()
+              ald.apply_process_event_batch() ald.forget_batches() ald.missing_batches()
             collector,maintainer EXECUTE: ald.ensure_history_partitions() ald.maintain() ald.maintenance_plan()
             collector,operator,reader,auditor,maintainer EXECUTE: ald.upkeep()
             collector,recipes,commands,maintainer EXECUTE: ald.detect_dead_terminals() ald.reachable_since()
@@ -81,7 +82,7 @@ extension SchemaServerTests {
               ald.component_parameters_full ald_history.current_readings
             recipes,operator,reader,auditor EXECUTE: ald.recipe_digest() ald.recipe_obstacle() ald.recipe_problems()
             recipes,operator,reader,auditor SELECT: ald.machine_idle_condition_items ald.machine_idle_conditions
-              ald.process_execution_state ald.recipe_commands ald.recipe_steps ald.recipe_versions ald.recipes
+              ald.process_events ald.process_execution_state ald_history.process_events ald.recipe_commands ald.recipe_steps ald.recipe_versions ald.recipes
               ald.step_execution_history
             nobody: ald.apply_grants() ald.audit_change() ald.audit_context() ald.audit_table() ald.chain_row()
               ald.check_command() ald.check_process() ald.check_recipe_command() ald.check_recipe_version()
@@ -100,7 +101,7 @@ extension SchemaServerTests {
               ald_history.insert_readings() ald_history.is_partition() ald_history.land_letter()
               ald_history.letter_evidence() ald_history.merge_current() ald_history.note_letter()
               ald_history.raw_floor() ald_history.read_float() ald_history.read_gap() ald_history.read_integer()
-              ald_history.read_reading() ald_history.read_text() ald_history.read_time() ald_history.refuse_future()
+              ald_history.read_process_event() ald_history.read_reading() ald_history.read_text() ald_history.read_time() ald_history.refuse_future()
               ald_history.roll_up() ald_history.roll_up_late() ald_history.rollup_floors() ald_history.rollup_queue
               ald_history.take_turn() ald_history.write_rollup()
             """

@@ -28,11 +28,16 @@ extension SchemaServerTests {
             -: SELECT FROM ald.status_transitions
             collector: SELECT ald.apply_history_batch(1, 1, 1, 1, sha256('a'), '{1}', '{2026-01-01 10:00Z}', '{1}',
               '{192}')
-            collector: SELECT ald.apply_gap_batch(1, 1, 2, 1, sha256('a'), '{2026-01-01Z}', '{2026-01-01Z}', '{1}',
+            collector,recipes: SELECT ald.apply_process_event_batch(1, 1, 3, 1, sha256('a'), '{1}', '{1}',
+              '{2026-01-01Z}', '{note}', '{1}', ARRAY['{}'], '{x}', ARRAY['{}'])
+            recipes,operator,reader,auditor: SELECT FROM ald.process_events
+            -: DELETE FROM ald_history.process_events
+            -: INSERT INTO ald.process_events (machine_id) VALUES (1)
+            collector,recipes: SELECT ald.apply_gap_batch(1, 1, 2, 1, sha256('a'), '{2026-01-01Z}', '{2026-01-01Z}', '{1}',
               '{plc}', '{x}')
             collector: SELECT ald.record_cycle(1, 1, 1, 1, sha256('a'), '{1}', '{2026-01-01 10:00Z}', '{1}', '{192}')
-            collector: SELECT FROM ald.missing_batches(1, '{1}', '{1}', ARRAY[sha256('a')])
-            collector: SELECT ald.forget_batches(1, 1, 1)
+            collector,recipes: SELECT FROM ald.missing_batches(1, '{1}', '{1}', ARRAY[sha256('a')])
+            collector,recipes: SELECT ald.forget_batches(1, 1, 1)
             collector,maintainer: SELECT ald.ensure_history_partitions('2026-02-01', 1)
             collector,maintainer: SELECT ald.maintain()
             collector,maintainer: SELECT FROM ald.maintenance_plan()

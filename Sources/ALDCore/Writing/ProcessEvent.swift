@@ -1,0 +1,112 @@
+import Foundation
+
+/// One row of `process_events`: something that a terminal did in a process, or that happened to the process.
+///
+/// It is recorded as readings are: accepted once it is on disk, whether the database is there or not, and landed once.
+/// The events of a process are in the order of their times, and of their numbers where times are the same: a terminal
+/// takes both from one source that never goes back while it runs.
+public struct ProcessEvent: Hashable, Sendable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// The process has another status; the text is the status.
+        case state
+        /// Somebody asked something of the process; the text says who and what.
+        case request
+        case stepBegan = "step_began"
+        case stepCompleted = "step_completed"
+        /// A step was left before its end; the text is the reason.
+        case stepBroken = "step_broken"
+        /// A valve was open.
+        case pulse
+        /// A set point was written and confirmed.
+        case set
+        /// A set point was read back.
+        case verified
+        /// An output could not be written; the text is the reason.
+        case trouble
+        /// An output was brought into its safe state.
+        case secured
+        /// Anything else that people should read.
+        case note
+    }
+
+    /// Number of the process.
+    public var process: Int64
+    /// Counts the events of the process from 1, anew when another terminal takes over.
+    public var number: Int64
+    public var time: Timestamp
+    public var kind: Kind
+    /// The step of the recipe, from 1; `nil` for what belongs to none.
+    public var step: Int32?
+    /// Which iteration of each loop around the step, outermost first, from 1.
+    public var iterations: [Int32]
+    /// For people.
+    public var text: String
+    /// A JSON object, see ``json(_:)``.
+    public private(set) var values: String
+
+    public init(
+        process: Int64, number: Int64, time: Timestamp, kind: Kind, step: Int32? = nil, iterations: [Int32] = [],
+        text: String = "", values: [String: Value] = [:]
+    ) {
+        self.init(
+            process: process, number: number, time: time, kind: kind, step: step, iterations: iterations, text: text,
+            json: Self.json(values))
+    }
+
+    /// - Parameter json: a JSON object. What is none is refused by the database and becomes a dead letter.
+    init(
+        process: Int64, number: Int64, time: Timestamp, kind: Kind, step: Int32?, iterations: [Int32], text: String,
+        json: String
+    ) {
+        self.process = process
+        self.number = number
+        self.time = time
+        self.kind = kind
+        self.step = step
+        self.iterations = iterations
+        // PostgreSQL cannot store U+0000 in text; a batch with one would be refused for ever.
+        self.text = text.replacing("\0", with: "\u{2400}")
+        values = json
+    }
+
+    /// What an event says beside its text.
+    public enum Value: Hashable, Sendable, Encodable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
+        ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral
+    {
+        case text(String)
+        case integer(Int64)
+        /// A number that JSON does not know, for instance infinity, is written as text.
+        case number(Double)
+        case flag(Bool)
+
+        public init(stringLiteral value: String) { self = .text(value) }
+        public init(booleanLiteral value: Bool) { self = .flag(value) }
+        public init(floatLiteral value: Double) { self = .number(value) }
+        public init(integerLiteral value: Int64) { self = .integer(value) }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch self {
+            case .text(let text): try container.encode(text.replacing("\0", with: "\u{2400}"))
+            case .integer(let number): try container.encode(number)
+            case .number(let number):
+                if number.isFinite { try container.encode(number) } else { try container.encode("\(number)") }
+            case .flag(let flag): try container.encode(flag)
+            }
+        }
+    }
+
+    /// On one line, keys in order, so that the same values are the same bytes.
+    static func json(_ values: [String: Value]) -> String {
+        if values.isEmpty { return "{}" }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            let clean = values.map { ($0.key.replacing("\0", with: "\u{2400}"), $0.value) }
+            return String(decoding: try encoder.encode(Dictionary(clean) { $1 }), as: UTF8.self)
+        } catch {
+            // Texts, numbers that JSON knows and flags: there is nothing that could fail.
+            return "{}"
+        }
+    }
+}
