@@ -32,6 +32,8 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
     case unreachable(String)
     /// The controller answered, and the answer was no.
     case refused(String)
+    /// Nothing was sent: it would open a valve that has to stay closed now. Says why.
+    case interlocked(String)
     /// A write was sent and its confirmation never came: the machine may have acted.
     case unknownOutcome(String)
 
@@ -46,6 +48,7 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
                 + "\(parameter.range.lowerBound) … \(parameter.range.upperBound) \(parameter.unit)"
         case .unreachable(let reason): "the PLC cannot be reached: \(reason)"
         case .refused(let reason): "the PLC refused: \(reason)"
+        case .interlocked(let reason): reason
         case .unknownOutcome(let reason):
             "the PLC may or may not have executed the write: \(reason); read the set point back before doing anything"
         }

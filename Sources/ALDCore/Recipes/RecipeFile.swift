@@ -188,13 +188,13 @@ struct RecipeFileReader {
 
     // MARK: Values
 
-    private func fields(_ node: Node) -> [String: Node] {
+    func fields(_ node: Node) -> [String: Node] {
         var fields: [String: Node] = [:]
         for (key, value) in node.mapping ?? [:] { fields[key.string ?? "?"] = value }
         return fields
     }
 
-    private mutating func check(_ fields: [String: Node], known: [String], at node: Node) {
+    mutating func check(_ fields: [String: Node], known: [String], at node: Node) {
         for key in fields.keys.sorted() where !known.contains(key) {
             complain(node, "`\(key)` is not known here; known are \(known.map { "`\($0)`" }.joined(separator: ", "))")
         }
@@ -212,7 +212,7 @@ struct RecipeFileReader {
         return text
     }
 
-    private mutating func parameter(_ node: Node?, at parent: Node) -> ParameterID? {
+    mutating func parameter(_ node: Node?, at parent: Node) -> ParameterID? {
         guard let node, let name = node.scalar?.string else {
             if let node { complain(node, "expected the name of a parameter, for instance Valve 1.valve_state") }
             return nil
@@ -225,7 +225,7 @@ struct RecipeFileReader {
         }
     }
 
-    private mutating func number(_ node: Node?, _ key: String) -> Double? {
+    mutating func number(_ node: Node?, _ key: String) -> Double? {
         guard let node else { return nil }
         guard let text = node.scalar?.string, let number = Double(text), number.isFinite else {
             complain(node, "`\(key)` is no number")
@@ -234,7 +234,7 @@ struct RecipeFileReader {
         return number
     }
 
-    private mutating func duration(_ node: Node?, _ key: String) -> Duration? {
+    mutating func duration(_ node: Node?, _ key: String) -> Duration? {
         guard let node else { return nil }
         guard let text = node.scalar?.string, let duration = DurationText.parse(text),
             duration.wholeNanoseconds % 1_000_000 == 0
@@ -245,7 +245,7 @@ struct RecipeFileReader {
         return duration
     }
 
-    private mutating func complain(_ node: Node, _ message: String) {
+    mutating func complain(_ node: Node, _ message: String) {
         problems.append("\(source)\(node.mark.map { ":\($0.line)" } ?? ""): \(message)")
     }
 }

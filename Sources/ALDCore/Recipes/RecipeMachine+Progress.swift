@@ -30,6 +30,8 @@ extension RecipeMachine {
         case trouble(SetPoint, reason: String, at: MonotonicInstant)
         /// An output was brought into its safe state.
         case secured(SetPoint, at: MonotonicInstant)
+        case paused(at: MonotonicInstant)
+        case resumed(at: MonotonicInstant)
     }
 
     /// What has to be written down since this was asked last.
@@ -53,17 +55,5 @@ extension RecipeMachine {
     mutating func noteBreak(_ reason: String, now: MonotonicInstant) {
         guard let step = progress.step else { return }
         records.append(.broken(step: step, iterations: progress.iterations, at: now, reason: reason))
-    }
-}
-
-extension RecipeMachine.WriteFailure {
-    /// What an error of the controller means for whoever has to decide.
-    init(_ error: PLCError) {
-        self =
-            switch error {
-            case .unreachable(let reason): .unreachable(reason)
-            case .unknownOutcome(let reason): .unknownOutcome(reason)
-            case .refused, .notWritable, .outOfRange, .unknownParameter: .refused("\(error)")
-            }
     }
 }

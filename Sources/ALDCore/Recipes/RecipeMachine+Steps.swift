@@ -27,7 +27,7 @@ extension RecipeMachine {
         case .ramping(let ramp): return goOn(ramp, now: now)
         case .verifying(let point, _): return .readBack(point.parameter, by: now + configuration.callTimeout)
         case .lasting(let end):
-            if now < end { return .wait(until: end) }
+            if now < end { return wantsPause ? pause(remaining: end - now, now: now) : .wait(until: end) }
             noteEnd(now: now)
             return goOn(at: end, now: now)
         }
@@ -39,10 +39,7 @@ extension RecipeMachine {
             state = .ended(Ending(outcome: .completed))
             return next(now: now)
         }
-        if wantsPause {
-            state = .paused
-            return .listen
-        }
+        if wantsPause { return pause(remaining: nil, now: now) }
         if now < anchor { return .wait(until: anchor) }
         noteBegin(step, now: now)
         notBefore = now
@@ -62,6 +59,13 @@ extension RecipeMachine {
             fail("step \(step.id) is a loop where none can be", now: now)
         }
         return next(now: now)
+    }
+
+    /// A pulse and a ramp are finished first; whoever waits, holds or purges does so for longer.
+    private mutating func pause(remaining: Duration?, now: MonotonicInstant) -> Action {
+        records.append(.paused(at: now))
+        state = .paused(remaining: remaining)
+        return .listen
     }
 
     private mutating func close(_ pulse: Pulse, now: MonotonicInstant) -> Action {

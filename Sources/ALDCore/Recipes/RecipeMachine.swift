@@ -110,8 +110,9 @@ public struct RecipeMachine: Sendable {
     enum State: Sendable {
         /// Can transition to: running, securing, ended.
         case running(Phase)
-        /// Between two steps, until somebody says so. Can transition to: running, securing.
-        case paused
+        /// Between two steps, or with so much left of a step that only waits, until somebody says so. Can transition
+        /// to: running, securing.
+        case paused(remaining: Duration?)
         /// The outcome is known, and the machine is brought into its safe state. Can transition to: ended.
         case securing(Securing)
         case ended(Ending)
@@ -270,9 +271,10 @@ public struct RecipeMachine: Sendable {
         case .pause: wantsPause = true
         case .resume:
             wantsPause = false
-            guard case .paused = state else { return }
+            guard case .paused(let remaining) = state else { return }
+            records.append(.resumed(at: now))
             anchor = max(anchor, now)
-            state = .running(.beginning)
+            state = .running(remaining.map { .lasting(until: now + $0) } ?? .beginning)
         }
     }
 }

@@ -93,7 +93,9 @@ public struct RecipeRules: Sendable {
     }
 
     /// What the interlocks name, and what its name says: a valve that lets a dose into the chamber. Pumps, power switches
-    /// and the gate to the pump stay as a recipe leaves them.
+    /// and the gate to the pump stay as a recipe leaves them. A register map has no word for what a parameter is, so the
+    /// name decides where nobody has named it in the interlocks; the database asks its catalogue of components
+    /// (`ald.is_valve`).
     private func isValve(_ parameter: Parameter) -> Bool {
         interlocks.maximumOpen[parameter.id] != nil
             || interlocks.exclusiveGroups.contains { $0.contains(parameter.id) }

@@ -14,6 +14,7 @@ public final class RecipeRunner: Sendable {
     public typealias Observer = @Sendable ([RecipeMachine.Record], RecipeMachine.Progress) -> Void
 
     private let plc: any PLC
+    private let guarded: InterlockedPLC?
     private let interlocks: Interlocks
     private let configuration: RecipeMachine.Configuration
     private let journal: RecipeJournal
@@ -31,15 +32,17 @@ public final class RecipeRunner: Sendable {
     /// How long a run that is cancelled may take to bring the machine into its safe state.
     private static let cancellationGrace: Duration = .seconds(10)
 
+    /// - Parameter guarded: what everybody else in this process writes through. It keeps the valves of a run from them.
     /// - Throws: everything that is wrong with the interlocks or the configuration.
     public init(
-        plc: any PLC, interlocks: Interlocks, journal: RecipeJournal,
+        plc: any PLC, guarded: InterlockedPLC? = nil, interlocks: Interlocks, journal: RecipeJournal,
         configuration: RecipeMachine.Configuration = RecipeMachine.Configuration(), time: any TimeSource = SystemTime(),
         logger: Logger
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         if let problems = ConfigurationProblems(interlocks.problems(on: plc.registerMap)) { throw problems }
         self.plc = plc
+        self.guarded = guarded
         self.interlocks = interlocks
         self.configuration = configuration
         self.journal = journal
@@ -101,10 +104,17 @@ public final class RecipeRunner: Sendable {
         }
     }
 
-    /// Tells the run under way; without one nothing happens.
-    public func tell(_ request: Request) {
-        state.withLock { if $0.isRunning { $0.events.append(request.event) } }
+    /// Tells the run under way.
+    ///
+    /// - Returns: whether there is one; otherwise nothing happens.
+    @discardableResult
+    public func tell(_ request: Request) -> Bool {
+        let isHeard = state.withLock { state in
+            if state.isRunning { state.events.append(request.event) }
+            return state.isRunning
+        }
         wakeup.signal()
+        return isHeard
     }
 
     /// Runs `recipe` from now on, and returns when the machine is safe again. Cancellation aborts the run and is heard at
@@ -115,6 +125,9 @@ public final class RecipeRunner: Sendable {
     public func run(_ recipe: Recipe, label: String, observer: @escaping Observer) async throws -> Ending {
         guard claim() else { throw Refusal.busy }
         defer { state.withLock { $0 = State() } }
+        let beingOpened = guarded?.reserve(watched(by: recipe)) ?? []
+        guard beingOpened.isEmpty else { throw Refusal.open(beingOpened.sorted()) }
+        defer { guarded?.release() }
         try await check(recipe)
         let valves = recipe.outline.compactMap { if case .valve(let valve, _) = $0.step.kind { valve } else { nil } }
         do throws(RecipeJournal.Failure) {
@@ -134,8 +147,7 @@ public final class RecipeRunner: Sendable {
     public func recover(by deadline: MonotonicInstant) async throws -> String? {
         guard claim() else { throw Refusal.busy }
         defer { state.withLock { $0 = State() } }
-        let entry = try pendingRun()
-        guard let entry else { return nil }
+        guard let entry = try pendingRun() else { return nil }
         var machine = try RecipeMachine(
             securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
         machine.happened(.shutDown(by: deadline), now: time.now)
@@ -167,7 +179,7 @@ public final class RecipeRunner: Sendable {
         if let left = try pendingRun() { throw Refusal.unsecured(left.valves.map { SetPoint($0, 0) }) }
         var open: [ParameterID] = []
         do throws(PLCError) {
-            for valve in watched(by: recipe) {
+            for valve in watched(by: recipe).sorted() {
                 let value = try await plc.readSetPoint(of: valve, deadline: time.now + configuration.callTimeout)
                 if value != 0 { open.append(valve) }
             }
@@ -180,14 +192,14 @@ public final class RecipeRunner: Sendable {
     }
 
     /// The valves of the recipe and those that they exclude.
-    private func watched(by recipe: Recipe) -> [ParameterID] {
+    private func watched(by recipe: Recipe) -> Set<ParameterID> {
         var valves: Set<ParameterID> = []
         for (step, _) in recipe.outline {
             guard case .valve(let valve, _) = step.kind else { continue }
             valves.insert(valve)
             valves.formUnion(interlocks.excluded(by: valve))
         }
-        return valves.sorted()
+        return valves
     }
 
     // MARK: Driving
@@ -209,11 +221,13 @@ public final class RecipeRunner: Sendable {
             publish(&machine, observer)
             switch action {
             case .write(let point, let deadline):
-                let result = await write(point, by: deadline)
-                machine.happened(result, now: time.now)
+                let failure = await plc.tryWriting(point, by: deadline)
+                machine.happened(failure.map { .writeFailed($0) } ?? .written, now: time.now)
             case .readBack(let parameter, let deadline):
-                let result = await readBack(parameter, by: deadline)
-                machine.happened(result, now: time.now)
+                switch await plc.tryReading(parameter, by: deadline) {
+                case .success(let value): machine.happened(.readBack(value), now: time.now)
+                case .failure(let error): machine.happened(.readBackFailed("\(error)"), now: time.now)
+                }
             case .wait(let until): await wakeup.wait(until: until, time: time)
             case .listen: await wakeup.wait()
             case .finish(let ending):
@@ -234,23 +248,6 @@ public final class RecipeRunner: Sendable {
         let (records, progress) = (machine.takeRecords(), machine.progress)
         state.withLock { $0.progress = progress }
         if !records.isEmpty { observer(records, progress) }
-    }
-
-    private func write(_ point: SetPoint, by deadline: MonotonicInstant) async -> RecipeMachine.Event {
-        do throws(PLCError) {
-            try await plc.write(point.value, to: point.parameter, deadline: deadline)
-            return .written
-        } catch {
-            return .writeFailed(RecipeMachine.WriteFailure(error))
-        }
-    }
-
-    private func readBack(_ parameter: ParameterID, by deadline: MonotonicInstant) async -> RecipeMachine.Event {
-        do throws(PLCError) {
-            return .readBack(try await plc.readSetPoint(of: parameter, deadline: deadline))
-        } catch {
-            return .readBackFailed("\(error)")
-        }
     }
 
     /// The machine is safe; a journal that cannot be emptied makes the next start close valves that are closed.

@@ -27,16 +27,19 @@ struct CommandDesk: Sendable {
     private let pool: ConnectionPool
     private let machine: Int32
     /// This terminal's name in the records; no other terminal, and no earlier start of this one, has it.
-    private let worker: String
+    private let worker = Self.worker()
     private let lease: Duration
 
     /// - Parameter lease: how long a command is ours without another word.
     init(pool: ConnectionPool, machine: Int32, lease: Duration) {
-        let process = ProcessInfo.processInfo
         self.pool = pool
         self.machine = machine
         self.lease = lease
-        worker = "\(process.hostName)/\(process.processIdentifier)/\(UUID().uuidString.prefix(8))"
+    }
+
+    static func worker() -> String {
+        let process = ProcessInfo.processInfo
+        return "\(process.hostName)/\(process.processIdentifier)/\(UUID().uuidString.prefix(8))"
     }
 
     /// Claims and begins up to `limit` commands, at most one per parameter. All that are returned are to be executed.

@@ -19,12 +19,14 @@ extension ParameterControlService {
             if state.withLock(\.isStopping) { machine.happened(.stop, now: time.now) }
             switch machine.next(now: time.now) {
             case .write(let point, let deadline):
-                let event = await write(point, by: deadline)
-                if event == .written { finished.writtenAt = stamp() }
-                machine.happened(event, now: time.now)
+                let failure = await plc.tryWriting(point, by: deadline)
+                if failure == nil { finished.writtenAt = stamp() }
+                machine.happened(failure.map { .writeFailed($0) } ?? .written, now: time.now)
             case .readBack(let parameter, let deadline):
-                let event = await readBack(parameter, by: deadline)
-                machine.happened(event, now: time.now)
+                switch await plc.tryReading(parameter, by: deadline) {
+                case .success(let value): machine.happened(.readBack(value), now: time.now)
+                case .failure(let error): machine.happened(.readBackFailed("\(error)"), now: time.now)
+                }
             case .wait(let until):
                 // Cancelled: whatever is tried next fails at once, and the command ends as unknown.
                 do { try await time.sleep(until: until) } catch { return ended(finished, "the terminal was cancelled") }
@@ -58,25 +60,6 @@ extension ParameterControlService {
         noting.signal()
     }
 
-    private func write(_ point: SetPoint, by deadline: MonotonicInstant) async -> ParameterCommandMachine.Event {
-        do throws(PLCError) {
-            try await plc.write(point.value, to: point.parameter, deadline: deadline)
-            return .written
-        } catch {
-            return .writeFailed(RecipeMachine.WriteFailure(error))
-        }
-    }
-
-    private func readBack(
-        _ parameter: ParameterID, by deadline: MonotonicInstant
-    ) async -> ParameterCommandMachine.Event {
-        do throws(PLCError) {
-            return .readBack(try await plc.readSetPoint(of: parameter, deadline: deadline))
-        } catch {
-            return .readBackFailed("\(error)")
-        }
-    }
-
     /// Notes ends in the table, as many at once as there are, until the service stops and none is left.
     func noteEnds() async {
         while true {
@@ -97,7 +80,7 @@ extension ParameterControlService {
                 continue
             }
             let deadline = min(time.now + Self.tableTimeout, stopsBy ?? (time.now + Self.tableTimeout))
-            let noted = await reachingTable("ends of commands cannot be noted") {
+            let noted = await reach.reaching("ends of commands cannot be noted") {
                 try await desk.finish(ended, deadline: deadline)
             }
             guard let noted else {

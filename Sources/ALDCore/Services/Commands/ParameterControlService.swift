@@ -73,7 +73,6 @@ public final class ParameterControlService: Service {
         var ended: [CommandDesk.Finished] = []
         var isStopping = false
         var stopsBy: MonotonicInstant?
-        var reports = ReportThrottle<String>()
     }
 
     let plc: any PLC
@@ -87,6 +86,7 @@ public final class ParameterControlService: Service {
     /// Something has ended, or the service stops.
     let noting = Wakeup()
     private let bell: CommandBell
+    let reach: TableReach
 
     /// How long one call to the table may take.
     static let tableTimeout: Duration = .seconds(5)
@@ -104,6 +104,7 @@ public final class ParameterControlService: Service {
         self.configuration = configuration
         self.time = time
         self.logger = logger
+        reach = TableReach("the command table", time: time, logger: logger)
         desk = CommandDesk(pool: pool, machine: machine, lease: configuration.lease)
         let wakeup = wakeup
         bell = CommandBell(pool: pool, channel: "ald_commands_\(machine)", time: time, logger: logger) {
@@ -112,12 +113,13 @@ public final class ParameterControlService: Service {
     }
 
     public var statistics: Statistics {
-        let hearsBell = bell.isWorking
+        let (hearsBell, problem) = (bell.isWorking, reach.problem)
         return state.withLock { state in
             var statistics = state.statistics
             statistics.executing = state.executing.count
             statistics.unnoted = state.ended.count
             statistics.hearsBell = hearsBell
+            statistics.problem = problem
             return statistics
         }
     }
@@ -170,7 +172,7 @@ public final class ParameterControlService: Service {
     }
 
     private func take(limit: Int) async -> [CommandDesk.Taken] {
-        await reachingTable("commands cannot be taken") {
+        await reach.reaching("commands cannot be taken") {
             try await desk.take(limit: limit, deadline: time.now + Self.tableTimeout)
         } ?? []
     }
@@ -190,7 +192,7 @@ public final class ParameterControlService: Service {
         while !Task.isCancelled {
             let ours = state.withLock(\.executing)
             let deadline = time.now + Self.tableTimeout
-            let left = await reachingTable("commands cannot be looked after") {
+            let left = await reach.reaching("commands cannot be looked after") {
                 let lost = ours.isEmpty ? [] : try await desk.renew(ours.sorted(), deadline: deadline)
                 if !lost.isEmpty {
                     logger.warning("leases had ended", metadata: ["commands": "\(lost.sorted())"])
@@ -204,27 +206,6 @@ public final class ParameterControlService: Service {
             }
             // Cancelled: the loop ends.
             do { try await time.sleep(for: configuration.lease / 3) } catch {}
-        }
-    }
-
-    /// Says once a minute what keeps the table out of reach, and when it is back.
-    func reachingTable<Value>(_ what: String, _ body: () async throws -> Value) async -> Value? {
-        do {
-            let value = try await body()
-            let wasAway = state.withLock { state in
-                defer { (state.statistics.problem, state.reports) = (nil, ReportThrottle()) }
-                return state.statistics.problem != nil
-            }
-            if wasAway { logger.notice("the command table is back") }
-            return value
-        } catch {
-            if Task.isCancelled { return nil }
-            let isDue = state.withLock { state in
-                state.statistics.problem = "\(error)"
-                return state.reports.isDue(what, now: time.now)
-            }
-            if isDue { logger.warning("\(what)", metadata: ["reason": "\(error)"]) }
-            return nil
         }
     }
 }

@@ -1,0 +1,32 @@
+/// The two calls that recipes and commands make, with what came of them as a value to decide on.
+extension PLC {
+    /// - Returns: why it did not succeed; `nil` when the controller has confirmed it.
+    func tryWriting(_ point: SetPoint, by deadline: MonotonicInstant) async -> RecipeMachine.WriteFailure? {
+        do throws(PLCError) {
+            try await write(point.value, to: point.parameter, deadline: deadline)
+            return nil
+        } catch {
+            return RecipeMachine.WriteFailure(error)
+        }
+    }
+
+    func tryReading(_ parameter: ParameterID, by deadline: MonotonicInstant) async -> Result<Double, PLCError> {
+        do throws(PLCError) {
+            return .success(try await readSetPoint(of: parameter, deadline: deadline))
+        } catch {
+            return .failure(error)
+        }
+    }
+}
+
+extension RecipeMachine.WriteFailure {
+    /// What an error of the controller means for whoever has to decide.
+    init(_ error: PLCError) {
+        self =
+            switch error {
+            case .unreachable(let reason): .unreachable(reason)
+            case .unknownOutcome(let reason): .unknownOutcome(reason)
+            case .refused, .notWritable, .outOfRange, .unknownParameter, .interlocked: .refused("\(error)")
+            }
+    }
+}
