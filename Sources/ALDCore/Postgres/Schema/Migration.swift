@@ -27,5 +27,6 @@ public struct Migration: Sendable {
         checkedRecipesUpkeep,
         commandsByTheHandful,
         processEvents,
+        runsOfRecipes,
     ]
 }

@@ -20,8 +20,11 @@ extension SchemaServerTests {
                 #expect(try await connection.rows(state) == ["processing|1"])
                 for iteration in 1...2 {
                     try await connection.accept(
-                        "UPDATE ald.process_execution_state SET step_id = 2, loop_iterations = '{\(iteration)}', "
-                            + "completed_steps = \(iteration - 1)")
+                        """
+                        SELECT ald.apply_process_event_batch(1, 1, \(iteration), 1, sha256('\(iteration)'), '{1}',
+                            '{\(iteration)}', ARRAY[clock_timestamp()], '{step_began}', '{2}', ARRAY['{\(iteration)}'],
+                            '{""}', ARRAY['{"occurrence": \(iteration), "completed": \(iteration - 1)}'])
+                        """)
                 }
                 try await connection.accept("UPDATE ald.process_execution_state SET completed_steps = 2")
                 #expect(

@@ -45,7 +45,8 @@ extension SchemaServerTests {
               ald.take_parameter_commands()
             commands UPDATE (actual_value, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
               lease_until, status, verified_at, written_at): ald.parameter_control_commands
-            commands,operator,reader,auditor EXECUTE: ald.command_problem() ald.milliseconds()
+            commands,operator,reader,auditor EXECUTE: ald.command_problem() ald.is_valve() ald.milliseconds()
+              ald.running_recipe()
             commands,operator,reader,auditor SELECT: ald.parameter_command_traces ald.parameter_control_commands
             maintainer EXECUTE: ald.prune_ledger()
             maintainer UPDATE (ended_at, status, status_reason): ald.terminal_instances
@@ -66,7 +67,7 @@ extension SchemaServerTests {
             operator UPDATE (description, name): ald.recipes
             operator UPDATE (failed_component, failure, status): ald.machine_state
             operator UPDATE (note, released_by, status): ald.recipe_versions
-            recipes EXECUTE: ald.adopt_recipe_commands() ald.begin_recipe_command() ald.claim_recipe_commands()
+            recipes EXECUTE: ald.adopt_recipe_commands() ald.begin_process() ald.begin_recipe_command() ald.claim_recipe_commands()
               ald.expire_recipe_commands() ald.finish_recipe_command() ald.release_recipe_command()
               ald.renew_recipe_command()
             recipes INSERT: ald.process_execution_state ald.recipe_execution_audit
@@ -86,24 +87,25 @@ extension SchemaServerTests {
               ald.step_execution_history
             nobody: ald.apply_grants() ald.audit_change() ald.audit_context() ald.audit_table() ald.chain_row()
               ald.check_command() ald.check_process() ald.check_recipe_command() ald.check_recipe_version()
-              ald.check_set_value() ald.component_definitions_definition_id_seq ald.count_step()
+              ald.check_set_value() ald.component_definitions_definition_id_seq 
               ald.create_machine_state() ald.follow_process() ald.machine_idle_conditions_condition_id_seq
               ald.machine_members ald.note_context() ald.notify_command()
               ald.parameter_control_commands_command_id_seq ald.process_executions_process_id_seq
               ald.protect_table() ald.recipe_commands_command_id_seq ald.recipes_recipe_id_seq ald.record_health()
-              ald.record_step() ald.refuse_change() ald.refuse_illegal_transition() ald.refuse_other_identity()
+              ald.refuse_change() ald.refuse_illegal_transition() ald.refuse_other_identity()
               ald.refuse_released_steps() ald.refuse_revival() ald.require_machine() ald.role_grants
               ald.stamp_since() ald.status_transitions ald.terminal_health_history_entry_id_seq
               ald.terminal_instances_instance_id_seq ald_history.admit() ald_history.apply_retention()
               ald_history.as_rollup() ald_history.at_microseconds() ald_history.begin_copy()
               ald_history.claim_batch() ald_history.drop_before() ald_history.ensure_partition()
-              ald_history.follow_process() ald_history.has_before() ald_history.hold_letter()
+              ald_history.follow_event() ald_history.follow_operation() ald_history.follow_process()
+              ald_history.follow_state() ald_history.follow_step() ald_history.has_before() ald_history.hold_letter()
               ald_history.insert_readings() ald_history.is_partition() ald_history.land_letter()
               ald_history.letter_evidence() ald_history.merge_current() ald_history.note_letter()
               ald_history.raw_floor() ald_history.read_float() ald_history.read_gap() ald_history.read_integer()
               ald_history.read_process_event() ald_history.read_reading() ald_history.read_text() ald_history.read_time() ald_history.refuse_future()
               ald_history.roll_up() ald_history.roll_up_late() ald_history.rollup_floors() ald_history.rollup_queue
-              ald_history.take_turn() ald_history.write_rollup()
+              ald_history.take_turn() ald_history.take_turn_of_row() ald_history.write_rollup()
             """
 
         private static let groups = [

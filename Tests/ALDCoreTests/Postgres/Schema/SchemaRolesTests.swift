@@ -57,6 +57,8 @@ extension SchemaServerTests {
             commands: SELECT ald.adopt_parameter_commands(1, 'w', 5)
             recipes: SELECT ald.claim_recipe_commands(1, 'w', 10, 5)
             recipes: SELECT ald.begin_recipe_command(1, 1, 'w', 5)
+            recipes: SELECT ald.begin_process(1, 1, 'w', 3)
+            commands,operator,reader,auditor: SELECT ald.is_valve(1, 2), ald.running_recipe(1)
             recipes: SELECT ald.finish_recipe_command(1, 1, 'w', 'failed', 'x')
             recipes: UPDATE ald.process_executions SET status = 'aborted'; INSERT INTO ald.process_executions
               (machine_id, recipe_id, recipe_version, operator) VALUES (1, 1, 1, 'o')
