@@ -15,6 +15,7 @@ struct ALD: AsyncParsableCommand {
               ald spool status               what waits on this disk for the database
               ald dead-letters list          records that the database refuses
               ald verify                     prove that nothing is missing or doubled
+              ald recipe start NAME --wait   run a recipe; validate, import, list, stop, …
               ald modbus read holding 100    read, write, watch, scan any Modbus device
 
             EXIT STATUS
@@ -29,6 +30,7 @@ struct ALD: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, DeadLettersCommand.self,
-            VerifyCommand.self, ModbusCommand.self, SpoolExerciseCommand.self, WriterExerciseCommand.self,
+            VerifyCommand.self, RecipeCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
+            WriterExerciseCommand.self,
         ])
 }

@@ -46,6 +46,7 @@ enum SettingsHelp {
                             ALD_POSTGRES_BIN    private server's programs (found)
                             ALD_PLC_UNIT        controller's Modbus unit (1)
                             ALD_WORD_ORDER      abcd, badc, cdab, dcba (cdab)
+                            ALD_INTERLOCKS      valves' interlocks, YAML (cautious)
                             ALD_MACHINE_ID      number in all rows (1)
                             ALD_MACHINE_NAME    name in the database (ALD-1)
                             ALD_SIMULATOR_SEED  seed of simulated values (1)

@@ -46,6 +46,8 @@ struct Failure: Error, CustomStringConvertible {
             } else {
                 self.init(.unavailable, "\(error)")
             }
+        case let error as RecipeStore.Problem:
+            self.init(error.code == .notFound ? .mismatch : .configuration, "\(error)")
         case let error as ModbusError: self.init(.unavailable, "\(error)")
         case let error as ModbusServerError: self.init(.unavailable, "\(error)")
         default: self.init(.software, "\(error)")

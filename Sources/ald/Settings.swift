@@ -4,7 +4,8 @@ import Modbus
 
 /// A setting's name in a file; its environment variable follows from it (`plcUnit`: `ALD_PLC_UNIT`).
 enum SettingKey: String, CaseIterable, Sendable {
-    case dataDirectory, databaseUrl, duration, logLevel, machine, machineId, machineName, parameters, period, plc
+    case dataDirectory, databaseUrl, duration, interlocks, logLevel, machine, machineId, machineName, parameters,
+        period, plc
     case plcUnit, postgresBin, simulatorPort, simulatorSeed, wordOrder
 }
 
@@ -22,6 +23,8 @@ struct Settings: Sendable {
     var machineFile = "Fixtures/Machine/machine-51.csv"
     var machineID: Int32 = 1
     var machineName = "ALD-1"
+    /// What must never happen on the machine, a YAML file; `nil`: what is cautious for any.
+    var interlocksFile: String?
     var parameters: [String] = []
     var controller: Controller?
     var unit: UInt8 = 1
@@ -38,6 +41,12 @@ struct Settings: Sendable {
     func registerMap() throws -> RegisterMap {
         let map = try RegisterMap(file: machineFile, wordOrder: wordOrder)
         return parameters.isEmpty ? map : try map.restricted(to: parameters)
+    }
+
+    /// What must never happen on the machine with this register map.
+    func interlocks(on map: RegisterMap) throws(ConfigurationProblems) -> Interlocks {
+        try interlocksFile.map { path throws(ConfigurationProblems) in try Interlocks(path: path, map: map) }
+            ?? .cautious(on: map)
     }
 
     /// When and how long to collect.
@@ -75,6 +84,7 @@ struct Settings: Sendable {
         databaseURL = read(.databaseUrl, expected: "a connection string", secret: true) { $0.isEmpty ? nil : $0 }
         postgresBin = text(.postgresBin, "a directory")
         machineFile = text(.machine, "a file") ?? machineFile
+        interlocksFile = text(.interlocks, "a file")
         machineID = number(.machineId, 1...Int32.max) ?? machineID
         machineName = text(.machineName, "a name") ?? machineName
         parameters =
