@@ -36,7 +36,7 @@ extension Spool {
         func validate() throws(ConfigurationProblems) {
             var problems: [String] = []
             let sizes: [(String, Int64, Int64)] = [
-                ("segmentBytes", segmentBytes, 16_384), ("maximumBytes", maximumBytes, 65_536),
+                ("maximumBytes", maximumBytes, 65_536),
                 ("freeSpaceFloor", freeSpaceFloor, 0), ("ballastBytes", ballastBytes, 0),
                 ("spareBytes", Int64(spareBytes), 0), ("retainedBytes", retainedBytes, 0),
                 ("queueBytes", Int64(queueBytes), 1), ("queueAppends", Int64(queueAppends), 1),
@@ -46,6 +46,11 @@ extension Spool {
             for (name, value, least) in sizes where value < least {
                 problems.append("\(name) is \(value); it must be at least \(least)")
             }
+            if segmentBytes <= emptySegmentBytes {
+                problems.append(
+                    "segmentBytes is \(segmentBytes); it must be above what an empty segment takes, \(emptySegmentBytes) with "
+                        + "spareBytes at \(spareBytes)")
+            }
             if segmentBytes > maximumBytes {
                 problems.append("segmentBytes is \(segmentBytes); it must not be above maximumBytes, \(maximumBytes)")
             }
@@ -54,6 +59,15 @@ extension Spool {
                 problems.append("retainedWindow is \(retainedWindow); it must not be negative")
             }
             if let problems = ConfigurationProblems(problems) { throw problems }
+        }
+
+        /// At least what a segment takes before anything is in it: the pages of its tables and of what is held for it, in the
+        /// file once and in the log when they are taken and when they are given back. One that may not be larger would be
+        /// closed after every commit.
+        var emptySegmentBytes: Int64 {
+            let (page, frame) = (Int64(SpoolSegment.pageSize), Int64(SpoolSegment.pageSize + 24))
+            let reserved = (max(0, Int64(spareBytes)) + page - 1) / page
+            return reserved == 0 ? 10 * page : (reserved + 5) * page + (2 * reserved + 10) * frame + 32
         }
 
         var quota: SpoolQuota { SpoolQuota(maximumBytes: maximumBytes, freeSpaceFloor: freeSpaceFloor) }

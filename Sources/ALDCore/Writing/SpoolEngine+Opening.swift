@@ -61,7 +61,7 @@ extension SpoolEngine {
         try chooseActive()
         // The origin is durable before anything bears it.
         pass(.openedBeforeOrigin)
-        manifest.origin = origin
+        manifest.begin(origin: origin)
         try writeManifest()
         pass(.openedAfterOrigin)
         damagedBytes = files.damagedBytes
@@ -79,7 +79,7 @@ extension SpoolEngine {
     }
 
     mutating func report(_ loss: SpoolLoss) {
-        manifest.losses.append(loss)
+        manifest.add(loss)
         logger.log(
             level: loss.isCertain ? .critical : .warning, "batches cannot be read", metadata: ["loss": "\(loss)"])
     }

@@ -29,6 +29,9 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     /// What was in files that were deleted after the database had confirmed it: for each origin the last batch. Absent
     /// in manifests of earlier versions.
     var released: [BatchRange]?
+    /// The origins of the processes that have begun since a loss of unknown extent was found last: nothing of theirs can be
+    /// in it. Absent when there was none.
+    var originsSinceLoss: [Int64]?
 
     subscript(index: Int64) -> Segment? {
         get { segments.first { $0.index == index } }
@@ -63,13 +66,26 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     /// disk, so nothing behind it is forgotten.
     var forgotten: [BatchID] {
         let kept = segments.flatMap(\.content) + losses.flatMap(\.batches)
-        // A loss of unknown extent may be of any origin.
-        guard losses.allSatisfy({ !$0.batches.isEmpty }) else { return [] }
+        // A loss of unknown extent may be of any origin that there was when it was found.
+        let isUnknown = losses.contains { $0.batches.isEmpty }
         return (released ?? []).compactMap { range in
+            if isUnknown, !(originsSinceLoss ?? []).contains(range.origin) { return nil }
             let first = kept.filter { $0.origin == range.origin }.map(\.first).min()
             let last = first.map { min(range.last, $0 - 1) } ?? range.last
             return last > 0 ? BatchID(origin: range.origin, number: last) : nil
         }
+    }
+
+    mutating func add(_ loss: SpoolLoss) {
+        losses.append(loss)
+        if loss.batches.isEmpty { originsSinceLoss = [] }
+    }
+
+    /// A process that has `origin` begins.
+    mutating func begin(origin: Int64) {
+        self.origin = origin
+        guard losses.contains(where: { $0.batches.isEmpty }) else { return }
+        originsSinceLoss = ((originsSinceLoss ?? []) + [origin]).suffix(Self.maximumReleased)
     }
 
     /// What opening does with the segment files that lie in the directory.

@@ -44,8 +44,30 @@ struct SpoolSalvage {
         progress.merge(settlements) { $1 }
         // Behind this row nothing was accepted, whatever may be found there.
         rows = entry.isSuspect ? entry.rows ?? last : last
+        forgetUnacceptedCuts(through: last)
         nameBatches(entry.content)
     }
+
+    /// A cut counts as a whole: where the new batches were not accepted, the one that was to be cut still waits.
+    ///
+    /// 1. The disk fails under the commit of a cut, with all of it or a part in the log. 2. The file is suspect: nothing
+    /// behind the rows that were accepted counts. 3. The process ends, or goes on. 4. Whoever replaces the file finds the
+    /// note that the old batch was cut, and not the new ones.
+    private mutating func forgetUnacceptedCuts(through last: Int64) {
+        let cut = progress.values.filter { $0.settlement == .recut && $0.row <= rows }.map(\.row)
+        guard !cut.isEmpty else { return }
+        let accepted = rows > 0 ? (1...rows).map(header) : []
+        let parents = Set(accepted.compactMap { $0?.parent })
+        let dropped = Set((rows..<max(rows, last)).compactMap { header($0 + 1)?.parent })
+        let isWhole = !accepted.contains(nil)
+        for row in cut {
+            guard let id = accepted[Int(row) - 1]?.id, !parents.contains(id) else { continue }
+            // When something is damaged, it may be what it was cut into.
+            if isWhole || dropped.contains(id) { progress[row] = nil }
+        }
+    }
+
+    private func header(_ row: Int64) -> BatchHeader? { (segment?.salvage(row) ?? carved.batches[row])?.header }
 
     /// By row, as far as the manifest knows.
     private var names: [BatchID] = []

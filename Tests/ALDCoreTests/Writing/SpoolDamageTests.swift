@@ -162,6 +162,48 @@ import Testing
         }
     }
 
+    /// What is on the disk when the sync under the commit of a cut has failed and the process was killed before the file was
+    /// replaced: the commit is in the log, or a part of it, and the manifest says that it does not count.
+    @Test("a cut that was not accepted leaves the batch whole", arguments: [false, true])
+    func unacceptedCut(isCommitted: Bool) async throws {
+        try await withTemporaryDirectory { parent in
+            let (live, copy) = (parent + "/live", parent + "/copy")
+            try FileManager.default.createDirectory(atPath: live, withIntermediateDirectories: false)
+            let spool = try Fixture.open(live, seed: 1)
+            for first in 0..<3 { _ = try await spool.append(Fixture.rows(40, from: Int32(first)), machine: 1) }
+            let before = try await Fixture.all(spool)
+            // One that counts, and one that does not.
+            _ = try await spool.recut(
+                before[0].position, into: [Fixture.rows(20), Fixture.rows(20, from: 21)], machine: 1)
+            let accepted = try await Fixture.all(spool)
+            _ = try await spool.recut(
+                before[1].position, into: [Fixture.rows(20, from: 2), Fixture.rows(20, from: 22)], machine: 1)
+            try FileManager.default.copyItem(atPath: live, toPath: copy)
+            try spool.close()
+            if !isCommitted {
+                // The last frame of the log, which closes the commit, has not come as far as the disk.
+                let log = copy + "/segment-1-0.sqlite-wal"
+                let file = try #require(FileHandle(forUpdatingAtPath: log))
+                let size = try file.seekToEnd()
+                try file.truncate(atOffset: size - 100)
+                try file.close()
+            }
+            var manifest = try JSONDecoder().decode(
+                SpoolManifest.self, from: Data(contentsOf: URL(fileURLWithPath: copy + "/manifest.json")))
+            manifest[1]?.isSuspect = true
+            manifest[1]?.rows = 5
+            try JSONEncoder().encode(manifest).write(to: URL(fileURLWithPath: copy + "/manifest.json"))
+            let again = try Fixture.open(copy, seed: 2)
+            let (waiting, losses) = (try await Fixture.all(again), try await again.losses())
+            #expect(waiting.map(\.header) == accepted.map(\.header))
+            #expect(losses == [] && again.account.carriedOver == 120 && again.account.isBalanced)
+            _ = try await again.recut(
+                before[1].position, into: [Fixture.rows(20, from: 2), Fixture.rows(20, from: 22)], machine: 1)
+            #expect(again.account.waiting.records == 120)
+            try again.close()
+        }
+    }
+
     @Test("what waits in the single file of an earlier version is taken over under its names")
     func legacy() async throws {
         try await withTemporaryDirectory { directory in

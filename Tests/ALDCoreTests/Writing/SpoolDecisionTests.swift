@@ -139,4 +139,21 @@ import Testing
             }
         }
     }
+
+    @Test("what the database confirms while a file is being replaced does not wait again, and is not counted twice")
+    func confirmedMeanwhile() {
+        var book = SpoolBook()
+        let headers = (Int64(1)...3).map { row in
+            EncodedRecords(SpoolFixture.rows(2), machine: 1).sealed(
+                BatchID(origin: 1, number: row), at: SpoolPosition(segment: 1, row: row),
+                acceptedAt: Timestamp(microseconds: 0), parent: nil
+            ).header
+        }
+        book.accepted(headers)
+        // The replacement was written with all three of them waiting, but for the last, which cannot be read.
+        book.acknowledged(headers[0], now: MonotonicInstant(nanoseconds: 1))
+        book.lost([3], of: 1, left: Array(headers.prefix(2)))
+        #expect(book.account.waiting.records == 2 && book.account.lost == 2 && book.account.acknowledged == 2)
+        #expect(book.account.isBalanced && book.kinds[.fresh].values.reduce(0, +) == 1)
+    }
 }

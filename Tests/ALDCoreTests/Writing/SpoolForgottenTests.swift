@@ -48,6 +48,33 @@ import Testing
         #expect(manifest.forgotten == [], "nobody knows what was in that file")
     }
 
+    /// Only those who may have written to it are concerned, not all who come after them, for ever.
+    @Test func aLossOfUnknownExtentConcernsNobodyWhoBeginsLater() throws {
+        var manifest = manifest
+        manifest.begin(origin: 6)
+        manifest.add(Self.loss())
+        manifest.begin(origin: 7)
+        manifest.segments.append(Self.segment(4, Self.range(6, 10, 10), Self.range(7, 1, 30)))
+        for segment in manifest.segments { manifest.release(segment) }
+        #expect(manifest.forgotten == [BatchID(origin: 7, number: 30)])
+        // One that is found while somebody writes concerns him, too.
+        manifest.add(Self.loss())
+        #expect(manifest.forgotten == [])
+        manifest.begin(origin: 8)
+        manifest.release(Self.segment(5, Self.range(7, 31, 31), Self.range(8, 1, 2)))
+        #expect(manifest.forgotten == [BatchID(origin: 8, number: 2)])
+    }
+
+    /// A version that did not note who begins has left the loss behind.
+    @Test func aLossThatAnEarlierVersionFoundConcernsNobodyWhoBeginsNow() throws {
+        var manifest = manifest
+        manifest.losses = [Self.loss()]
+        manifest.begin(origin: 9)
+        for segment in manifest.segments { manifest.release(segment) }
+        manifest.release(Self.segment(4, Self.range(9, 1, 3)))
+        #expect(manifest.forgotten == [BatchID(origin: 9, number: 3)])
+    }
+
     @Test func onlySoManyOriginsAreRemembered() {
         var manifest = SpoolManifest()
         for origin in 1...Int64(SpoolManifest.maximumReleased + 5) {

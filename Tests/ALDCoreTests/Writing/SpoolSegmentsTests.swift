@@ -182,4 +182,28 @@ import Testing
             #expect(written.waitingRecords == 3 && written.isClosed && written.origin == status.origin)
         }
     }
+
+    @Test("segments that could never hold anything are refused, with what one takes that is empty")
+    func tooSmall() async throws {
+        for spareBytes in [0, 1, 5000, 65_536, 1 << 20] {
+            var configuration = SpoolFixture.small
+            configuration.spareBytes = spareBytes
+            configuration.segmentBytes = configuration.emptySegmentBytes
+            do {
+                try configuration.validate()
+                Issue.record("accepted")
+            } catch {
+                #expect("\(error)".contains("segmentBytes") && "\(error)".contains("an empty segment takes"))
+            }
+            configuration.segmentBytes += 1
+            try configuration.validate()
+            try await withTemporaryDirectory { directory in
+                let segment = try SpoolSegment(index: 1, path: directory + "/segment-1-0.sqlite")
+                if spareBytes > 0 { try segment.reserve(bytes: spareBytes) }
+                #expect(segment.size <= configuration.emptySegmentBytes, "\(spareBytes)")
+                #expect(segment.size * 2 > configuration.emptySegmentBytes, "\(spareBytes)")
+                try segment.close()
+            }
+        }
+    }
 }
