@@ -20,6 +20,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
     @Option var duringSend: Int?
     @Option var waitingAtMost = 600
     @Flag var forgets = false
+    @Flag var stops = false
 
     func run() async throws {
         try await reportingFailures {
@@ -29,7 +30,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
             var order = WriterExercise.Order(directory: directory)
             (order.machine, order.first, order.appends, order.rows) = (machine, first, appends, rows)
             (order.callers, order.poisonEvery, order.count, order.forgets) = (callers, poisonEvery, count, forgets)
-            (order.duringSend, order.waitingAtMost) = (duringSend, waitingAtMost)
+            (order.duringSend, order.waitingAtMost, order.stops) = (duringSend, waitingAtMost, stops)
             if let failPoint {
                 guard let point = FailPoint(rawValue: failPoint) else {
                     throw Failure(.configuration, "there is no place called \(failPoint)")

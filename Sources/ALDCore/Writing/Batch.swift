@@ -2,7 +2,7 @@
 ///
 /// The origin is drawn anew at every start of the process, so that a spool restored from a backup can never give an
 /// old name to new data.
-public struct BatchID: Hashable, Sendable, CustomStringConvertible {
+public struct BatchID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public var origin: Int64
     /// Counts from 1 within its origin.
     public var number: Int64
@@ -13,6 +13,12 @@ public struct BatchID: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { String(UInt64(bitPattern: origin), radix: 16) + "/\(number)" }
+
+    /// By origin, then by number: the order in which the database claims names, so that no two writers wait for each
+    /// other.
+    public static func < (left: BatchID, right: BatchID) -> Bool {
+        (left.origin, left.number) < (right.origin, right.number)
+    }
 }
 
 /// One row of `parameter_value_history`.
@@ -68,6 +74,8 @@ public enum Records: Hashable, Sendable {
     case gaps([CollectionGap])
     case processEvents([ProcessEvent])
     case deadLetters([DeadLetter])
+    /// Readings of parameters that nobody had registered when they were to land. They wait for that by themselves.
+    case unregistered([HistoryRow])
 
     public var count: Int {
         switch self {
@@ -75,6 +83,15 @@ public enum Records: Hashable, Sendable {
         case .gaps(let gaps): gaps.count
         case .processEvents(let events): events.count
         case .deadLetters(let letters): letters.count
+        case .unregistered(let rows): rows.count
+        }
+    }
+
+    /// `nil` when they are none.
+    var readings: [HistoryRow]? {
+        switch self {
+        case .history(let rows), .unregistered(let rows): rows
+        case .gaps, .processEvents, .deadLetters: nil
         }
     }
 }

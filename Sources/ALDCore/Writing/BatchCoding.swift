@@ -14,6 +14,7 @@ import NIOCore
 /// process events, format 4, per row:        process int64 | number int64 | time int64 | step int32 (0: none)
 ///                                           | iterations: count int32, each int32
 ///                                           | kind, text, values: length int32, UTF-8
+/// unregistered, format 5:                   as format 1
 /// ```
 /// The value of a bad reading is stored as NaN, which no reading with a value can be.
 enum BatchCoding {
@@ -22,6 +23,7 @@ enum BatchCoding {
         case gaps = 2
         case deadLetters = 3
         case processEvents = 4
+        case unregistered = 5
     }
 
     /// The stored bytes do not say what their row in the spool announces.
@@ -35,13 +37,10 @@ enum BatchCoding {
         switch records {
         case .history(let rows):
             format = .history
-            buffer.reserveCapacity(rows.count * 22)
-            for row in rows {
-                buffer.writeInteger(row.parameter.rawValue)
-                buffer.writeInteger(row.time.microseconds)
-                buffer.writeInteger(row.quality.rawValue)
-                buffer.writeInteger((row.value ?? .nan).bitPattern)
-            }
+            write(rows, to: &buffer)
+        case .unregistered(let rows):
+            format = .unregistered
+            write(rows, to: &buffer)
         case .gaps(let gaps):
             format = .gaps
             for gap in gaps {
@@ -63,6 +62,16 @@ enum BatchCoding {
         return (format, Array(buffer.readableBytesView))
     }
 
+    private static func write(_ rows: [HistoryRow], to buffer: inout ByteBuffer) {
+        buffer.reserveCapacity(rows.count * 22)
+        for row in rows {
+            buffer.writeInteger(row.parameter.rawValue)
+            buffer.writeInteger(row.time.microseconds)
+            buffer.writeInteger(row.quality.rawValue)
+            buffer.writeInteger((row.value ?? .nan).bitPattern)
+        }
+    }
+
     static func decode(_ bytes: [UInt8], format: Int16, count: Int) throws(Corrupted) -> Records {
         guard let format = Format(rawValue: format) else {
             throw Corrupted(reason: "format \(format) is not known to this version")
@@ -70,10 +79,10 @@ enum BatchCoding {
         var buffer = ByteBuffer(bytes: bytes)
         let records: Records
         switch format {
-        case .history:
+        case .history, .unregistered:
             var rows: [HistoryRow] = []
             while buffer.readableBytes > 0 { rows.append(try historyRow(from: &buffer)) }
-            records = .history(rows)
+            records = format == .history ? .history(rows) : .unregistered(rows)
         case .gaps:
             var gaps: [CollectionGap] = []
             while buffer.readableBytes > 0 { gaps.append(try gap(from: &buffer)) }

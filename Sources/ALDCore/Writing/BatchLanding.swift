@@ -8,6 +8,9 @@ public enum BatchLanding: Hashable, Sendable {
     case forgotten
     /// The name is taken by other contents. Nothing was written.
     case collision
+    /// Some of its readings are of these parameters, which nobody has registered; `isWhole`: all of them are. Nothing was
+    /// written.
+    case unregistered(Set<Int32>, isWhole: Bool)
     /// The name is closed for ever and none of its rows is or will be in the database.
     case voided
 }

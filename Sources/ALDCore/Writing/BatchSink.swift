@@ -13,7 +13,8 @@ public protocol BatchSink: Sendable {
     /// Makes the batches, all of one machine and kind, and their ledger entries visible in one transaction.
     ///
     /// A batch that was applied before, also by an attempt that is still under way, is recognised and has no further
-    /// effect; so has one whose name is taken or closed. When this throws, none of them has landed, unless in doubt.
+    /// effect; so has one whose name is taken or closed, or with readings of parameters that nobody has registered. When
+    /// this throws, none of them has landed, unless in doubt.
     ///
     /// - Returns: for each batch, in their order, what became of it.
     func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding]
@@ -48,6 +49,7 @@ extension BatchSink {
     public func apply(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) {
         switch try await deliver([batch], deadline: deadline).first {
         case .landed, .known, .forgotten: return
+        case .unregistered(let parameters, _): throw .unregistered(parameters, machine: batch.machine)
         case .collision, .voided, nil:
             throw SinkFault(
                 .ownBug, "the ledger knows batch \(batch.id) with other contents; nothing was written",

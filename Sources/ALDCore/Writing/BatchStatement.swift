@@ -11,7 +11,7 @@ struct BatchStatement: Sendable {
     init(_ batches: [Batch], recording: PostgresSink.Recording) throws(PostgresError) {
         for batch in batches {
             switch batch.records {
-            case .history(let rows): addHistory(rows, of: batch, recording)
+            case .history(let rows), .unregistered(let rows): addHistory(rows, of: batch, recording)
             case .gaps(let gaps): addGaps(gaps, of: batch, digest: batch.digest)
             case .processEvents(let events): try addProcessEvents(events, of: batch)
             case .deadLetters(let letters): try addDeadLetters(letters, of: batch)

@@ -113,11 +113,11 @@ extension BatchWriter {
     }
 
     /// What the database has confirmed and does not know any more waits again.
-    func reconcile(after position: SpoolPosition, by deadline: MonotonicInstant) async {
+    func reconcile(after position: SpoolPosition, batches: Int64, by deadline: MonotonicInstant) async {
         var resurrected = 0
         var asked = false
         do {
-            let page = try await spool.retainedPage(after: position)
+            let page = try await spool.retainedPage(after: position, looksAt: batches)
             for (_, batches) in Dictionary(grouping: page.batches, by: \.machine) {
                 pass(.reconcileBefore)
                 guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
@@ -186,7 +186,7 @@ extension BatchLanding {
     var isInDatabase: Bool {
         switch self {
         case .landed, .known, .forgotten: true
-        case .collision, .voided: false
+        case .collision, .voided, .unregistered: false
         }
     }
 }

@@ -116,8 +116,8 @@ public final class BatchWriter: Service {
                 publish(machine)
                 switch action {
                 case .moveBoundary: spool.moveBoundary()
-                case .reconcile(let position, let deadline):
-                    group.addTask { await self.reconcile(after: position, by: deadline) }
+                case .reconcile(let position, let batches, let deadline):
+                    group.addTask { await self.reconcile(after: position, batches: batches, by: deadline) }
                 case .read(let lane, let limits, let kinds):
                     let excluded = Set(bench.keys)
                     group.addTask { await self.read(lane, limits, excluding: excluded, kinds: kinds) }

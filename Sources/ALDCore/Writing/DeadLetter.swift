@@ -20,7 +20,8 @@ public struct DeadLetter: Hashable, Sendable {
     ) {
         self.batch = batch
         self.row = Int32(clamping: row)
-        let (format, bytes) = BatchCoding.encode(record)
+        // Whatever it has waited for before: what it is has not changed.
+        let (format, bytes) = BatchCoding.encode(record.readings.map(Records.history) ?? record)
         self.format = format.rawValue
         payload = bytes
         recordedAt = record.times.lowerBound

@@ -15,6 +15,8 @@ package enum FailPoint: String, CaseIterable, Sendable {
     case acceptAfterCommit = "accept-after-commit"
 
     case sendBefore = "send-before"
+    /// The rows of a `COPY` are on their way and not all there; nothing is claimed.
+    case copyWritten = "copy-written"
     /// The database has answered; the spool does not know it.
     case sendAfter = "send-after"
     /// The spool knows it, its files do not.

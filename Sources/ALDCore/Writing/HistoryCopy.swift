@@ -1,7 +1,12 @@
-/// Batches of readings of one machine as one script that claims them and copies their rows, in one transaction and
-/// through any pooler.
+/// Batches of readings of one machine as one script that copies their rows and then claims their names, in one
+/// transaction.
+///
+/// The claim is what others wait for, so it comes when everything that has to come from this side of the link is there.
+/// Whoever is second finds the name taken, and its rows go away with its transaction.
 struct HistoryCopy: Sendable {
-    /// Claims, and begins a `COPY` that waits for ``columns``.
+    /// Asks why these batches cannot be copied; `NULL` when they can.
+    let question: (text: String, parameters: [PostgresValue])
+    /// Begins a `COPY` that waits for ``columns``, and claims behind it.
     let script: String
     /// What `COPY` takes, in the order of the batches.
     let columns: [PostgresValue]
@@ -14,7 +19,7 @@ struct HistoryCopy: Sendable {
         var rows: [HistoryRow] = []
         var spans: [(first: Int64, last: Int64)] = []
         for batch in batches {
-            guard case .history(let own) = batch.records, !own.isEmpty else { return nil }
+            guard let own = batch.records.readings, !own.isEmpty else { return nil }
             let times = batch.records.times
             spans.append((times.lowerBound.microseconds, times.upperBound.microseconds))
             rows += own
@@ -24,7 +29,16 @@ struct HistoryCopy: Sendable {
             .timestamptzArray(rows.map(\.time)), .float8Array(rows.map(\.value)),
             .int2Array(rows.map(\.quality.rawValue)),
         ]
-        let newest = recording == .synchronized ? Self.newest(batches) : []
+        question = (
+            "SELECT ald_history.copy_obstacle($1, $2, $3, $4, $5, $6)",
+            [
+                .int4(machine), .bool(recording == .synchronized), .int8Array(batches.map(\.id.origin)),
+                .int8Array(batches.map(\.id.number)),
+                .timestamptz(Timestamp(microseconds: spans.map(\.first).min() ?? 0)),
+                .timestamptz(Timestamp(microseconds: spans.map(\.last).max() ?? 0)),
+            ]
+        )
+        let newest = recording == .synchronized ? Self.newest(batches.sorted { $0.id < $1.id }) : []
         let arguments = [
             "\(machine)", "\(recording == .synchronized)", Self.array(batches.map(\.id.origin), "bigint"),
             Self.array(batches.map(\.id.number), "bigint"), Self.array(batches.map(\.records.count), "int"),
@@ -34,20 +48,24 @@ struct HistoryCopy: Sendable {
             Self.array(newest.map { $0.value.map { "'\($0)'" } ?? "NULL" }, "float8"),
             Self.array(newest.map(\.quality.rawValue), "smallint"),
         ]
+        // A client whose network is cut in the middle of its rows would keep its session, and what it has begun, until the
+        // server's kernel gives up, two hours by default.
         script = """
-            SELECT ald_history.begin_copy(\(arguments.joined(separator: ", ")));
+            SELECT set_config('tcp_keepalives_idle', '5', true), set_config('tcp_keepalives_interval', '5', true),
+                set_config('tcp_keepalives_count', '3', true);
             COPY ald_history.parameter_value_history (machine_id, parameter_id, sampled_at, value, quality)
-            FROM STDIN (FORMAT binary)
+            FROM STDIN (FORMAT binary);
+            SELECT ald_history.finish_copy(\(arguments.joined(separator: ", ")))
             """
     }
 
     /// The newest reading of every parameter. Of two of the same instant the later one of a batch and that of the earlier
-    /// batch, as when the batches are recorded one after the other.
+    /// batch, as when the batches are recorded one after the other in the order of their names.
     private static func newest(_ batches: [Batch]) -> [HistoryRow] {
         var newest: [HistoryRow] = []
         var places: [Int32: Int] = [:]
         for batch in batches {
-            guard case .history(let rows) = batch.records else { continue }
+            guard let rows = batch.records.readings else { continue }
             let begin = newest.count
             for row in rows {
                 let place = places[row.parameter.rawValue]

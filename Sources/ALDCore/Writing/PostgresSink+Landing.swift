@@ -3,11 +3,12 @@ import Synchronization
 /// The two ways into the database. A few rows are faster as arrays, in one round trip; many are faster by `COPY`, which
 /// the server need not unpack first, and which names the row that it refuses.
 ///
-/// A `COPY` holds the machine's turn while its rows are under way. When the link goes silent just then, only the server's
-/// keep-alives end it, so it is used for what is worth it, and not through a pooler, which would answer them.
+/// A `COPY` whose client falls silent keeps its session until the server's keep-alives end it. It holds nobody up: the
+/// machine's turn and the batches' names are taken when its rows have arrived. But a pooler would answer the keep-alives
+/// and keep one of its few connections to the server for such a client, so nothing is copied through one.
 extension PostgresSink {
     /// From so many rows on a delivery is copied.
-    static let copiedRows = 2000
+    package static let copiedRows = 2000
 
     /// `AL005`: the function has to be called.
     private static let refusesCopy = "AL005"
@@ -23,8 +24,13 @@ extension PostgresSink {
         {
             return landings
         }
-        let statement = try BatchStatement(batches, recording: recording)
-        return try await landings(statement, connection, deadline: deadline)
+        // Whoever claims several names claims them in their order, so that no two writers wait for each other.
+        let order = batches.indices.sorted { batches[$0].id < batches[$1].id }
+        let statement = try BatchStatement(order.map { batches[$0] }, recording: recording)
+        let found = try await landings(statement, connection, deadline: deadline)
+        var landings = found
+        for (place, index) in order.enumerated() { landings[index] = found[place] }
+        return landings
     }
 
     /// - Returns: `nil` when nothing was done, because this user may not copy or there is more to do.
@@ -35,8 +41,13 @@ extension PostgresSink {
             try await mayCopy(connection, deadline: deadline)
         else { return nil }
         do {
+            // Asked first: a refusal behind the rows costs all their work, and the server logs the whole script.
+            let (question, parameters) = delivery.question
+            let answer = try await connection.query(question, parameters, deadline: deadline)
+            guard try answer.first?.decode(0, as: String?.self) == nil else { return nil }
             try await connection.copyIn(delivery.script, deadline: deadline) { writer in
                 try await writer.write(columns: delivery.columns)
+                self.failPoints.pass(.copyWritten)
             }
         } catch let error as PostgresError where error.sqlState?.rawValue == Self.refusesCopy {
             return nil

@@ -13,6 +13,14 @@ extension PostgresSink {
         var parameters: [Int32: RegisteredParameters] = [:]
         /// Whether this user may `COPY` into the history; `nil` until it was asked.
         var mayCopy: Bool?
+        /// See ``BatchSink/session``.
+        private var session: Int?
+
+        /// Behind a new connection there may be another database, or one that was restored: what was seen in it counts no
+        /// more. That the schema is gone shows by itself.
+        mutating func begin(session now: Int) {
+            if session != now { (partitionsOf, parameters, mayCopy, session) = (nil, [:], nil, now) }
+        }
     }
 
     /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
@@ -78,7 +86,7 @@ extension PostgresSink {
         for batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws {
         let days = batches.flatMap { batch -> [Timestamp] in
-            if case .history(let rows) = batch.records { rows.map(\.time.startOfDay) } else { [] }
+            (batch.records.readings ?? []).map(\.time.startOfDay)
         }
         for day in Set(days).sorted() {
             logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
@@ -86,23 +94,20 @@ extension PostgresSink {
         }
     }
 
-    /// A reading of a parameter that nobody has registered has no name, unit or limits. All readings of it are alike, and
-    /// they are in order as soon as somebody registers it: this is no matter of single records.
-    func requireRegistered(
-        _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
-    ) async throws {
-        guard let machine = batches.first?.machine else { return }
-        let earlier = prepared.withLock { $0.parameters[machine] } ?? RegisteredParameters([])
-        if earlier.strangers(in: batches).isEmpty { return }
-        let known = try await RegisteredParameters(of: machine, connection, deadline: deadline)
-        prepared.withLock { $0.parameters[machine] = known }
-        let strangers = known.strangers(in: batches)
-        guard !strangers.isEmpty else { return }
-        let names = strangers.prefix(10).map(String.init).joined(separator: ", ") + (strangers.count > 10 ? ", …" : "")
-        throw SinkFault(
-            .misconfigured,
-            "readings of machine \(machine) wait for parameters that are not registered: \(names); register them with "
-                + "`ald database seed`",
-            cause: "parameters are not registered: \(names)")
+    /// For each batch the parameters in it that nobody has registered.
+    func strangers(
+        in batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws -> [Set<Int32>] {
+        guard let machine = batches.first?.machine else { return [] }
+        var known = prepared.withLock { $0.parameters[machine] } ?? RegisteredParameters([])
+        if batches.allSatisfy({ known.strangers(in: $0.records).isEmpty }) { return batches.map { _ in [] } }
+        known = try await RegisteredParameters(of: machine, connection, deadline: deadline)
+        if machine == registration.machine, registration.entries.contains(where: { !known.contains($0.id) }) {
+            // The database was restored to a time before this machine was there, or somebody has removed them.
+            try await registration.register(connection, updatesExisting: false, deadline: deadline)
+            known = try await RegisteredParameters(of: machine, connection, deadline: deadline)
+        }
+        prepared.withLock { [known] in $0.parameters[machine] = known }
+        return batches.map { known.strangers(in: $0.records) }
     }
 }

@@ -17,6 +17,7 @@ public final class PostgresSink: BatchSink {
     private let pool: ConnectionPool
     let recording: Recording
     let copiedRows: Int
+    let failPoints: FailPoints
     let registration: MachineRegistration
     let time: any TimeSource
     let logger: Logger
@@ -36,11 +37,12 @@ public final class PostgresSink: BatchSink {
     }
 
     /// - Parameter copiedRows: from so many rows on a delivery is copied.
-    init(
+    package init(
         pool: ConnectionPool, registration: MachineRegistration, recording: Recording = .synchronized,
-        copiedRows: Int, time: any TimeSource, logger: Logger
+        copiedRows: Int, failPoints: FailPoints = .none, time: any TimeSource, logger: Logger
     ) {
         self.copiedRows = copiedRows
+        self.failPoints = failPoints
         self.pool = pool
         self.recording = recording
         self.registration = registration
@@ -56,17 +58,35 @@ public final class PostgresSink: BatchSink {
         _ batches: [Batch], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchLanding] {
         try await withPrepared(deadline: deadline) { connection in
-            if case .history = batches.first?.records {
-                try await self.preparePartitions(on: connection, deadline: deadline)
-                try await self.requireRegistered(batches, connection, deadline: deadline)
-            }
-            do {
-                return try await self.land(batches, connection, deadline: deadline)
-            } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
-                try await self.createPartitions(for: batches, connection, deadline: deadline)
+            guard batches.first?.records.readings != nil else {
                 return try await self.land(batches, connection, deadline: deadline)
             }
+            return try await self.deliverReadings(batches, connection, deadline: deadline)
         }
+    }
+
+    /// Those with strangers in them wait; the others need not.
+    private func deliverReadings(
+        _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
+    ) async throws -> [BatchLanding] {
+        try await preparePartitions(on: connection, deadline: deadline)
+        let strangers = try await strangers(in: batches, connection, deadline: deadline)
+        var landings = zip(batches, strangers).map { batch, strangers in
+            let isWhole = batch.records.readings?.allSatisfy { strangers.contains($0.parameter.rawValue) } ?? false
+            return BatchLanding.unregistered(strangers, isWhole: isWhole)
+        }
+        let places = batches.indices.filter { strangers[$0].isEmpty }
+        guard !places.isEmpty else { return landings }
+        let ready = places.map { batches[$0] }
+        let landed: [BatchLanding]
+        do {
+            landed = try await land(ready, connection, deadline: deadline)
+        } catch let error as PostgresError where FaultClassifier.isMissingPartition(error) {
+            try await createPartitions(for: ready, connection, deadline: deadline)
+            landed = try await land(ready, connection, deadline: deadline)
+        }
+        for (place, landing) in zip(places, landed) { landings[place] = landing }
+        return landings
     }
 
     public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
@@ -107,6 +127,7 @@ public final class PostgresSink: BatchSink {
             let acquireBy = min(deadline, time.now + Self.acquireTimeout)
             return try await pool.withConnection(holder: "writer", lane: .writer, deadline: acquireBy) { connection in
                 do {
+                    self.prepared.withLock { $0.begin(session: self.session) }
                     try await self.prepareSchemaIfNeeded(on: connection, deadline: deadline)
                     return try await body(connection)
                 } catch {

@@ -6,6 +6,7 @@ extension Records {
         case .gaps(let gaps): .gaps(Array(gaps[range]))
         case .processEvents(let events): .processEvents(Array(events[range]))
         case .deadLetters(let letters): .deadLetters(Array(letters[range]))
+        case .unregistered(let rows): .unregistered(Array(rows[range]))
         }
     }
 
@@ -21,6 +22,7 @@ extension Records {
         let parts: [Records] =
             switch cut {
             case .again: [self]
+            case .apart(let strangers): apart(strangers)
             case .halves: [self[0..<half], self[half..<count]]
             case .deadLetter: count == 1 ? [.deadLetters([letter(self, 0)])] : [self]
             case .around(let row) where (0..<count).contains(row):
@@ -30,5 +32,14 @@ extension Records {
             case .around: [self]
             }
         return parts.filter { $0.count > 0 }
+    }
+
+    /// The readings of these parameters by themselves, and before them those that need not wait for anybody.
+    private func apart(_ strangers: Set<Int32>) -> [Records] {
+        guard let readings else { return [self] }
+        return [
+            .history(readings.filter { !strangers.contains($0.parameter.rawValue) }),
+            .unregistered(readings.filter { strangers.contains($0.parameter.rawValue) }),
+        ]
     }
 }

@@ -33,13 +33,12 @@ struct RegisteredParameters: Sendable {
         return word < bits.count && bits[word] & 1 << UInt64(parameter & 63) != 0
     }
 
-    /// The parameters in these batches that are not among them, in order.
-    func strangers(in batches: [Batch]) -> [Int32] {
+    /// The parameters in these records that are not among them.
+    func strangers(in records: Records) -> Set<Int32> {
         var found: Set<Int32> = []
-        for batch in batches {
-            guard case .history(let rows) = batch.records else { continue }
-            for row in rows where !contains(row.parameter.rawValue) { found.insert(row.parameter.rawValue) }
+        for row in records.readings ?? [] where !contains(row.parameter.rawValue) {
+            found.insert(row.parameter.rawValue)
         }
-        return found.sorted()
+        return found
     }
 }

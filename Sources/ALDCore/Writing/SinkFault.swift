@@ -49,6 +49,18 @@ public struct SinkFault: Error, Sendable, CustomStringConvertible {
         self.isAboutSize = isAboutSize || faultClass == .tooBig
     }
 
+    /// A reading of a parameter that nobody has registered has no name, unit or limits. All readings of it are alike, and
+    /// they are in order as soon as somebody registers it: this is no matter of single records.
+    static func unregistered(_ parameters: Set<Int32>, machine: Int32) -> SinkFault {
+        let first = parameters.sorted().prefix(10).map(String.init).joined(separator: ", ")
+        let names = first + (parameters.count > 10 ? ", …" : "")
+        return SinkFault(
+            .misconfigured,
+            "readings of machine \(machine) wait for parameters that are not registered: \(names); register them with "
+                + "`ald database seed`",
+            cause: "parameters are not registered: \(names)")
+    }
+
     public var description: String { message }
 
     /// What is the same for two records that break the same rule.

@@ -184,9 +184,11 @@ public final class Spool: Sendable {
         return Array(found.prefix(limit))
     }
 
-    /// The confirmed batches among the next thousand that are stored: whoever wants a commit waits no longer for it.
-    func retainedPage(after position: SpoolPosition) async throws(SpoolError) -> RetainedPage {
-        try await perform("reading what is retained") { try $0.retained(after: position, looksAt: 1000) }
+    /// The confirmed batches among the next so many that are stored: a bound, because whoever wants a commit waits for it.
+    func retainedPage(
+        after position: SpoolPosition, looksAt count: Int64 = ReconcilingPage.most
+    ) async throws(SpoolError) -> RetainedPage {
+        try await perform("reading what is retained") { try $0.retained(after: position, looksAt: count) }
     }
 
     struct RetainedPage: Sendable {

@@ -27,6 +27,8 @@ struct BatchKind: Hashable, Sendable, Comparable {
     /// See `BatchCoding`.
     var format: Int16
 
+    var isUnregistered: Bool { format == BatchCoding.Format.unregistered.rawValue }
+
     static func < (left: BatchKind, right: BatchKind) -> Bool {
         (left.machine, left.format) < (right.machine, right.format)
     }
@@ -142,7 +144,7 @@ extension Records {
     var times: ClosedRange<Timestamp> {
         let instants: [Timestamp] =
             switch self {
-            case .history(let rows): rows.map(\.time)
+            case .history(let rows), .unregistered(let rows): rows.map(\.time)
             case .gaps(let gaps): gaps.flatMap { [$0.firstMissedAt, $0.lastMissedAt] }
             case .processEvents(let events): events.map(\.time)
             case .deadLetters(let letters): letters.map(\.recordedAt)

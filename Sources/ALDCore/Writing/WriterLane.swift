@@ -24,6 +24,8 @@ struct WriterLane: Sendable {
         case around(Int)
         /// As it is under a new name: its own was closed, and the process that did it has ended.
         case again
+        /// The readings of these parameters, which nobody has registered, wait by themselves; the others go on.
+        case apart(Set<Int32>)
     }
 
     enum Step: Hashable, Sendable {

@@ -9,17 +9,35 @@ extension WriterStateMachine {
         if case .void(let cut) = self[lane].step {
             return voided(lane, landings.first ?? .collision, cut, now: now, chance: chance)
         }
-        let records = self[lane].records(in: landings.count)
-        self[lane].pace.landed(records: records, took: took)
+        self[lane].pace.landed(records: self[lane].records(in: landings.count), took: took)
         let kind = self[lane].bench.first?.kind
-        systemic.landed(records, now: now)
-        let kept = Set(landings.indices.filter { landings[$0] == .collision || landings[$0] == .voided })
-        self[lane].settle(landings.count, except: kept)
+        let kept = landings.indices.filter { !landings[$0].isInDatabase }
+        let landed = zip(self[lane].bench, landings).reduce(0) { $0 + ($1.1.isInDatabase ? $1.0.records : 0) }
+        systemic.landed(landed, now: now)
+        self[lane].settle(landings.count, except: Set(kept))
         if lane == .backlog { backlogMoved(took: took, now: now) } else { freshMoved(began: now - took) }
         recovered(lane, kept.isEmpty ? kind : nil)
-        // Either another batch has this name, or it was closed before this process began: closing it again tells.
-        if !kept.isEmpty, let first = self[lane].bench.first {
-            self[lane].step = .void(first.records > 1 ? .halves : .again)
+        keep(lane, kept.map { landings[$0] }, now: now, chance: chance)
+    }
+
+    /// What becomes of the batches at the head of the bench that did not land because of what they are.
+    private mutating func keep(_ lane: Spool.Lane, _ landings: [BatchLanding], now: MonotonicInstant, chance: Double) {
+        guard !landings.isEmpty, let head = self[lane].bench.first else { return }
+        func waits(_ landing: BatchLanding) -> Bool {
+            if case .unregistered(_, isWhole: true) = landing { head.kind.isUnregistered } else { false }
+        }
+        guard let place = landings.firstIndex(where: { !waits($0) }) else {
+            var parameters: Set<Int32> = []
+            for case .unregistered(let strangers, _) in landings { parameters.formUnion(strangers) }
+            return hold(lane, .unregistered(parameters, machine: head.kind.machine), now: now, chance: chance)
+        }
+        // One that can go on does not wait for those before it that cannot.
+        self[lane].bench.swapAt(0, place)
+        if case .unregistered(let parameters, _) = landings[place] {
+            self[lane].step = .void(.apart(parameters))
+        } else {
+            // Either another batch has this name, or it was closed before this process began: closing it again tells.
+            self[lane].step = .void(self[lane].bench[0].records > 1 ? .halves : .again)
         }
     }
 
@@ -44,7 +62,7 @@ extension WriterStateMachine {
             // An attempt that was in doubt has landed after all.
             self[lane].settle(1)
             self[lane].step = .deliver
-        case .collision:
+        case .collision, .unregistered:
             self[lane].step = .deliver
             let fault = SinkFault(
                 .ownBug, "the ledger knows this batch with other contents: the spool was cloned or restored",
@@ -57,7 +75,7 @@ extension WriterStateMachine {
         if case .cut(let cut) = self[lane].step, let fault = self[lane].fault {
             switch cut {
             case .deadLetter, .around: systemic.hasBuried(fault.fingerprint, now: now)
-            case .halves, .again: break
+            case .halves, .again, .apart: break
             }
         }
         self[lane].settle(1)

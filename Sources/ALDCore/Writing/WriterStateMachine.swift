@@ -56,8 +56,8 @@ struct WriterStateMachine: Sendable {
     enum Action: Hashable, Sendable {
         /// What waits now becomes backlog.
         case moveBoundary
-        /// Compare a bounded part of what is retained behind this place with the ledger.
-        case reconcile(after: SpoolPosition, by: MonotonicInstant)
+        /// Compare so many batches of what is stored behind this place with the ledger, as far as they are retained.
+        case reconcile(after: SpoolPosition, batches: Int64, by: MonotonicInstant)
         /// Put what waits on the lane's bench, but not of these kinds.
         case read(Spool.Lane, Spool.Limits, excluding: Set<BatchKind>)
         /// Send so many batches from the head of the bench in one transaction.
@@ -74,9 +74,9 @@ struct WriterStateMachine: Sendable {
     private enum Reconciling: Hashable {
         /// The connection may be another one than before: the database behind it, too. Nobody waits for the result: should
         /// something be delivered meanwhile that the database knows, the ledger says so.
-        case due(after: SpoolPosition, notBefore: MonotonicInstant?)
+        case due(ReconcilingRound, notBefore: MonotonicInstant?)
         /// - Parameter isStale: the connection has changed again meanwhile.
-        case underWay(after: SpoolPosition, CircuitBreaker.Permit, isStale: Bool)
+        case underWay(ReconcilingRound, CircuitBreaker.Permit, isStale: Bool)
         case done
     }
 
@@ -92,7 +92,8 @@ struct WriterStateMachine: Sendable {
     private var freshTurns = 0
     /// Since when something fresh waits.
     private var freshSince: MonotonicInstant?
-    private var reconciling = Reconciling.due(after: .start, notBefore: nil)
+    private var reconciling = Reconciling.due(ReconcilingRound(), notBefore: nil)
+    private var reconcilingPage = ReconcilingPage()
     private var reconcileBackoff: Backoff
     /// Turns that deliveries have had since the ledger was asked last.
     private var turnsBeforeReconcile = 0
@@ -180,13 +181,13 @@ struct WriterStateMachine: Sendable {
 
     private mutating func reconcile(now: MonotonicInstant, chance: Double) -> Action? {
         // Whoever shuts down leaves it to the next start.
-        guard mustEndBy == nil, case .due(let position, let notBefore) = reconciling,
+        guard mustEndBy == nil, case .due(let round, let notBefore) = reconciling,
             notBefore.map({ $0 <= now }) ?? true,
             let permit = permit(now: now, chance: chance)
         else { return nil }
-        reconciling = .underWay(after: position, permit, isStale: false)
+        reconciling = .underWay(round, permit, isStale: false)
         turnsBeforeReconcile = 0
-        return .reconcile(after: position, by: deadline(now: now))
+        return .reconcile(after: round.after, batches: reconcilingPage.size, by: deadline(now: now))
     }
 
     private mutating func start(
@@ -294,23 +295,22 @@ struct WriterStateMachine: Sendable {
     private mutating func reconciled(
         _ position: SpoolPosition?, _ outcome: CircuitBreaker.Outcome, now: MonotonicInstant, chance: Double
     ) {
-        guard case .underWay(_, let permit, let isStale) = reconciling else { return }
+        guard case .underWay(let round, let permit, let isStale) = reconciling else { return }
         breaker.complete(permit, outcome, now: now, chance: chance)
         reconcileBackoff.reset()
-        if isStale {
-            reconciling = .due(after: .start, notBefore: nil)
-        } else {
-            reconciling = position.map { .due(after: $0, notBefore: nil) } ?? .done
-        }
+        // Whether this page was asked before the change or after it is not known.
+        let rest = isStale ? round.again : round.compared(through: position)
+        reconciling = rest.map { .due($0, notBefore: nil) } ?? .done
+        if rest == nil { reconcilingPage = ReconcilingPage() }
     }
 
     private mutating func reconcileFailed(_ fault: SinkFault, now: MonotonicInstant, chance: Double) {
-        guard case .underWay(let position, let permit, let isStale) = reconciling else { return }
+        guard case .underWay(let round, let permit, let isStale) = reconciling else { return }
         breaker.complete(permit, fault.outcome, now: now, chance: chance)
         let pause =
             fault.faultClass.passes ? reconcileBackoff.next(chance: chance) : configuration.hold * (1 + chance)
-        let isElsewhere = isStale || fault.meansReconnect
-        reconciling = .due(after: isElsewhere ? .start : position, notBefore: now + pause)
+        if fault.faultClass == .inDoubt || fault.isAboutSize { reconcilingPage.failed() }
+        reconciling = .due(isStale || fault.meansReconnect ? round.again : round, notBefore: now + pause)
     }
 
     /// A lane's call has come back.
@@ -328,10 +328,10 @@ struct WriterStateMachine: Sendable {
 
     mutating func reconnected() {
         switch reconciling {
-        case .underWay(let position, let permit, _): reconciling = .underWay(after: position, permit, isStale: true)
+        case .underWay(let round, let permit, _): reconciling = .underWay(round, permit, isStale: true)
         // One that has just failed is not repeated at once because deliveries fail, too.
-        case .due(_, let notBefore): reconciling = .due(after: .start, notBefore: notBefore)
-        case .done: reconciling = .due(after: .start, notBefore: nil)
+        case .due(let round, let notBefore): reconciling = .due(round.again, notBefore: notBefore)
+        case .done: reconciling = .due(ReconcilingRound(), notBefore: nil)
         }
     }
 

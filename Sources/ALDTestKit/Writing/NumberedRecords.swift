@@ -55,10 +55,12 @@ public enum NumberedRecords {
     private static func value(_ number: Int64) -> Double { Double(number % 1000) + 0.5 }
 
     /// What the database must know of the machine.
-    public static func registration(machine: Int32) -> MachineRegistration {
+    ///
+    /// - Parameter strangers: so many of the last parameters are left out.
+    public static func registration(machine: Int32, without strangers: Int = 0) -> MachineRegistration {
         MachineRegistration(
             machine: machine, name: "ALD-\(machine)",
-            entries: (1...Int32(parameters)).map {
+            entries: (1...Int32(parameters)).dropLast(strangers).map {
                 .init(
                     id: $0, component: "Heater \($0)", name: "temperature", unit: "°C", dataType: "float", minimum: 0,
                     maximum: 1000, readLocation: "input registers 0", writeLocation: nil)

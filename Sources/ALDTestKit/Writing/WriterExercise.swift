@@ -23,6 +23,8 @@ public enum WriterExercise {
         package var failPoint: FailPoint?
         /// … for the so many-th time; without a place, when it passes the so many-th of all.
         public var count = 0
+        /// It does not end there but stops, as by `kill -STOP`.
+        public var stops = false
         /// Or so long after a delivery has begun, in microseconds.
         public var duringSend: Int?
         /// How much may wait before the callers rest, in records.
@@ -39,6 +41,7 @@ public enum WriterExercise {
             words += ["--callers", "\(callers)", "--poison-every", "\(poisonEvery)", "--count", "\(count)"]
             words += ["--waiting-at-most", "\(waitingAtMost)"]
             if forgets { words.append("--forgets") }
+            if stops { words.append("--stops") }
             if let failPoint { words += ["--fail-point", failPoint.rawValue] }
             if let duringSend { words += ["--during-send", "\(duringSend)"] }
             return words
@@ -51,6 +54,7 @@ public enum WriterExercise {
         var options = WriterRig.Options(directory: order.directory, database: database)
         options.machine = order.machine
         options.poisonEvery = order.poisonEvery
+        options.copiedRows = 20
         options.spool.segmentBytes = 327_680
         options.spool.spareBytes = 32_768
         options.spool.ballastBytes = 16_384
@@ -108,15 +112,17 @@ public enum WriterExercise {
         _ = write(STDOUT_FILENO, bytes, bytes.count)
     }
 
-    /// Ends the process at the place that was ordered. There is no way back from this signal, and no cleaning up.
+    /// Ends or stops the process at the place that was ordered, by signals that it cannot heed.
     private final class Death: Sendable {
         private let place: FailPoint?
         private let count: Int
+        private let signal: Int32
         private let passed = Mutex(0)
 
         init(_ order: Order) {
             place = order.failPoint
             count = order.duringSend == nil ? order.count : 0
+            signal = order.stops ? SIGSTOP : SIGKILL
         }
 
         func pass(_ point: FailPoint) {
@@ -125,7 +131,7 @@ public enum WriterExercise {
                 passed += 1
                 return passed == count
             }
-            if isDue { kill(getpid(), SIGKILL) }
+            if isDue { kill(getpid(), signal) }
         }
     }
 

@@ -13,8 +13,12 @@ public struct WriterRig: Sendable {
         public var pool = PoolConfiguration()
         public var writer = BatchWriter.Configuration()
         public var recording = PostgresSink.Recording.synchronized
+        /// From so many rows on a delivery is copied.
+        public var copiedRows = PostgresSink.copiedRows
         /// As in ``NumberedRecords``.
         public var poisonEvery: Int64 = 0
+        /// So many of the parameters of ``NumberedRecords`` the writer's machine does not know.
+        public var strangers = 0
         public var time: any TimeSource = SystemTime()
         /// Puts something between writer and sink.
         public var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
@@ -55,8 +59,10 @@ public struct WriterRig: Sendable {
             let pool = try ConnectionPool(
                 configuration: options.database, pool: options.pool, time: options.time, logger: TestDatabase.quiet)
             let sink = PostgresSink(
-                pool: pool, registration: NumberedRecords.registration(machine: options.machine),
-                recording: options.recording, time: options.time, logger: TestDatabase.quiet)
+                pool: pool,
+                registration: NumberedRecords.registration(machine: options.machine, without: options.strangers),
+                recording: options.recording, copiedRows: options.copiedRows,
+                failPoints: options.writer.failPoints, time: options.time, logger: TestDatabase.quiet)
             var configuration = options.writer
             configuration.flushTimeout = .zero
             let writer = try BatchWriter(

@@ -71,7 +71,7 @@ enum LetterReport {
     /// A record on one line.
     static func sentence(_ record: Records, _ names: [ParameterID: String]) -> String {
         switch record {
-        case .history(let rows):
+        case .history(let rows), .unregistered(let rows):
             return rows.map { row in
                 let name = names[row.parameter] ?? "parameter \(row.parameter)"
                 return "\(name) = \(row.value.map { "\($0)" } ?? "none") \(row.quality) at \(row.time)"

@@ -223,4 +223,37 @@ import Testing
             }
         }
     }
+
+    @Test("a right to copy that somebody takes away costs nothing: the functions are called from then on")
+    func lostRight() async throws {
+        try await TestDatabase.withPrivateServer { _, lease in
+            let database = lease.configuration
+            func run(_ script: String) async throws {
+                try await TestDatabase.withConnection(database) { connection, deadline in
+                    _ = try await connection.execute(script: script, deadline: deadline)
+                }
+            }
+            try await TestDatabase.withConnection(database) { _ = try await Migrator().migrate($0, deadline: $1) }
+            try await run(
+                """
+                CREATE ROLE copier LOGIN IN ROLE ald_collector;
+                DO $$ BEGIN EXECUTE format('GRANT %I TO copier', current_user); END $$
+                """)
+            let words = "\(database)".split(separator: " ").filter { !$0.hasPrefix("user=") } + ["user=copier"]
+            let login = try PostgresConfiguration(connectionString: words.joined(separator: " "))
+            let deadline = SystemTime().now + .seconds(60)
+            try await Self.withSink(login) { sink in
+                let first = try await sink.deliver([Self.batch(1, rows: 1500)], deadline: deadline)
+                #expect(first == [.landed] && sink.prepared.withLock(\.mayCopy) == true)
+                try await run(
+                    """
+                    INSERT INTO ald.machine_members (member, machine_id) VALUES ('copier', 3);
+                    DO $$ BEGIN EXECUTE format('REVOKE %I FROM copier', current_user); END $$
+                    """)
+                let second = try await sink.deliver([Self.batch(2, rows: 1500)], deadline: deadline)
+                #expect(second == [.landed] && sink.prepared.withLock(\.mayCopy) == false)
+            }
+            #expect(try await PostgresSinkTests.rows(database) == 3000)
+        }
+    }
 }

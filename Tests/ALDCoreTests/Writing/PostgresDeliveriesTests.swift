@@ -253,28 +253,113 @@ import Testing
         }
     }
 
-    @Test("readings of parameters that nobody has registered are held with the reason, and land once somebody has")
+    private static func register(_ parameters: Int32..., in database: PostgresConfiguration) async throws {
+        var more = Sink.registration()
+        for number in parameters {
+            var entry = more.entries[0]
+            (entry.id, entry.name) = (number, "pressure \(number)")
+            more.entries.append(entry)
+        }
+        let registration = more
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            _ = try await registration.register(connection, deadline: deadline)
+        }
+    }
+
+    private static func cycle(_ second: Int, _ parameters: Int32...) -> Records {
+        .history(
+            parameters.map { parameter in
+                HistoryRow(
+                    parameter: ParameterID(rawValue: parameter), time: Sink.day.advanced(by: .seconds(second)),
+                    value: Double(second), quality: .good)
+            })
+    }
+
+    @Test(
+        "readings of parameters that nobody has registered wait by themselves; each lands once somebody registers it"
+    )
     func unregistered() async throws {
         try await Sink.withSink { sink, database, deadline in
             _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
             try await Self.withWriter(sink) { writer in
-                let row = HistoryRow(
-                    parameter: ParameterID(rawValue: 77), time: Sink.day, value: 1, quality: .good)
-                try await writer.append(.history([row]), machine: Sink.machine)
-                try await eventually("held") { writer.statistics.heldBecause?.contains("not registered: 77") ?? false }
-                try await writer.append(Sink.batch(1).records, machine: Sink.machine)
-                try await eventually("others land") { writer.statistics.landed == 2 }
-                #expect(writer.statistics.deadLettered == 0 && writer.statistics.spooled == 1)
-                var more = Sink.registration()
-                more.entries.append(more.entries[0])
-                (more.entries[1].id, more.entries[1].name) = (77, "pressure")
-                let registration = more
-                try await TestDatabase.withConnection(database) { connection, deadline in
-                    _ = try await registration.register(connection, deadline: deadline)
+                // In every cycle, also in the first that there is to send, some are of strangers.
+                for second in 1...20 {
+                    try await writer.append(Self.cycle(second, 77, 1, 78, 1), machine: Sink.machine)
+                    if second == 10 {
+                        try await eventually("half landed") { writer.statistics.landed == 20 }
+                    }
                 }
+                try await eventually("the others landed and these are held, \(writer.statistics)") {
+                    writer.statistics.landed == 40
+                        && writer.statistics.heldBecause?.contains("not registered: 77, 78") ?? false
+                }
+                #expect(writer.statistics.deadLettered == 0 && writer.statistics.spooled == 40)
+                try await Self.register(77, in: database)
+                try await eventually("one is known now, \(writer.statistics)") { writer.statistics.landed == 60 }
+                #expect(writer.statistics.spooled == 20)
+                try await Self.register(77, 78, in: database)
                 try await eventually("all landed") { writer.statistics.spooled == 0 }
-                #expect(writer.statistics.isBalanced)
+                #expect(writer.statistics.isBalanced && writer.statistics.deadLettered == 0)
             }
+            #expect(try await Sink.rows(database) == 2 + 80)
+            let distinct =
+                "SELECT count(*) FROM (SELECT DISTINCT parameter_id, sampled_at FROM ald.parameter_value_history) d"
+            #expect(try await TestDatabase.number(distinct, database) == 61)
+        }
+    }
+
+    @Test("a restored database that knows a parameter no more is asked again, and the machine registered again")
+    func restored() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.deliver([Sink.batch(1000)], deadline: deadline)
+            try await Self.register(77, in: database)
+            _ = try await sink.deliver([Sink.sealed(Self.cycle(1, 77, 1), number: 1)], deadline: deadline)
+            try await Self.execute(
+                """
+                SET session_replication_role = replica;
+                DELETE FROM ald.component_parameters;
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE pid <> pg_backend_pid() AND datname = current_database()
+                """, database)
+            let batches = [
+                Sink.sealed(Self.cycle(2, 77, 1), number: 2), Sink.sealed(Self.cycle(3, 1), number: 3),
+                Sink.sealed(Self.cycle(4, 77), number: 4),
+            ]
+            var landings: [BatchLanding] = []
+            try await eventually("it answers again") {
+                do throws(SinkFault) {
+                    landings = try await sink.deliver(batches, deadline: deadline)
+                    return true
+                } catch {
+                    return false
+                }
+            }
+            #expect(landings == [.unregistered([77], isWhole: false), .landed, .unregistered([77], isWhole: true)])
+            #expect(try await Sink.rows(database) == 2 + 3)
+        }
+    }
+
+    @Test("two writers that deliver the same batches in another order never wait for each other")
+    func orderOfClaims() async throws {
+        try await TestDatabase.withDatabase { lease in
+            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
+            let sink = PostgresSink(
+                pool: pool, registration: Sink.registration(), recording: .historyOnly, time: SystemTime(),
+                logger: TestDatabase.quiet)
+            let deadline = SystemTime().now + .seconds(60)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                _ = try await sink.deliver([Sink.batch(1_000_000)], deadline: deadline)
+                for round in 0..<20 {
+                    let batches = (0..<8).map { Sink.batch(Int64(round * 8 + $0 + 1)) }
+                    async let forth = sink.deliver(batches, deadline: deadline)
+                    async let back = sink.deliver(batches.reversed(), deadline: deadline)
+                    let (first, second) = try await (forth, Array(back.reversed()))
+                    for (one, other) in zip(first, second) { #expect(Set([one, other]) == [.landed, .known]) }
+                }
+                group.cancelAll()
+            }
+            #expect(try await Sink.rows(lease.configuration) == 2 + 2 * 160)
         }
     }
 

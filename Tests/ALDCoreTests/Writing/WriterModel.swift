@@ -8,6 +8,8 @@ struct WriterModel {
     struct Record: Hashable {
         var id: Int
         var isPoison: Bool
+        /// Of a parameter that nobody has registered.
+        var isStranger = false
     }
 
     struct Stored {
@@ -49,6 +51,8 @@ struct WriterModel {
     var mostAtOnce = Int.max
     /// The table of this kind is renamed.
     var broken: BatchKind?
+    /// Strangers have been registered.
+    var hasRegistered = false
     var accepted = 0
     var mustReconnect = false
     var finished = false
@@ -69,12 +73,17 @@ struct WriterModel {
 
     // MARK: Outside
 
-    mutating func accept(_ poison: [Bool], _ kind: BatchKind = .readings) {
-        stored.append(
-            Stored(
-                records: poison.enumerated().map { Record(id: accepted + $0.offset, isPoison: $0.element) }, kind: kind)
-        )
+    mutating func accept(_ poison: [Bool], _ kind: BatchKind = .readings, strangers: Set<Int> = []) {
+        let records = poison.enumerated().map { place, isPoison in
+            Record(
+                id: accepted + place, isPoison: isPoison, isStranger: kind == .readings && strangers.contains(place))
+        }
+        stored.append(Stored(records: records, kind: kind))
         accepted += poison.count
+    }
+
+    private func strangers(in batch: Int) -> [Record] {
+        hasRegistered || stored[batch].isDeadLetter ? [] : stored[batch].records.filter(\.isStranger)
     }
 
     /// The process ends and another one begins. What is under way may have any fate; some confirmations are forgotten.
@@ -126,18 +135,24 @@ struct WriterModel {
         if let batch = batches.first, stored[batch].kind == broken {
             return .failure(SinkFault(.misconfigured, "renamed"))
         }
-        let fresh = batches.filter { ledger[$0] == nil }
+        let ready = batches.filter { strangers(in: $0).isEmpty }
+        let fresh = ready.filter { ledger[$0] == nil }
         let records = fresh.flatMap { stored[$0].isDeadLetter ? [] : stored[$0].records }
         if records.count > mostAtOnce { return .failure(SinkFault(.tooBig, "too big")) }
         if records.contains(where: \.isPoison) {
             var evidence = FaultEvidence(message: "poison", sqlState: "23514")
-            let line = batches.flatMap { batch in stored[batch].records.map { (batch, $0) } }
+            let line = ready.flatMap { batch in stored[batch].records.map { (batch, $0) } }
                 .firstIndex { ledger[$0.0] == nil && $0.1.isPoison }
             if hasLine, let line { evidence.context = "COPY rows, line \(line + 1)" }
             return .failure(SinkFault(.poison, "poison", evidence: evidence))
         }
         var landings: [BatchLanding] = []
         for batch in batches {
+            let strangers = strangers(in: batch)
+            guard strangers.isEmpty else {
+                landings.append(.unregistered([1], isWhole: strangers.count == stored[batch].records.count))
+                continue
+            }
             switch ledger[batch] {
             case .applied: landings.append(.known)
             case .voided: landings.append(.collision)
@@ -252,7 +267,7 @@ struct WriterModel {
                             position: SpoolPosition(rawValue: Int64($0)), records: stored[$0].records.count,
                             kind: stored[$0].kind)
                     }))
-        case .reconcile(let position, _):
+        case .reconcile(let position, _, _):
             if fate != .truth { return happened(.reconcileFailed(Self.fault(fate == .tooBig ? .unsent : fate))) }
             let page = stored.indices.filter { Int64($0) >= position.rawValue }.prefix(Self.page)
             let lost = page.filter { stored[$0].state == .acknowledged && ledger[$0] != .applied }
@@ -268,7 +283,7 @@ struct WriterModel {
             switch execute(batches) {
             case .failure(let fault): happened(.failed(lane, fault))
             case .success(let landings):
-                for (batch, landing) in zip(batches, landings) where landing != .collision { try acknowledge(batch) }
+                for (batch, landing) in zip(batches, landings) where landing.isInDatabase { try acknowledge(batch) }
                 happened(.answered(lane, landings))
             }
         case .void(let lane, _): try void(batches[0], lane, fate)
@@ -309,11 +324,19 @@ struct WriterModel {
         func child(_ part: some Sequence<Record>, dead: Bool = false) -> Stored {
             Stored(records: Array(part), kind: dead ? .letters : stored[batch].kind)
         }
+        if stored[batch].kind == .unregistered, case .apart = cut, strangers(in: batch).count == records.count {
+            throw Violation(description: "batch \(batch) is set apart once more")
+        }
         var children: [Stored] = []
         switch cut {
         case .halves:
             children = [child(records.prefix(records.count / 2)), child(records.dropFirst(records.count / 2))]
         case .again: children = [child(records)]
+        case .apart:
+            children = [
+                Stored(records: records.filter { !$0.isStranger }, kind: .readings),
+                Stored(records: records.filter(\.isStranger), kind: .unregistered),
+            ]
         case .deadLetter:
             guard records.count == 1 else { throw Violation(description: "\(records.count) records in a dead letter") }
             children = [child(records, dead: true)]
@@ -347,16 +370,23 @@ struct WriterModel {
 
     /// One table stays broken, all else is well: batches of other kinds must land all the same.
     mutating func landOthers() throws {
-        guard let broken else { return }
-        accept([false], broken == .readings ? .gaps : .readings)
-        try goOn { $0.stored.contains { $0.state == .waiting && $0.kind != broken } }
+        if let broken {
+            accept([false], broken == .readings ? .gaps : .readings)
+            try goOn { $0.stored.contains { $0.state == .waiting && $0.kind != broken && $0.kind != .unregistered } }
+        }
+        // Only what is of strangers waits for them.
+        broken = nil
+        try goOn { $0.stored.contains { $0.state == .waiting && $0.kind != .unregistered } }
+        if !hasRegistered, stored.contains(where: { $0.state == .waiting && !$0.records.allSatisfy(\.isStranger) }) {
+            throw Violation(description: "records wait for strangers that they have nothing to do with")
+        }
     }
 
     /// Everything is well from now on; it must end, with each record in the database once.
     mutating func heal() throws {
         mostAtOnce = .max
         try landOthers()
-        broken = nil
+        hasRegistered = true
         accept([false])
         try goOn { model in
             model.stored.contains { $0.state == .waiting } || !model.underWay.isEmpty || !model.machine.isReconciled
@@ -396,6 +426,7 @@ struct WriterModel {
 extension BatchKind {
     static let readings = BatchKind(machine: 1, format: BatchCoding.Format.history.rawValue)
     static let gaps = BatchKind(machine: 1, format: BatchCoding.Format.gaps.rawValue)
+    static let unregistered = BatchKind(machine: 1, format: BatchCoding.Format.unregistered.rawValue)
     static let letters = BatchKind(machine: 1, format: BatchCoding.Format.deadLetters.rawValue)
 }
 

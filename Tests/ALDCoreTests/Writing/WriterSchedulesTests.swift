@@ -7,7 +7,7 @@ import Testing
 /// can do to it.
 @Suite("Writer, all that can happen", .background) struct WriterSchedulesTests {
     @Test(
-        "random faults, crashes, late deliveries, fail-overs, and a table that is broken: every record lands once",
+        "random faults, crashes, late deliveries, fail-overs, strangers, a table that is broken: every record lands once",
         .background)
     func randomSchedules() async throws {
         let seed = TestSeed.draw()
@@ -29,6 +29,7 @@ import Testing
         model.mostAtOnce = Bool.random(using: &random) ? .max : Int.random(in: 1...4, using: &random)
         let sickness: Double = [0.0, 0.2, 0.5, 0.9].randomElement(using: &random) ?? 0
         let poison: Double = [0.0, 0.0, 0.05, 0.3].randomElement(using: &random) ?? 0
+        let stranger: Double = [0.0, 0.0, 0.2, 1.0].randomElement(using: &random) ?? 0
         func fate() -> WriterModel.Fate {
             Double.random(in: 0..<1, using: &random) < sickness
                 ? WriterModel.Fate.allCases.randomElement(using: &random) ?? .truth : .truth
@@ -39,7 +40,9 @@ import Testing
                 model.accept(
                     (0..<Int.random(in: 1...4, using: &random)).map { _ in
                         Double.random(in: 0..<1, using: &random) < poison
-                    }, Int.random(in: 0..<3, using: &random) == 0 ? .gaps : .readings)
+                    }, Int.random(in: 0..<3, using: &random) == 0 ? .gaps : .readings,
+                    strangers: Set((0..<4).filter { _ in Double.random(in: 0..<1, using: &random) < stranger }))
+            case 15 where Int.random(in: 0..<8, using: &random) == 0: model.hasRegistered.toggle()
             case 14 where Int.random(in: 0..<6, using: &random) == 0:
                 model.broken = [nil, .readings, .gaps, .letters].randomElement(using: &random) ?? nil
             case 3: try model.runLate()

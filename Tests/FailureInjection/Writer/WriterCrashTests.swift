@@ -129,6 +129,7 @@ extension FailPoint {
         switch self {
         case .acceptBeforeCommit, .acceptInCommit, .acceptAfterCommit: 120
         case .sendBefore, .sendAfter, .acknowledged: 15
+        case .copyWritten: 4
         case .voidBefore, .voidAfter, .recutBefore, .recutInCommit, .recutAfter: 6
         case .segmentMade, .segmentReserved, .rollCheckpointed, .rollDone: 2
         case .progressBeforeSave, .progressInSave, .progressAfterSave: 2

@@ -28,5 +28,6 @@ public struct Migration: Sendable {
         commandsByTheHandful,
         processEvents,
         runsOfRecipes,
+        claimsAfterCopy,
     ]
 }

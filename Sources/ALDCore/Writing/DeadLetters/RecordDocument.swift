@@ -54,7 +54,7 @@ public struct RecordDocument: Codable, Hashable, Sendable {
     /// - Returns: `nil` unless it is one reading, one gap or one process event.
     public init?(_ record: Records, names: [ParameterID: String] = [:]) {
         switch record {
-        case .history(let rows):
+        case .history(let rows), .unregistered(let rows):
             guard let row = rows.first, rows.count == 1 else { return nil }
             kind = .reading
             parameter_id = row.parameter.rawValue

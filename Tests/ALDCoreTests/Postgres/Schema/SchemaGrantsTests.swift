@@ -97,9 +97,10 @@ extension SchemaServerTests {
               ald.stamp_since() ald.status_transitions ald.terminal_health_history_entry_id_seq
               ald.terminal_instances_instance_id_seq ald_history.admit() ald_history.apply_retention()
               ald_history.as_rollup() ald_history.at_microseconds() ald_history.begin_copy()
-              ald_history.claim_batch() ald_history.drop_before() ald_history.ensure_partition()
-              ald_history.follow_event() ald_history.follow_operation() ald_history.follow_process()
-              ald_history.follow_state() ald_history.follow_step() ald_history.has_before() ald_history.hold_letter()
+              ald_history.claim_batch() ald_history.copy_obstacle() ald_history.drop_before()
+              ald_history.ensure_partition() ald_history.finish_copy() ald_history.follow_event()
+              ald_history.follow_operation() ald_history.follow_process() ald_history.follow_state()
+              ald_history.follow_step() ald_history.has_before() ald_history.hold_letter()
               ald_history.insert_readings() ald_history.is_partition() ald_history.land_letter()
               ald_history.letter_evidence() ald_history.merge_current() ald_history.note_letter()
               ald_history.raw_floor() ald_history.read_float() ald_history.read_gap() ald_history.read_integer()

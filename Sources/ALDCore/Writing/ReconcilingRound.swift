@@ -1,0 +1,44 @@
+/// Where the comparison of what is retained with the ledger stands: once around, from where it began to the end of the
+/// spool and on from the start, so that a page that fails again and again costs what it has of time and nothing else.
+struct ReconcilingRound: Hashable, Sendable {
+    /// The next page begins behind this place.
+    private(set) var after: SpoolPosition
+    /// What lies up to here comes last.
+    private var began: SpoolPosition
+    private var isAround = false
+
+    init(after: SpoolPosition = .start) {
+        self.after = after
+        began = after
+    }
+
+    /// A page was compared.
+    ///
+    /// - Parameter end: how far it reached; `nil`: to the end of the spool.
+    /// - Returns: the rest of the round; `nil` when that was all.
+    func compared(through end: SpoolPosition?) -> ReconcilingRound? {
+        var rest = self
+        if isAround {
+            guard let end, end < began else { return nil }
+            rest.after = end
+        } else if let end {
+            rest.after = end
+        } else {
+            guard began > .start else { return nil }
+            (rest.after, rest.isAround) = (.start, true)
+        }
+        return rest
+    }
+
+    /// What was compared counts no more; it goes on from here all the same.
+    var again: ReconcilingRound { ReconcilingRound(after: after) }
+}
+
+/// How many batches one question to the ledger is about: fewer when there was no answer in time, to the end of the round.
+/// One that grew meanwhile would fail again, and every failure may mean another server and so another round.
+struct ReconcilingPage: Hashable, Sendable {
+    static let most: Int64 = 1000
+    private(set) var size = most
+
+    mutating func failed() { size = max(1, size / 4) }
+}
