@@ -31,6 +31,6 @@ struct ALD: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, DoctorCommand.self, DatabaseCommand.self, SpoolCommand.self, DeadLettersCommand.self,
             VerifyCommand.self, RecipeCommand.self, ModbusCommand.self, SpoolExerciseCommand.self,
-            WriterExerciseCommand.self,
+            WriterExerciseCommand.self, RecipeExerciseCommand.self,
         ])
 }

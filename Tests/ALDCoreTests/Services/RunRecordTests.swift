@@ -85,7 +85,7 @@ extension SchemaServerTests {
                                 SELECT 'end', status, ended_at::text, error, '' FROM ald.process_executions
                                 WHERE process_id = \(process)
                                 UNION ALL SELECT 'state', completed_steps::text, occurrence::text, status_number::text,
-                                    updated_at::text FROM ald.process_execution_state WHERE process_id = \(process)
+                                    concat_ws(' ', updated_at, step_id, loop_iterations) FROM ald.process_execution_state WHERE process_id = \(process)
                                 UNION ALL SELECT 'step', occurrence::text, step_id || ' ' || loop_iterations::text,
                                     outcome, started_at || ' ' || ended_at
                                 FROM ald.step_execution_history WHERE process_id = \(process)
