@@ -9,19 +9,25 @@ import NIOCore
 public final class ModbusPLC: PLC {
     public let registerMap: RegisterMap
     private let reading: AdaptiveReading
+    private let setPoints: AdaptiveReading
+    private let writesFirst: Bool
     private let client: ModbusClient
     private let time: any TimeSource
 
-    /// - Parameter client: stays the caller's; whoever made it closes it.
+    /// - Parameters:
+    ///   - client: stays the caller's; whoever made it closes it. Several may share one connection.
+    ///   - writesFirst: whether its writes go before those of others on the same client: for who opens valves.
     /// - Throws: ``PLCError/refused(_:)`` when no plan can read the map within the limits of the protocol.
     public init(
         _ registerMap: RegisterMap, client: ModbusClient, planner: ReadPlanner = ReadPlanner(),
-        time: any TimeSource = SystemTime()
+        writesFirst: Bool = false, time: any TimeSource = SystemTime()
     ) throws(PLCError) {
         self.registerMap = registerMap
         self.client = client
         self.time = time
+        self.writesFirst = writesFirst
         do {
+            setPoints = AdaptiveReading(try AdaptiveReader(registerMap.setPointSpans, planner: planner))
             reading = AdaptiveReading(try AdaptiveReader(registerMap.readSpans, planner: planner))
         } catch {
             throw .refused("\(error)")
@@ -45,13 +51,28 @@ public final class ModbusPLC: PLC {
     }
 
     private func reading(of parameter: Parameter, in result: SpanResults) -> Reading {
-        let table = parameter.readLocation.table
-        let count = parameter.dataType.addressCount(in: table)
-        guard let range = AddressRange(start: parameter.readLocation.address, count: count),
-            case .success(let data) = result.values(table, range),
-            let number = parameter.dataType.decode(data.words[...], order: registerMap.wordOrder)
-        else { return .unread(parameter.id) }
-        return Reading(number, of: parameter)
+        number(of: parameter, at: parameter.readLocation, in: result).map { Reading($0, of: parameter) }
+            ?? .unread(parameter.id)
+    }
+
+    private func number(
+        of parameter: Parameter, at location: RegisterLocation, in result: SpanResults
+    ) -> Double? {
+        guard let span = parameter.span(at: location), case .success(let data) = result.values(span.table, span.range)
+        else { return nil }
+        return parameter.dataType.decode(data.words[...], order: registerMap.wordOrder)
+    }
+
+    public func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double] {
+        guard !registerMap.setPointSpans.isEmpty else { return [:] }
+        let result = await client.read(setPoints, deadline: nioDeadline(deadline))
+        guard result.hasData else { throw Self.translate(result.firstError, writing: false) }
+        var values: [ParameterID: Double] = [:]
+        for parameter in registerMap.parameters {
+            guard let location = parameter.writeLocation else { continue }
+            values[parameter.id] = number(of: parameter, at: location, in: result)
+        }
+        return values
     }
 
     public func readSetPoint(of id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
@@ -84,7 +105,7 @@ public final class ModbusPLC: PLC {
             case (false, _): .writeRegisters(start: location.address, values: words)
             }
         do throws(ModbusError) {
-            _ = try await client.send(request, deadline: nioDeadline(deadline))
+            _ = try await client.send(request, isUrgent: writesFirst, deadline: nioDeadline(deadline))
         } catch {
             throw Self.translate(error, writing: true)
         }

@@ -14,12 +14,35 @@ public protocol PLC: Sendable {
     /// Reads one parameter's set point from where it is written; exact and without side effects.
     func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double
 
+    /// Reads the set points of all parameters that can be written, from where they are written; exact and without
+    /// side effects. Those that could not be read are missing.
+    ///
+    /// - Throws: when not one could be read.
+    func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double]
+
     /// Writes one parameter's set point.
     ///
     /// - Throws: ``PLCError/outOfRange(_:_:)``, ``PLCError/notWritable(_:)`` or ``PLCError/unknownParameter(_:)``
     ///   before anything is sent; ``PLCError/unknownOutcome(_:)`` when the machine may or may not have acted. The
     ///   latter must be read back, never repeated blindly.
     func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError)
+}
+
+extension PLC {
+    /// One after the other, for controllers that cannot do better.
+    public func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double] {
+        var values: [ParameterID: Double] = [:]
+        var failure: PLCError?
+        for parameter in registerMap.parameters where parameter.isWritable {
+            do throws(PLCError) {
+                values[parameter.id] = try await readSetPoint(of: parameter.id, deadline: deadline)
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if values.isEmpty, let failure { throw failure }
+        return values
+    }
 }
 
 /// Why a PLC could not do what it was asked.

@@ -53,12 +53,19 @@ public struct RegisterMap: Sendable {
     }
 
     /// The spans of memory that hold the measured values, one per parameter, each to be read in one piece.
-    public var readSpans: [ReadSpan] {
-        parameters.compactMap { parameter in
-            AddressRange(
-                start: parameter.readLocation.address,
-                count: parameter.dataType.addressCount(in: parameter.readLocation.table)
-            ).map { ReadSpan(parameter.readLocation.table, $0) }
+    public var readSpans: [ReadSpan] { parameters.compactMap { $0.span(at: $0.readLocation) } }
+
+    /// The same for the set points, of the parameters that have one.
+    public var setPointSpans: [ReadSpan] {
+        parameters.compactMap { parameter in parameter.writeLocation.flatMap { parameter.span(at: $0) } }
+    }
+}
+
+extension Parameter {
+    /// `nil` when it would reach past the last address.
+    func span(at location: RegisterLocation) -> ReadSpan? {
+        AddressRange(start: location.address, count: dataType.addressCount(in: location.table)).map {
+            ReadSpan(location.table, $0)
         }
     }
 }

@@ -33,6 +33,10 @@ public final class InterlockedPLC: PLC {
         try await plc.readSetPoint(of: parameter, deadline: deadline)
     }
 
+    public func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double] {
+        try await plc.readSetPoints(deadline: deadline)
+    }
+
     /// - Throws: as the controller does, and ``PLCError/interlocked(_:)`` before anything is sent.
     public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
         guard value != 0, let parameter = registerMap[id], parameter.dataType == .binary else {

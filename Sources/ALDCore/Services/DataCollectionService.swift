@@ -40,11 +40,13 @@ public final class DataCollectionService: Service {
     private let writer: BatchWriter
     private let machine: Int32
     private let configuration: Configuration
+    private let metadata: MetadataCache?
     private let time: any TimeSource
     private let logger: Logger
     private let state = Mutex(CollectionStatistics())
     private let gaps = Mutex(GapLedger())
     private let reports = Mutex(ReportThrottle<CollectionGap.Cause>())
+    private let degraded = Mutex(DegradedMode())
     private let isStopping = Mutex(false)
     private let wakeup = Wakeup()
     private let stopped = Wakeup()
@@ -52,22 +54,28 @@ public final class DataCollectionService: Service {
     /// How long a reading may go on after the shutdown has begun.
     private static let shutdownGrace: Duration = .milliseconds(500)
 
-    /// - Parameter machine: the number under which this machine is registered in the database.
+    /// - Parameters:
+    ///   - machine: the number under which this machine is registered in the database.
+    ///   - metadata: limits that are narrower than those of the register map, by which readings are judged.
     /// - Throws: every setting that is out of its range.
     public init(
         plc: any PLC, writer: BatchWriter, machine: Int32, configuration: Configuration = Configuration(),
-        time: any TimeSource = SystemTime(), logger: Logger
+        metadata: MetadataCache? = nil, time: any TimeSource = SystemTime(), logger: Logger
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         self.plc = plc
         self.writer = writer
         self.machine = machine
         self.configuration = configuration
+        self.metadata = metadata
         self.time = time
         self.logger = logger
     }
 
     public var statistics: CollectionStatistics { state.withLock(\.self) }
+
+    /// Whether cycles take so long that what is not essential has to give way.
+    public var isDegraded: Bool { degraded.withLock(\.isDegraded) }
 
     /// Collects until shutdown, cancellation or the end of ``Configuration/duration``. A cycle under way is finished if
     /// it takes no longer than half a second.
@@ -110,11 +118,24 @@ public final class DataCollectionService: Service {
         let started = time.now
         let startedAt = time.wallClock
         do throws(PLCError) {
-            let scan = try await scan(deadline: deadline)
+            var scan = try await scan(deadline: deadline)
+            if let limits = metadata?.current { scan.readings = limits.judged(scan.readings) }
             await accept(scan, started: started)
+            noteLoad(time.now - started)
         } catch {
+            noteLoad(configuration.period)
             state.withLock { $0.missedPLC += 1 }
             await noteMiss("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
+        }
+    }
+
+    private func noteLoad(_ took: Duration) {
+        switch degraded.withLock({ $0.happened(took: took, of: configuration.period) }) {
+        case .begins:
+            logger.warning(
+                "cycles take long; set points are compared less often", metadata: ["took": "\(took)"])
+        case .ends: logger.notice("cycles are fast again")
+        case nil: break
         }
     }
 

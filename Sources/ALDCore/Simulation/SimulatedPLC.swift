@@ -58,6 +58,16 @@ public final class SimulatedPLC: PLC, ModbusDevice {
         return setPoint
     }
 
+    public func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double] {
+        withModel { model, _ in
+            var values: [ParameterID: Double] = [:]
+            for (index, parameter) in registerMap.parameters.enumerated() where parameter.isWritable {
+                values[parameter.id] = model.setPoint(at: index)
+            }
+            return values
+        }
+    }
+
     public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
         let (parameter, _) = try registerMap.checkedForWriting(value, to: id)
         guard let index = memory.index(of: id) else { throw .unknownParameter(parameter.qualifiedName) }

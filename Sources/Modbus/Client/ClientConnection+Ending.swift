@@ -31,6 +31,7 @@ extension ClientConnection {
             }
         }
         writes = []
+        urgentWrites = []
         reads = []
         ready = []
         delayed = []
@@ -81,7 +82,12 @@ extension ClientConnection {
     private mutating func forget(_ job: ClientJob) {
         if activeWrite == job.id { activeWrite = nil }
         if job.next < job.work.count {
-            if job.work.isWrite { writes.removeAll { $0 == job.id } } else { reads.removeAll { $0.job == job.id } }
+            if job.work.isWrite {
+                writes.removeAll { $0 == job.id }
+                urgentWrites.removeAll { $0 == job.id }
+            } else {
+                reads.removeAll { $0.job == job.id }
+            }
         }
         if !ready.isEmpty { ready.removeAll { $0.job == job.id } }
         if !delayed.isEmpty { delayed.removeAll { $0.attempt.job == job.id } }

@@ -58,19 +58,20 @@ extension ClientConnection {
         reportSent(exchange)
     }
 
-    /// The next request to send: what was sent before, then writes, then reads. A repeated request goes first, since
+    /// The next request to send: what was sent before, then urgent writes, writes, reads. A repeated request goes first, since
     /// it has waited longest; among those, the write stands in front (``delay(_:until:)``).
     ///
     /// While the window is being found out a write goes alone: lost in a trial it could not be made again.
     private mutating func takeNext() -> Attempt? {
         if adaptive != nil, let exchanges = session?.exchanges, !exchanges.isEmpty {
-            let isWriteNext = activeWrite.map { $0 == ready.first?.job } ?? !writes.isEmpty
+            let isWriteNext =
+                activeWrite.map { $0 == ready.first?.job } ?? !(writes.isEmpty && urgentWrites.isEmpty)
             if isWriteNext || exchanges.contains(where: \.request.isWrite) { return nil }
         }
         if let attempt = ready.first, attempt.job == activeWrite {
             return ready.popFirst()
         }
-        if activeWrite == nil, let id = writes.popFirst() {
+        if activeWrite == nil, let id = urgentWrites.popFirst() ?? writes.popFirst() {
             activeWrite = id
             jobs.change(id) { $0.next = 1 }
             return Attempt(job: id, index: 0)

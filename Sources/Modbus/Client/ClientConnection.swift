@@ -59,6 +59,8 @@ struct ClientConnection: Sendable {
     var jobs = ClientJobs()
     /// Writes that were not sent yet, in order.
     var writes: Deque<JobID> = []
+    /// The same for those that go before them.
+    var urgentWrites: Deque<JobID> = []
     /// Reads and plans with requests that were not sent yet, in order.
     var reads: Deque<WaitingRead> = []
     /// The one write that was sent, or that waits for a busy device. The next one waits for it: were a refused
@@ -96,8 +98,10 @@ struct ClientConnection: Sendable {
     }
 
     /// A caller wants something done.
+    ///
+    /// - Parameter isUrgent: for a write: it goes before those that wait, behind other urgent ones.
     mutating func submit(
-        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, id: JobID, now: NIODeadline
+        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, isUrgent: Bool = false, id: JobID, now: NIODeadline
     ) -> [Action] {
         let job = ClientJob(id: id, work: work, unit: unit, submitted: now, deadline: deadline)
         jobs.insert(job)
@@ -106,7 +110,7 @@ struct ClientConnection: Sendable {
             finishAll(id, refusal)
         } else {
             if work.isWrite {
-                writes.append(id)
+                if isUrgent { urgentWrites.append(id) } else { writes.append(id) }
             } else {
                 reads.append(WaitingRead(job: id, unit: unit, request: work.request(at: 0)))
             }
@@ -122,7 +126,7 @@ struct ClientConnection: Sendable {
             statistics.timeouts += job.work.count
             return .timedOut(.queue)
         }
-        if (job.work.isWrite ? writes.count : reads.count) >= limits.queueLimit {
+        if (job.work.isWrite ? writes.count + urgentWrites.count : reads.count) >= limits.queueLimit {
             statistics.queueFull += 1
             return .queueFull(limit: limits.queueLimit)
         }

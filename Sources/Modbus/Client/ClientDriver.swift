@@ -62,8 +62,8 @@ final class ClientDriver {
     /// - Parameter polls: the answer may be looked for before the event loop sleeps, because nobody has to be woken
     ///   for it: the caller lives on this event loop, or wants many answers before it goes on.
     func submit(
-        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, call: ClientCall, polls: Bool = false,
-        continuation: CheckedContinuation<ClientOutcome, Never>
+        _ work: ClientWork, unit: UnitID, deadline: NIODeadline, isUrgent: Bool = false, call: ClientCall,
+        polls: Bool = false, continuation: CheckedContinuation<ClientOutcome, Never>
     ) {
         if call.isCancelled {
             continuation.resume(returning: .single(.failure(ModbusError(.cancelled, peer: machine.peer, unit: unit))))
@@ -71,7 +71,8 @@ final class ClientDriver {
         }
         callers[call.id] = Caller(continuation: continuation, polls: polls)
         if polls { polling += 1 }
-        let actions = machine.submit(work, unit: unit, deadline: deadline, id: call.id, now: .now())
+        let actions = machine.submit(
+            work, unit: unit, deadline: deadline, isUrgent: isUrgent, id: call.id, now: .now())
         if gathers, case .single = work {
             perform(actions, flushing: false)
             gather()

@@ -92,15 +92,16 @@ public final class ModbusClient: Sendable {
     ///
     /// - Parameters:
     ///   - unit: the unit to ask. Defaults to the configuration's.
+    ///   - isUrgent: a write that goes before others that wait. One that was sent is waited for.
     ///   - deadline: when the call ends at the latest.
     /// - Returns: the answer, whose shape is exactly the one the request asks for. Never an exception response.
     /// - Throws: ``ModbusError``; an exception response as ``ModbusError/Code/exception(_:_:)``.
     public nonisolated(nonsending) func send(
-        _ request: ModbusRequest, unit: UnitID? = nil, deadline: NIODeadline
+        _ request: ModbusRequest, unit: UnitID? = nil, isUrgent: Bool = false, deadline: NIODeadline
     ) async throws(ModbusError) -> ModbusResponse {
         try request.checked()
         if configuration.framing == .rtuOverTCP { try request.checkedForRTU() }
-        let outcome = await perform(.single(request), unit: unit, deadline: deadline)
+        let outcome = await perform(.single(request), unit: unit, isUrgent: isUrgent, deadline: deadline)
         return try outcome.single(or: .cancelled)
     }
 
@@ -127,7 +128,7 @@ public final class ModbusClient: Sendable {
     }
 
     private nonisolated(nonsending) func perform(
-        _ work: ClientWork, unit: UnitID?, deadline: NIODeadline
+        _ work: ClientWork, unit: UnitID?, isUrgent: Bool = false, deadline: NIODeadline
     ) async -> ClientOutcome {
         let call = status.makeCall()
         let unit = unit ?? configuration.unit
@@ -136,7 +137,8 @@ public final class ModbusClient: Sendable {
             await withCheckedContinuation { continuation in
                 onLoop {
                     $0.submit(
-                        work, unit: unit, deadline: deadline, call: call, polls: polls, continuation: continuation)
+                        work, unit: unit, deadline: deadline, isUrgent: isUrgent, call: call, polls: polls,
+                        continuation: continuation)
                 }
             }
         } onCancel: {

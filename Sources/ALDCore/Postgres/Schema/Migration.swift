@@ -29,5 +29,6 @@ public struct Migration: Sendable {
         processEvents,
         runsOfRecipes,
         claimsAfterCopy,
+        setPoints,
     ]
 }

@@ -9,6 +9,8 @@ struct CommandDesk: Sendable {
         /// Made by whoever asked; the trace of the command.
         var trace: UUID
         var target: SetPoint
+        /// Largest difference when it is read back, as the parameter says; `nil`: what the data type rounds.
+        var tolerance: Double?
         /// When the record was changed, by the database's clock.
         var executingAt: Timestamp
         /// How long it may still be written, by the database's clock.
@@ -47,12 +49,12 @@ struct CommandDesk: Sendable {
     /// - Throws: `PostgresError`. When the answer is lost, commands may have been taken nonetheless: their lease ends, and
     ///   ``adopt(deadline:)`` finds them.
     func take(limit: Int, deadline: MonotonicInstant) async throws -> [Taken] {
-        try await commands("take_parameter_commands($1, $2, $3, $4)", .int4(Int32(limit)), deadline: deadline)
+        try await commands("take_parameter_commands($1, $2, $3, $4) c", .int4(Int32(limit)), deadline: deadline)
     }
 
     /// What somebody was executing whose lease has ended: to find out how it ended, never to do it again.
     func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
-        try await commands("adopt_parameter_commands($1, $2, $4) WHERE $3::int > 0", .int4(1), deadline: deadline)
+        try await commands("adopt_parameter_commands($1, $2, $4) c WHERE $3::int > 0", .int4(1), deadline: deadline)
     }
 
     private func commands(
@@ -60,7 +62,9 @@ struct CommandDesk: Sendable {
     ) async throws -> [Taken] {
         let statement = """
             SELECT command_id, request_id, parameter_id, target_value, executing_at,
-                (extract(epoch FROM not_after - clock_timestamp()) * 1000000)::int8
+                (extract(epoch FROM not_after - clock_timestamp()) * 1000000)::int8,
+                (SELECT p.readback_tolerance FROM ald.component_parameters p
+                 WHERE p.machine_id = c.machine_id AND p.parameter_id = c.parameter_id)
             FROM ald.\(function)
             """
         let parameters: [PostgresValue] = [.int4(machine), .text(worker), limit, .float8(lease.inSeconds)]
@@ -70,6 +74,7 @@ struct CommandDesk: Sendable {
                 Taken(
                     id: try row.decode(0), trace: try row.decode(1),
                     target: SetPoint(ParameterID(rawValue: try row.decode(2)), try row.decode(3)),
+                    tolerance: try row.decode(6),
                     executingAt: try row.decode(4), remaining: .microseconds(try row.decode(5, as: Int64.self)))
             }
         }

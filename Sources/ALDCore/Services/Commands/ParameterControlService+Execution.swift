@@ -5,7 +5,8 @@ extension ParameterControlService {
     /// Does what the machine decides until the command has ended.
     func execute(_ command: CommandDesk.Taken, takenAt: MonotonicInstant, isAdopted: Bool) async {
         var settings = configuration.execution
-        settings.tolerance = configuration.tolerances[command.target.parameter] ?? settings.tolerance
+        settings.tolerance =
+            configuration.tolerances[command.target.parameter] ?? command.tolerance ?? settings.tolerance
         var machine =
             isAdopted
             ? ParameterCommandMachine(adopting: command.target, configuration: settings, now: takenAt)

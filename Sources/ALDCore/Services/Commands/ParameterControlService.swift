@@ -25,7 +25,8 @@ public final class ParameterControlService: Service {
         public var shutdownGrace: Duration = .seconds(10)
         /// How a command is carried out.
         public var execution = ParameterCommandMachine.Configuration()
-        /// Largest difference when a parameter is read back, in its unit; overrides that of ``execution``.
+        /// Largest difference when a parameter is read back, in its unit; overrides that of the
+        /// database, which overrides that of ``execution``.
         public var tolerances: [ParameterID: Double] = [:]
 
         public init() {}
@@ -168,7 +169,17 @@ public final class ParameterControlService: Service {
             state.statistics.taken += 1
             state.executing.insert(command.id)
         }
-        group.addTask { await self.execute(command, takenAt: self.time.now, isAdopted: isAdopted) }
+        let takenAt = time.now
+        group.addTask {
+            await self.execute(command, takenAt: takenAt, isAdopted: isAdopted)
+            self.logger.info(
+                "a command has ended",
+                metadata: [
+                    "trace": "\(command.trace)", "command": "\(command.id)",
+                    "parameter": "\(command.target.parameter)", "value": "\(command.target.value)",
+                    "took": "\(self.time.now - takenAt)",
+                ])
+        }
     }
 
     private func take(limit: Int) async -> [CommandDesk.Taken] {

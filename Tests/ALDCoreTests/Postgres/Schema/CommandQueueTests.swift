@@ -31,7 +31,7 @@ extension SchemaServerTests {
             }
         }
 
-        private static let claim = "SELECT command_id, attempts FROM ald.claim_parameter_commands(1, 'a', 10, 60)"
+        private static let take = "SELECT command_id, status FROM ald.take_parameter_commands(1, 'a', 10, 60)"
 
         @Test func commandsThatMayNotBeCarriedOutAreRefused() async throws {
             try await Self.withPlant { connection, _ in
@@ -68,80 +68,95 @@ extension SchemaServerTests {
         @Test func oneParameterHasOneCommandUnderWayAndTheOldestFirst() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.ask(1, 1) + Self.ask(1, 2) + Self.ask(2, 1))
-                #expect(try await connection.rows(Self.claim) == ["1|1", "3|1"])
-                #expect(try await connection.rows(Self.claim) == [])
-                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["true"])
-                #expect(try await connection.rows(Self.claim) == [])
+                #expect(try await connection.rows(Self.take) == ["1|executing", "3|executing"])
+                #expect(try await connection.rows(Self.take) == [])
                 let finish = "SELECT ald.finish_parameter_command(1, 1, 'a', 'succeeded', NULL, 1, now(), now())"
                 #expect(try await connection.rows(finish) == ["true"])
                 #expect(try await connection.rows(finish) == ["true"], "the answer may have been lost")
                 #expect(try await connection.rows(finish.replacing("'a'", with: "'b'")) == ["false"])
-                #expect(try await connection.rows(Self.claim) == ["2|1"])
+                #expect(try await connection.rows(Self.take) == ["2|executing"])
             }
         }
 
-        @Test func aClaimThatRunsOutIsClaimedAgainFiveTimesAndAnExecutingOneNever() async throws {
+        @Test func aCommandThatHasSucceededIsTheSetPointUnlessItMayNotBeAnyMore() async throws {
             try await Self.withPlant { connection, _ in
-                try await connection.accept(Self.ask(1) + Self.ask(2))
-                for attempt in 1...5 {
-                    #expect(try await connection.rows(Self.claim).contains("1|\(attempt)"))
-                    if attempt == 1 {
-                        #expect(
-                            try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["true"])
-                        try await connection.accept(Self.age(2, "lease_until"))
-                    }
-                    try await connection.accept(Self.age(1, "lease_until"))
-                    #expect(
-                        try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["false"],
-                        "the lease has ended")
+                try await connection.accept(Self.ask(1, 40) + Self.ask(2, 1))
+                _ = try await connection.rows(Self.take)
+                try await connection.accept("UPDATE ald.component_parameters SET max_value = 0 WHERE parameter_id = 2")
+                for command in 1...2 {
+                    let finish =
+                        "SELECT ald.finish_parameter_command(1, \(command), 'a', 'succeeded', NULL, 1, now(), now())"
+                    #expect(try await connection.rows(finish) == ["true"])
                 }
-                #expect(try await connection.rows(Self.claim) == [])
                 #expect(
                     try await connection.rows(
-                        "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
-                            "failed|claimed 5 times and never begun", "executing",
-                        ])
+                        "SELECT parameter_id, set_value FROM ald.component_parameters WHERE machine_id = 1 ORDER BY 1")
+                        == ["1|40", "2", "3"])
+            }
+        }
+
+        @Test func whatIsExecutedIsNeverTakenAgainWhenItsLeaseEnds() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(2))
+                #expect(try await connection.rows(Self.take) == ["1|executing"])
+                try await connection.accept(Self.age(1, "lease_until"))
+                #expect(try await connection.rows(Self.take) == [])
                 let adopt = "SELECT command_id, status, claimed_by FROM ald.adopt_parameter_commands(1, 'b', 60)"
-                #expect(try await connection.rows(adopt) == ["2|executing|b"])
+                #expect(try await connection.rows(adopt) == ["1|executing|b"])
                 #expect(try await connection.rows(adopt) == [])
-                let finish = "SELECT ald.finish_parameter_command(1, 2, 'a', 'unknown', 'lost', NULL, NULL, NULL)"
+                let finish = "SELECT ald.finish_parameter_command(1, 1, 'a', 'unknown', 'lost', NULL, NULL, NULL)"
                 #expect(try await connection.rows(finish) == ["false"], "it is b's now")
                 #expect(try await connection.rows(finish.replacing("'a'", with: "'b'")) == ["true"])
+            }
+        }
+
+        @Test func aClaimOfARecipeThatRunsOutIsClaimedAgainFiveTimes() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(
+                    "INSERT INTO ald.recipe_commands (machine_id, kind, recipe_id, recipe_version) "
+                        + "VALUES (1, 'start', 1, 1)")
+                let claim = "SELECT command_id, attempts FROM ald.claim_recipe_commands(1, 'a', 10, 60)"
+                let age = Self.age(1, "lease_until").replacing("parameter_control_commands", with: "recipe_commands")
+                for attempt in 1...5 {
+                    #expect(try await connection.rows(claim) == ["1|\(attempt)"])
+                    try await connection.accept(age)
+                    #expect(
+                        try await connection.rows("SELECT ald.begin_recipe_command(1, 1, 'a', 60)") == ["false"],
+                        "the lease has ended")
+                }
+                #expect(try await connection.rows(claim) == [])
+                #expect(
+                    try await connection.rows("SELECT status, error FROM ald.recipe_commands") == [
+                        "failed|claimed 5 times and never begun"
+                    ])
             }
         }
 
         @Test func nothingIsBegunAfterItsDeadlineNorOutsideLimitsThatHaveChanged() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.ask(1) + Self.ask(2))
-                #expect(try await connection.rows(Self.claim) == ["1|1", "2|1"])
                 try await connection.accept(Self.age(1, "not_after"))
-                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 1, 'a', 60)") == ["false"])
                 try await connection.accept(
                     "UPDATE ald.component_parameters SET write_protected = true WHERE parameter_id = 2")
-                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["false"])
-                try await connection.accept(Self.ask(1) + Self.age(3, "not_after"))
-                try await connection.accept(Self.age(1, "lease_until"))
-                #expect(try await connection.rows(Self.claim) == [])
+                #expect(try await connection.rows(Self.take) == [])
                 #expect(
                     try await connection.rows(
                         "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
                             "expired|not begun in time", "failed|Valve.valve_state cannot be written",
-                            "expired|not begun in time",
                         ])
             }
         }
 
-        @Test func whatWasGivenBackOrCancelledIsFreeOrOver() async throws {
+        @Test func whatWasCancelledIsOverAndWhatWasBegunIsNotGivenBack() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.ask(1) + Self.ask(2))
-                #expect(try await connection.rows(Self.claim) == ["1|1", "2|1"])
-                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'a', 60)") == ["true"])
-                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'b', 60)") == ["false"])
-                #expect(try await connection.rows("SELECT ald.release_parameter_command(1, 1, 'a')") == ["true"])
                 #expect(try await connection.rows("SELECT ald.cancel_parameter_command(1, 2, 'wrong')") == ["true"])
                 #expect(try await connection.rows("SELECT ald.cancel_parameter_command(1, 2, 'wrong')") == ["false"])
-                #expect(try await connection.rows(Self.claim) == ["1|1"])
-                #expect(try await connection.rows("SELECT ald.begin_parameter_command(1, 2, 'a', 60)") == ["false"])
+                #expect(try await connection.rows(Self.take) == ["1|executing"])
+                #expect(try await connection.rows("SELECT ald.cancel_parameter_command(1, 1, 'late')") == ["false"])
+                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'a', 60)") == ["true"])
+                #expect(try await connection.rows("SELECT ald.renew_parameter_command(1, 1, 'b', 60)") == ["false"])
+                #expect(try await connection.rows("SELECT ald.release_parameter_command(1, 1, 'a')") == ["false"])
             }
         }
 
@@ -208,12 +223,11 @@ extension SchemaServerTests {
                     "SELECT 1 FROM ald.parameter_control_commands WHERE finished_at IS NULL LIMIT 1") != []
                 {
                     let claimed = try await connection.rows(
-                        "SELECT command_id FROM ald.claim_parameter_commands(1, '\(worker)', 3, 600)")
+                        "SELECT command_id FROM ald.take_parameter_commands(1, '\(worker)', 3, 600)")
                     for command in claimed {
                         try await connection.accept(
                             """
                             INSERT INTO claims (command_id) VALUES (\(command));
-                            SELECT ald.begin_parameter_command(1, \(command), '\(worker)', 600);
                             SELECT ald.finish_parameter_command(1, \(command), '\(worker)', 'succeeded', NULL, 1,
                                 now(), NULL)
                             """)

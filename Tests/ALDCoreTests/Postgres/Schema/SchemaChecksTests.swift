@@ -56,6 +56,7 @@ extension SchemaServerTests {
             rollup_5m: \(rollup)
             rollup_queue: machine_id=1, bucket='2026-01-01'
             schema_migrations: version=90, name='n', checksum=sha256('')
+            set_point_changes: machine_id=1, change_id=1, parameter_id=1, value=1
             status_transitions: subject='s', from_status='a', to_status='b'
             step_execution_history: machine_id=1, process_id=1, occurrence=90, step_id=1, loop_iterations='{}'
             terminal_health_history: machine_id=1, instance_id=1, new_status='starting', reason=''
@@ -283,6 +284,9 @@ extension SchemaServerTests {
             schema_migrations_checksum_check: checksum='x'
             status_transitions_check: to_status='a'
             status_transitions_check: to_status=''
+            set_point_changes_previous_value_check: previous_value='NaN'
+            set_point_changes_problem_check: problem=''
+            set_point_changes_value_check: value='Infinity'
             step_execution_history_end: ended_at=now()
             step_execution_history_end: outcome='failed'
             step_execution_history_occurrence_check: occurrence=0

@@ -16,7 +16,7 @@ extension SchemaServerTests {
             people EXECUTE: ald.parameter_series() ald.transaction_id() ald_history.requeue_claim()
             people SELECT: ald.collection_gaps ald.dead_letter_events ald.dead_letters ald.ingest_batches
               ald.parameter_rollup_1d ald.parameter_rollup_1h ald.parameter_rollup_5m ald.parameter_value_history
-              ald.process_data_points ald.process_progress ald.terminal_health_history ald_history.collection_gaps
+              ald.process_data_points ald.process_progress ald.set_point_changes ald.terminal_health_history ald_history.collection_gaps
               ald_history.dead_letter_events ald_history.dead_letters ald_history.ingest_batches
               ald_history.ingest_origins ald_history.late_values ald_history.parameter_value_history
               ald_history.process_data_points ald_history.retention ald_history.rollup_1d ald_history.rollup_1h
@@ -32,7 +32,7 @@ extension SchemaServerTests {
             terminals UPDATE (set_value): ald.component_parameters
             auditor EXECUTE: ald.audit_hash() ald.require_chains() ald.verify_audit()
             auditor SELECT: ald.audit_chain_heads ald.audit_log
-            collector EXECUTE: ald.apply_history_batch() ald.record_cycle()
+            collector EXECUTE: ald.apply_history_batch() ald.record_cycle() ald.synchronise_set_points()
             collector,recipes EXECUTE: ald.apply_dead_letter_batch() ald.apply_gap_batch()
               ald.apply_process_event_batch() ald.forget_batches() ald.missing_batches()
             collector,maintainer EXECUTE: ald.ensure_history_partitions() ald.maintain() ald.maintenance_plan()
@@ -40,7 +40,7 @@ extension SchemaServerTests {
             collector,recipes,commands,maintainer EXECUTE: ald.detect_dead_terminals() ald.reachable_since()
             collector,recipes,commands,operator,reader,auditor SELECT: ald.machine_state ald.process_executions
             commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command()
-              ald.claim_parameter_commands() ald.expire_parameter_commands() ald.finish_parameter_command()
+              ald.expire_parameter_commands() ald.finish_parameter_command()
               ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
               ald.take_parameter_commands()
             commands UPDATE (actual_value, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
@@ -94,7 +94,7 @@ extension SchemaServerTests {
               ald.protect_table() ald.recipe_commands_command_id_seq ald.recipes_recipe_id_seq ald.record_health()
               ald.refuse_change() ald.refuse_illegal_transition() ald.refuse_other_identity()
               ald.refuse_released_steps() ald.refuse_revival() ald.require_machine() ald.role_grants
-              ald.stamp_since() ald.status_transitions ald.terminal_health_history_entry_id_seq
+              ald.set_point_changes_change_id_seq ald.set_point_is_ours() ald.stamp_since() ald.status_transitions ald.terminal_health_history_entry_id_seq
               ald.terminal_instances_instance_id_seq ald_history.admit() ald_history.apply_retention()
               ald_history.as_rollup() ald_history.at_microseconds() ald_history.begin_copy()
               ald_history.claim_batch() ald_history.copy_obstacle() ald_history.drop_before()
