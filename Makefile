@@ -8,6 +8,8 @@ SWIFT ?= swift
 # What comes before the program itself goes to standard error: `make run ARGS=--json | jq` sees only JSON.
 # Release builds have a folder of their own, so that `make run` and `make test` never rebuild each other's work.
 RELEASE := .build-release
+# Runs on the simulated machine alone: a controller of yours is not touched.
+DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
@@ -29,8 +31,8 @@ build-release: setup
 
 # `exec` makes ald the direct child: Ctrl-C and SIGTERM reach it at once, make waits for its summary and says
 # nothing more when it ends well. When ald fails, make shows its exit code and returns 2.
-run: build-release ## record the simulated machine until Ctrl-C; ARGS="--duration 30" for 30 s
-	@exec $(RELEASE)/release/ald run $(ARGS)
+run: build-release ## run the simulated machine until Ctrl-C; ARGS="--duration 30" for 30 s
+	@exec $(RELEASE)/release/ald run $(DEMONSTRATION) $(ARGS)
 
 doctor: build-release ## check database, ports, permissions and PLC, and say what to do
 	@exec $(RELEASE)/release/ald doctor $(ARGS)

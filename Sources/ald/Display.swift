@@ -13,6 +13,8 @@ protocol Display: Sendable {
     func show(_ status: StationStatus)
     /// The last thing a run shows.
     func finish(_ status: StationStatus)
+    /// The work of a process without Terminal 1 has begun, or goes on.
+    func show(_ terminals: [TerminalLine], of machine: String, isFirst: Bool)
     /// A finished line of the log.
     @Sendable func log(_ line: String)
 }
@@ -25,14 +27,27 @@ struct DisplayService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            if let status = station.status { display.begin(status) }
+            // The terminals are just being made.
+            while station.terminals.contains(.collection), station.status == nil {
+                do { try await time.sleep(for: .milliseconds(10)) } catch { return }
+            }
+            show(isFirst: true)
             var next = time.now
             while true {
                 next = next + display.interval
                 do { try await time.sleep(until: next) } catch { return }
-                if let status = station.status { display.show(status) }
+                show(isFirst: false)
             }
         }
+    }
+}
+
+extension DisplayService {
+    private func show(isFirst: Bool) {
+        guard let status = station.status else {
+            return display.show(station.terminalLines, of: station.settings.machineName, isFirst: isFirst)
+        }
+        if isFirst { display.begin(status) } else { display.show(status) }
     }
 }
 
@@ -50,7 +65,14 @@ final class LiveDisplay: Display {
     func begin(_ status: StationStatus) { show(status) }
 
     func show(_ status: StationStatus) {
-        let table = StatusReport.table(status, width: Self.width(of: output))
+        redraw(StatusReport.table(status, width: Self.width(of: output)))
+    }
+
+    func show(_ terminals: [TerminalLine], of machine: String, isFirst: Bool) {
+        redraw(StatusReport.terminals(terminals, of: machine).map { String($0.prefix(Self.width(of: output) - 1)) })
+    }
+
+    private func redraw(_ table: [String]) {
         drawn.withLock { drawn in
             output.write(Self.erase(drawn) + Self.text(table))
             drawn = table
@@ -91,6 +113,9 @@ struct LineDisplay: Display {
     func finish(_ status: StationStatus) {
         output.write(StatusReport.summary(status).map { $0 + "\n" }.joined())
     }
+    func show(_ terminals: [TerminalLine], of machine: String, isFirst: Bool) {
+        output.write(StatusReport.terminals(terminals, of: machine).map { $0 + "\n" }.joined())
+    }
     func log(_ line: String) { errors.write(line + "\n") }
 }
 
@@ -103,13 +128,18 @@ struct JSONDisplay: Display {
     func begin(_ status: StationStatus) { write(status, event: "start") }
     func show(_ status: StationStatus) { write(status, event: "progress") }
     func finish(_ status: StationStatus) { write(status, event: "summary") }
+    func show(_ terminals: [TerminalLine], of machine: String, isFirst: Bool) {
+        write(JSONTerminals(terminals, machine: machine, event: isFirst ? "start" : "progress"))
+    }
     func log(_ line: String) { errors.write(line + "\n") }
 
-    private func write(_ status: StationStatus, event: String) {
+    private func write(_ status: StationStatus, event: String) { write(JSONStatus(status, event: event)) }
+
+    private func write(_ status: some Encodable) {
         do {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            output.write(String(decoding: try encoder.encode(JSONStatus(status, event: event)), as: UTF8.self) + "\n")
+            output.write(String(decoding: try encoder.encode(status), as: UTF8.self) + "\n")
         } catch {
             errors.write("ald: status cannot be written as JSON: \(error)\n")
         }

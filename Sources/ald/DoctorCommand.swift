@@ -117,8 +117,10 @@ struct Examination {
 
     private func dataDirectory() throws -> String {
         let path = URL(fileURLWithPath: settings.dataDirectory).path
-        if let owner = DataDirectory.owner(of: path) {
-            throw Failure(.temporary, "\(path) is in use by process \(owner); stop it, or use another directory")
+        if let owner = DataDirectory.owner(of: path, machine: settings.machineID) {
+            throw Failure(
+                .temporary,
+                "\(path) is in use by process \(owner.process), \(owner.terminal); stop it, or use another directory")
         }
         // The nearest directory that exists decides whether a run could create the rest.
         var existing = URL(fileURLWithPath: path)

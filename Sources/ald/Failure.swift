@@ -8,6 +8,10 @@ struct Failure: Error, CustomStringConvertible {
     enum Status: Int32 {
         /// What was found is not what was asked for: nothing matched, or something is not as it should be.
         case mismatch = 1
+        /// Another process is this terminal of this machine.
+        case duplicate = 10
+        /// A command may or may not have been executed: somebody has to look at the machine.
+        case unknownOutcome = 11
         /// `EX_UNAVAILABLE`: something this program needs is not there.
         case unavailable = 69
         /// `EX_SOFTWARE`: this program is wrong.

@@ -1,5 +1,18 @@
 import ALDCore
 
+/// The status of a process without Terminal 1.
+struct JSONTerminals: Encodable {
+    var event: String
+    var machine: String
+    var terminals: [JSONStatus.TerminalStatus]
+
+    init(_ lines: [TerminalLine], machine: String, event: String) {
+        self.event = event
+        self.machine = machine
+        terminals = lines.map(JSONStatus.TerminalStatus.init)
+    }
+}
+
 /// A status as programs read it. Fields are added, never renamed or removed; units stand in the names.
 struct JSONStatus: Encodable {
     struct Distribution: Encodable {
@@ -13,6 +26,20 @@ struct JSONStatus: Encodable {
             p50 = histogram.percentile(50).inSeconds
             p99 = histogram.percentile(99).inSeconds
             max = histogram.max.inSeconds
+        }
+    }
+
+    struct TerminalStatus: Encodable {
+        var terminal: String
+        var text: String
+        var problem: String?
+        var restarts: Int
+
+        init(_ line: TerminalLine) {
+            terminal = line.terminal.rawValue
+            text = line.text
+            problem = line.problem
+            restarts = line.restarts
         }
     }
 
@@ -39,6 +66,7 @@ struct JSONStatus: Encodable {
     var plc: String
     var database_up: Bool
     var database: String
+    var terminals: [TerminalStatus]
 
     init(_ status: StationStatus, event: String) {
         self.event = event
@@ -64,5 +92,6 @@ struct JSONStatus: Encodable {
         plc = status.plc.place
         database_up = status.database.isUp
         database = status.database.place
+        terminals = status.terminals.map(TerminalStatus.init)
     }
 }

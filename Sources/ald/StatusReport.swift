@@ -24,7 +24,12 @@ enum StatusReport {
         let head =
             "\(status.machine): \(status.parameters) parameters every \(seconds(status.period)), "
             + "for \(DurationText.clock(status.running)) (Ctrl-C stops)"
-        let lines = [head, ""] + rows.map { "  \(padded($0.0, to: 16)) \($0.1)" }
+        let lines =
+            [head, ""]
+            + (rows
+            + status.terminals.filter { $0.terminal != .collection || $0.problem != nil }.map {
+                (name(of: $0.terminal), $0.words)
+            }).map { "  \(padded($0.0, to: 16)) \($0.1)" }
         return lines.map { String($0.prefix(max(width - 1, 20))) }
     }
 
@@ -42,6 +47,11 @@ enum StatusReport {
             + "cycle p99 \(milliseconds(collection.cycleTime.percentile(99)))  "
             + "accepted \(writer.accepted)  landed \(writer.landed)  spooled \(status.spooled)  "
             + "plc \(status.plc.text)  database \(status.database.text)"
+    }
+
+    /// A process without Terminal 1.
+    static func terminals(_ terminals: [TerminalLine], of machine: String) -> [String] {
+        terminals.map { "\(machine), \($0.terminal): \($0.words)" }
     }
 
     /// What a run comes to.
@@ -101,6 +111,14 @@ enum StatusReport {
             (status.spooled, "spooled", true), (writer.lost, "LOST", false),
         ])
         return "\(came) = \(went)"
+    }
+
+    private static func name(of terminal: Terminal) -> String {
+        switch terminal {
+        case .collection: "Collection"
+        case .recipes: "Recipes"
+        case .commands: "Commands"
+        }
     }
 
     private static func causes(_ collection: CollectionStatistics) -> String {

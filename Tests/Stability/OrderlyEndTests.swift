@@ -97,8 +97,8 @@ final class OrderlyEndTests: XCTestCase {
                 try await eventually("recording goes on") { try await rowsWhileRunning(station) > 51 * 300 }
                 let owner = try XCTUnwrap(
                     Int32(
-                        try String(contentsOfFile: station.dataDirectory + "/lock", encoding: .utf8)
-                            .trimmingCharacters(in: .whitespacesAndNewlines)))
+                        try String(contentsOfFile: station.dataDirectory + "/terminal1-machine1.lock", encoding: .utf8)
+                            .split(separator: "\n")[0]))
                 kill(owner, SIGTERM)
                 try await eventually("the end") { ChildProcess.isFinished(owner) }
                 kill(reader, SIGKILL)
@@ -182,16 +182,16 @@ final class OrderlyEndTests: XCTestCase {
         }
     }
 
-    func test_aSecondInstance_isToldWhoOwnsTheDataDirectory() async throws {
+    func test_aSecondInstance_isToldWhoIsTheTerminal() async throws {
         try await AldProcess.withStation { station in
             _ = try await station.run { first in
                 try await eventually("recording") { !first.output.isEmpty }
                 let second = try await station.run()
-                XCTAssertEqual(second.exitCode, 75)
+                XCTAssertEqual(second.exitCode, 10)
                 XCTAssertEqual(
                     second.errors.last,
-                    "ald: data directory \(station.dataDirectory): is in use by process \(first.processIdentifier); "
-                        + "stop it, or choose another directory with --data-directory")
+                    "ald: Terminal 1 (collection) of machine 1 runs already in \(station.dataDirectory): process "
+                        + "\(first.processIdentifier); stop it, or choose another directory with --data-directory")
                 first.send(SIGTERM)
             }
         }

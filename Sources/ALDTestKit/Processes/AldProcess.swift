@@ -52,6 +52,19 @@ public struct AldProcess: Sendable {
             environment: environment, body)
     }
 
+    /// Starts `ald`, any command of it, in this station's data directory, lets `body` disturb it, and waits for its end.
+    ///
+    /// - Parameter isTerminal: whether it is one of the commands that run a machine and want to know which.
+    public func command(
+        _ words: [String], isTerminal: Bool = false, endsWithin limit: Duration = .seconds(30),
+        _ body: (RunningChild) async throws -> Void = { _ in }
+    ) async throws -> ChildResult {
+        try await ChildProcess.run(
+            try Executables.ald(),
+            words + ["--data-directory", dataDirectory] + (isTerminal ? ["--machine", machine, "--json"] : []),
+            environment: environment, endsWithin: limit, body)
+    }
+
     /// The account with which a run ended.
     ///
     /// - Throws: ``NeverHappened`` with everything the process wrote when there is none.

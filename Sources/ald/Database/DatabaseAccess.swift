@@ -47,6 +47,26 @@ struct DatabaseAccess {
         }
     }
 
+    /// The same for what is of use only while somebody runs the machine: a private server that does not run is not
+    /// started.
+    ///
+    /// - Throws: ``Failure`` when it does not run.
+    nonisolated(nonsending) func withRunningConnection<Result: Sendable>(
+        within timeLimit: Duration = timeLimit,
+        _ body: nonisolated(nonsending) (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result
+    ) async throws -> Result {
+        if settings.databaseURL == nil {
+            let cluster = URL(fileURLWithPath: settings.dataDirectory).path + "/postgres"
+            guard LocalPostgres.connectionString(ofServerIn: cluster) != nil else {
+                throw Failure(
+                    .unavailable,
+                    "the private database in \(settings.dataDirectory) does not run; `ald run` keeps it, or name another "
+                        + "database with ALD_DATABASE_URL")
+            }
+        }
+        return try await withConnection(within: timeLimit, body)
+    }
+
     private nonisolated(nonsending) func connected<Result: Sendable>(
         _ configuration: PostgresConfiguration, _ logger: Logger, _ timeLimit: Duration,
         _ body: nonisolated(nonsending) (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result

@@ -53,5 +53,5 @@ struct SpoolStatusCommand: AsyncParsableCommand {
     }
 
     /// Whether a process has this number. One that belongs to somebody else does as well.
-    private static func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 || errno == EPERM }
+    static func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 || errno == EPERM }
 }

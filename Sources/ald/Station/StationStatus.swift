@@ -16,6 +16,8 @@ struct StationStatus: Sendable {
     var rowsCounted: Int?
     /// Records found on disk when the spool was counted at the end; `nil` while running.
     var spoolRecounted: Int?
+    /// What the terminals of this process do.
+    var terminals: [TerminalLine] = []
 
     /// Nothing accepted is lost or doubled: the law of the whole product, checked at the end of every run.
     var isBalanced: Bool {
@@ -25,6 +27,22 @@ struct StationStatus: Sendable {
 
     /// Records that have not landed: counted on disk where that was done, otherwise as the writer knows it.
     var spooled: Int { spoolRecounted ?? writer.spooled }
+}
+
+/// One terminal, as people see it.
+struct TerminalLine: Sendable {
+    var terminal: Terminal
+    /// What it does.
+    var text: String
+    /// Why it is not healthy; `nil` when it is.
+    var problem: String?
+    /// How often it has failed and was started again.
+    var restarts: Int
+
+    var words: String {
+        text + (problem.map { "; DEGRADED: \($0)" } ?? "")
+            + (restarts > 0 ? " (started again \(TextTable.counted(restarts, "time")))" : "")
+    }
 }
 
 struct PLCStatus: Sendable {

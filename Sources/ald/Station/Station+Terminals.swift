@@ -1,0 +1,208 @@
+import ALDCore
+import Logging
+import Modbus
+import ServiceLifecycle
+import Synchronization
+
+/// The terminals of a station, while they run.
+extension Station {
+    func operate(
+        _ directory: DataDirectory, _ place: Place, _ controller: Reached, _ spool: Spool?
+    ) async throws {
+        let plc = try ModbusPLC(registerMap, client: controller.client, time: time)
+        let metadata = MetadataCache(
+            path: directory.metadata, machine: settings.machineID, logger: logger(of: .collection))
+        let registry = try makeRegistry(directory, place)
+        let interlocks = try settings.interlocks(on: registerMap)
+        let pool = try makePool(place)
+        let sink = PostgresSink(
+            pool: pool,
+            registration: MachineRegistration(
+                machine: settings.machineID, name: settings.machineName, registerMap: registerMap),
+            time: time, logger: logger(of: .collection))
+        let isKnown = metadata.current != nil || !terminals.contains(.collection)
+        try await cancelWhenGracefulShutdown {
+            try await self.prepare(sink, place.database, isKnown: isKnown)
+            do throws(TerminalRegistry.Displaced) {
+                try await registry.admit(by: self.time.now + .seconds(3))
+            } catch {
+                throw Failure(.duplicate, error.reason)
+            }
+        }
+        parts.withLock { parts in
+            (parts.plc, parts.plcPlace, parts.databasePlace) = (plc, controller.place, place.description)
+            (parts.startedAt, parts.started, parts.hasBegun) = (time.wallClock, time.now, true)
+            parts.registry = registry
+        }
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
+        if let server = place.server {
+            services.append(.init(service: ServerKeeper(server: server, time: time, logger: logger)))
+        }
+        if terminals.contains(.collection) {
+            services.append(.init(service: SchemaUpgrade(database: place.database, time: time, logger: logger)))
+        }
+        services += [.init(service: registry), .init(service: pool)]
+        let writer = try spool.map { try makeWriter($0, sink) }
+        if let writer { services.append(.init(service: writer)) }
+        let recipes = try writer.flatMap {
+            try makeRecipes(directory, interlocks: interlocks, client: controller.client, pool: pool, writer: $0)
+        }
+        // Nobody beside a recipe opens its valves, nor any that excludes an open one.
+        let guarded = recipes?.guarded ?? InterlockedPLC(plc, interlocks: interlocks)
+        // Ended in the opposite order: first the machine is made safe, and recorded until it is.
+        for terminal in [Terminal.collection, .commands, .recipes] where terminals.contains(terminal) {
+            let service = supervised(terminal) { () throws -> any Service in
+                switch terminal {
+                case .collection:
+                    guard let spool, let writer else { throw Failure(.software, "Terminal 1 has no spool") }
+                    return try self.makeCollection(spool, writer, pool, plc, metadata)
+                case .recipes:
+                    guard let recipes else { throw Failure(.software, "Terminal 2 has no writer") }
+                    return recipes
+                case .commands: return try self.makeCommands(pool, guarded)
+                }
+            }
+            services.append(
+                .init(
+                    service: TerminalKeeper(station: self, supervisor: service),
+                    successTerminationBehavior: .gracefullyShutdownGroup))
+        }
+        if demonstration != nil, settings.controller != nil {
+            logger.notice("no demonstration on a controller that is not simulated")
+        } else if let file = demonstration {
+            services.append(
+                .init(
+                    service: Demonstration(
+                        file: file, settings: settings, map: registerMap, database: place.database, time: time,
+                        logger: logger(of: .recipes)), successTerminationBehavior: .ignore))
+        }
+        services.append(.init(service: watch(), successTerminationBehavior: .ignore))
+        try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
+        if let spool, terminals.contains(.collection) { try await account(spool, place.database) }
+    }
+
+    private func makeWriter(_ spool: Spool, _ sink: PostgresSink) throws -> BatchWriter {
+        var patience = BatchWriter.Configuration()
+        patience.flushTimeout = .seconds(1)
+        let writer = try BatchWriter(
+            spool: spool, sink: sink, configuration: patience, time: time, logger: logger(of: .collection))
+        parts.withLock { $0.writer = writer }
+        return writer
+    }
+
+    private func makePool(_ place: Place) throws -> ConnectionPool {
+        var configuration = PoolConfiguration()
+        // The bell keeps one, and nobody waits for anybody else's statement.
+        configuration.maximumConnections =
+            (terminals.contains(.collection) ? 4 : 0) + 3 * terminals.filter { $0 != .collection }.count
+        if terminals.contains(.collection) { configuration.reservedConnections[.writer] = 1 }
+        if terminals.contains(.commands) { configuration.reservedConnections[.commandListener] = 2 }
+        var database = place.database
+        database.timeouts = .recording
+        return try ConnectionPool(configuration: database, pool: configuration, time: time, logger: logger)
+    }
+
+    private func makeRegistry(_ directory: DataDirectory, _ place: Place) throws -> TerminalRegistry {
+        try TerminalRegistry(
+            database: place.database, locks: directory.locks,
+            configuration: .init(version: ALD.version), time: time, logger: logger
+        ) { displaced in
+            self.parts.withLock { parts in
+                parts.displaced.append(displaced)
+                return parts.supervisors[displaced.terminal]
+            }?.stop(because: displaced.reason)
+        }
+    }
+
+    private func supervised(
+        _ terminal: Terminal, make: @escaping @Sendable () throws -> any Service
+    ) -> Supervisor {
+        let supervisor = Supervisor(
+            "\(terminal)", end: terminal == .collection ? .isEnd : .isFailure, time: time, logger: logger(of: terminal),
+            make: make)
+        parts.withLock { $0.supervisors[terminal] = supervisor }
+        parts.withLock(\.registry)?.report(terminal) { self.report(of: terminal) }
+        // Who was displaced before it was made is not started.
+        let displaced = parts.withLock { $0.displaced.first { $0.terminal == terminal } }
+        if let displaced { supervisor.stop(because: displaced.reason) }
+        return supervisor
+    }
+
+    private func makeCollection(
+        _ spool: Spool, _ writer: BatchWriter, _ pool: ConnectionPool, _ plc: any PLC, _ metadata: MetadataCache
+    ) throws -> CollectionUnit {
+        let unit = try CollectionUnit(
+            settings: settings, plc: plc, spool: spool, writer: writer, pool: pool, metadata: metadata, time: time,
+            logger: logger(of: .collection))
+        parts.withLock { $0.collection = unit }
+        return unit
+    }
+
+    private func makeCommands(_ pool: ConnectionPool, _ plc: any PLC) throws -> ParameterControlService {
+        let service = try ParameterControlService(
+            plc: plc, pool: pool, machine: settings.machineID, time: time, logger: logger(of: .commands))
+        parts.withLock { $0.commands = service }
+        return service
+    }
+
+    /// - Returns: `nil` when this process runs no recipes.
+    private func makeRecipes(
+        _ directory: DataDirectory, interlocks: Interlocks, client: ModbusClient, pool: ConnectionPool,
+        writer: BatchWriter
+    ) throws -> RecipeService? {
+        guard terminals.contains(.recipes) else { return nil }
+        // The same connection; what opens and closes valves goes before everything else that waits for it.
+        let plc = try ModbusPLC(registerMap, client: client, writesFirst: true, time: time)
+        let service = try RecipeService(
+            configuration: .init(
+                machine: settings.machineID, interlocks: interlocks, journal: directory.recipeJournal),
+            plc: plc, pool: pool, writer: writer, time: time, logger: logger(of: .recipes))
+        parts.withLock { $0.recipes = service }
+        return service
+    }
+
+    /// What became of everything that was accepted, by the spool and by the database.
+    private func account(_ spool: Spool, _ database: PostgresConfiguration) async throws {
+        let stored = try await spool.recount()
+        parts.withLock { $0.recounted = stored }
+        // A database that did not take the last rows would not count them in time either.
+        if stored.records == 0 { await countRows(database) }
+    }
+
+    /// Asks the database itself what it has of this run: the summary does not rest on our own counters alone.
+    private func countRows(_ database: PostgresConfiguration) async {
+        guard let since = parts.withLock(\.startedAt) else { return }
+        let deadline = time.now + .milliseconds(1500)
+        do {
+            let connection = try await PostgresConnection.connect(
+                database, deadline: deadline, time: time, logger: logger)
+            let result = try await connection.query(
+                "SELECT count(*) FROM ald.parameter_value_history WHERE machine_id = $1 AND sampled_at >= $2",
+                [.int4(settings.machineID), .timestamptz(since)], deadline: deadline)
+            let count = try result.first?.decode(0, as: Int64.self)
+            parts.withLock { $0.counted = count.map(Int.init) }
+            await connection.close()
+        } catch {
+            // The summary then says that nobody counted; it is no reason to fail a run that has recorded everything.
+            logger.info("rows not counted", metadata: ["reason": "\(error)"])
+        }
+    }
+}
+
+/// One terminal of a station. Its end is the end of the station, unless another process has its place: then the other
+/// terminals of this one go on.
+private struct TerminalKeeper: Service {
+    let station: Station
+    let supervisor: Supervisor
+
+    func run() async throws {
+        try await supervisor.run()
+        guard case .ended(.some) = supervisor.state else { return }
+        let others = station.parts.withLock { parts in
+            parts.supervisors.values.contains { other in
+                if case .ended = other.state { false } else { true }
+            }
+        }
+        if others { try await gracefulShutdown() }
+    }
+}

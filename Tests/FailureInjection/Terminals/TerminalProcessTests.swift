@@ -1,0 +1,188 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import XCTest
+
+/// Real processes: each terminal ends in order on a signal, is one of its kind, leaves nothing after `kill -9`, and goes
+/// on without the database.
+final class TerminalProcessTests: XCTestCase {
+    private static func endsInOrder(
+        _ result: ChildResult, file: StaticString = #filePath, line: UInt = #line
+    ) {
+        XCTAssertEqual(result.exitCode, 0, result.transcript, file: file, line: line)
+    }
+
+    func test_terminalsAsProcesses_endInOrderOnSignalsAndKillLeavesNothing() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            // Terminal 1 enters the machine; the others need it.
+            let early = try await station.command(["commands"], isTerminal: true)
+            XCTAssertEqual(early.exitCode, 69, early.transcript)
+            XCTAssertTrue(early.errors.last?.contains("start `ald collect` once") == true, early.transcript)
+
+            let collected = try await station.command(["collect"], isTerminal: true) { collect in
+                try await eventually("Terminal 1 collects") { plant.isRunning(collect) }
+                let killed = try await station.command(["commands"], isTerminal: true) { commands in
+                    try await eventually("Terminal 3 waits") { plant.isRunning(commands) }
+                    commands.send(SIGKILL)
+                }
+                XCTAssertEqual(killed.signal, SIGKILL)
+                // At once, not after three missed heartbeats.
+                let restarted = try await station.command(["commands"], isTerminal: true) { commands in
+                    try await eventually("Terminal 3 is back") { plant.isRunning(commands) }
+                    let done = try await station.command(["command", "set", "MFC 1.flow", "42", "--wait"])
+                    XCTAssertEqual(done.exitCode, 0, done.transcript)
+                    try await Self.refusesSecondOnes(plant)
+                    commands.send(SIGINT)
+                }
+                Self.endsInOrder(restarted)
+                let setPoint = try await plant.setPoint("MFC 1.flow")
+                XCTAssertEqual(setPoint, 42)
+                collect.send(SIGTERM)
+            }
+            Self.endsInOrder(collected)
+            XCTAssertTrue(try AldProcess.summary(of: collected).isBalanced)
+            let instances = try await plant.instances()
+            XCTAssertEqual(instances, ["terminal1 stopped", "terminal3 crashed", "terminal3 stopped"])
+        }
+    }
+
+    /// By the lock in the same directory, by the database from another one, and neither touches who runs.
+    private static func refusesSecondOnes(_ plant: TerminalPlant) async throws {
+        for (terminal, number) in [("collect", 1), ("commands", 3)] {
+            let sameDirectory = try await plant.station.command([terminal], isTerminal: true)
+            XCTAssertEqual(sameDirectory.exitCode, 10, sameDirectory.transcript)
+            XCTAssertTrue(
+                sameDirectory.errors.last?.contains("of machine 1 runs already in") == true, sameDirectory.transcript)
+            let otherDirectory = try await plant.elsewhere().command([terminal], isTerminal: true)
+            XCTAssertEqual(otherDirectory.exitCode, 10, otherDirectory.transcript)
+            XCTAssertTrue(
+                otherDirectory.errors.last?.contains("terminal\(number) of machine 1 runs already: process") == true,
+                otherDirectory.transcript)
+        }
+    }
+
+    func test_databaseAwayAtTheStart_collectionGoesOnFromWhatItKnows() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            try await plant.server.stop()
+            let unknown = try await station.command(["collect"], isTerminal: true)
+            XCTAssertEqual(unknown.exitCode, 69, "nothing is known yet: \(unknown.transcript)")
+            _ = try await plant.server.start()
+            let metadata = station.dataDirectory + "/metadata.json"
+            let first = try await station.command(["collect"], isTerminal: true) { collect in
+                try await eventually("the machine is known") { FileManager.default.fileExists(atPath: metadata) }
+                collect.send(SIGTERM)
+            }
+            Self.endsInOrder(first)
+            try await plant.server.stop()
+            let second = try await station.command(["collect", "--period", "50ms"], isTerminal: true) { collect in
+                try await eventually("Terminal 1 collects") { plant.isRunning(collect) }
+                try await eventually("rows wait on disk") {
+                    try SpoolStatus.read(directory: station.dataDirectory + "/spool").waitingRecords > 51 * 5
+                }
+                _ = try await plant.server.start()
+                try await eventually("it is entered and its rows land") {
+                    let entered = try await plant.number(
+                        "SELECT count(*) FROM ald.terminal_instances WHERE ended_at IS NULL")
+                    let rows = try await plant.number("SELECT count(*) FROM ald.parameter_value_history")
+                    return entered == 1 && rows > 51 * 5
+                }
+                collect.send(SIGTERM)
+            }
+            Self.endsInOrder(second)
+            let summary = try AldProcess.summary(of: second)
+            XCTAssertTrue(summary.isBalanced)
+            XCTAssertEqual(summary.missedSpool, 0, second.transcript)
+        }
+    }
+
+    func test_status_tellsWhatRunsAndWhatIsSilent() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            let run = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                try await eventually("all is well") {
+                    try await station.command(["status", "--json"]).exitCode == 0
+                }
+                let refused = try await station.command(["command", "set", "MFC 1.flow", "1e6", "--wait"])
+                XCTAssertEqual(refused.exitCode, 1, refused.transcript)
+                XCTAssertEqual(refused.errors.last, "ald: 1000000 for MFC 1.flow is outside of 0 to 200")
+                let done = try await station.command(["command", "set", "MFC 1.flow", "7", "--wait", "--json"])
+                XCTAssertEqual(done.exitCode, 0, done.transcript)
+                XCTAssertTrue(done.output.last?.contains("\"status\":\"succeeded\"") == true, done.transcript)
+                // The refused one has used up a number.
+                let trace = try await station.command(["trace", "2"])
+                XCTAssertEqual(trace.exitCode, 0, trace.transcript)
+                XCTAssertEqual(
+                    trace.output.map { $0.prefix(2) }.filter { $0.hasPrefix("T") }, ["T1", "T2", "T3", "T4", "T5"])
+                run.send(SIGKILL)
+            }
+            XCTAssertEqual(run.signal, SIGKILL)
+            // What was killed is silent after three heartbeats; so that nobody waits for them, they are made old.
+            try await TestDatabase.withConnection(plant.database) { connection, deadline in
+                try await connection.execute(
+                    script: """
+                        SET session_replication_role = replica;
+                        UPDATE ald.terminal_instances SET last_heartbeat_at = last_heartbeat_at - interval '1 min'
+                        """, deadline: deadline)
+            }
+            let status = try await station.command(["status"])
+            XCTAssertEqual(status.exitCode, 1, status.transcript)
+            XCTAssertTrue(status.output.contains { $0.contains("terminal3 was not heard of for 6") }, status.transcript)
+            try await plant.server.stop()
+            let blind = try await station.command(["status"])
+            XCTAssertEqual(blind.exitCode, 69, blind.transcript)
+            XCTAssertTrue(blind.output.contains { $0.hasPrefix("Spool") }, blind.transcript)
+            _ = try await plant.server.start()
+        }
+    }
+
+    func test_recipesThatCannotBeMadeSafe_theOtherTerminalsWorkOn() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            try FileManager.default.createDirectory(
+                atPath: station.dataDirectory, withIntermediateDirectories: true)
+            try "{".write(
+                toFile: station.dataDirectory + "/recipe-journal.json", atomically: true, encoding: .utf8)
+            let run = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                let done = try await station.command(["command", "set", "MFC 1.flow", "9", "--wait"])
+                XCTAssertEqual(done.exitCode, 0, done.transcript)
+                try await eventually("everybody sees it") {
+                    let status = try await station.command(["status"])
+                    return status.exitCode == 1 && status.transcript.contains("terminal2 is degraded")
+                }
+                let rows = try await plant.number("SELECT count(*) FROM ald.parameter_value_history")
+                try await eventually("recording goes on") {
+                    try await plant.number("SELECT count(*) FROM ald.parameter_value_history") > rows
+                }
+                run.send(SIGTERM)
+            }
+            Self.endsInOrder(run)
+        }
+    }
+
+    func test_demonstration_runsOnTheSimulatedMachineAndEndsInOrder() async throws {
+        try await TerminalPlant.with { plant in
+            var station = plant.station
+            station.environment["ALD_PLC"] = .some(nil)
+            let recipe = Repository.root + "/Fixtures/Machine/Recipes/demonstration.yaml"
+            let run = try await station.command(["run", "--demonstration", recipe], isTerminal: true) { run in
+                try await eventually("steps are done") {
+                    try await plant.number(
+                        "SELECT coalesce(max(completed_steps), 0) FROM ald.process_execution_state") >= 4
+                }
+                let second = try await station.command(["recipes"], isTerminal: true)
+                XCTAssertEqual(second.exitCode, 10, second.transcript)
+                run.send(SIGTERM)
+            }
+            Self.endsInOrder(run)
+            let failed = try await plant.number(
+                "SELECT count(*) FROM ald.process_executions WHERE status NOT IN ('aborted', 'running')")
+            XCTAssertEqual(failed, 0)
+            let instances = try await plant.instances()
+            XCTAssertEqual(instances.sorted(), ["terminal1 stopped", "terminal2 stopped", "terminal3 stopped"])
+        }
+    }
+}
