@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "ALDTestKit",
             dependencies: [
-                "ALDCore", "Modbus", log,
+                "ALDCore", "Modbus", heap, log,
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

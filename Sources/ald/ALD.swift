@@ -20,6 +20,7 @@ struct ALD: AsyncParsableCommand {
               ald dead-letters list          records that the database refuses
               ald verify                     prove that nothing is missing or doubled
               ald recipe start NAME --wait   run a recipe; validate, import, list, stop, …
+              ald simulate --hours 24        a day with every fault, in seconds
               ald modbus read holding 100    read, write, watch, scan any Modbus device
 
             EXIT STATUS
@@ -37,7 +38,7 @@ struct ALD: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CollectCommand.self, RecipesCommand.self, CommandsCommand.self, StatusCommand.self,
             CommandCommand.self, TraceCommand.self, RecipeCommand.self, DoctorCommand.self, DatabaseCommand.self,
-            SpoolCommand.self, DeadLettersCommand.self, VerifyCommand.self, ModbusCommand.self,
+            SpoolCommand.self, DeadLettersCommand.self, VerifyCommand.self, SimulateCommand.self, ModbusCommand.self,
             SpoolExerciseCommand.self, WriterExerciseCommand.self, RecipeExerciseCommand.self,
         ])
 }

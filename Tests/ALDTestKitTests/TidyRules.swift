@@ -114,6 +114,7 @@ enum TidyRules {
     /// Tests of clocks, whose subject is the sleeping itself, and a load that has to keep a rate.
     private static let clockTests: Set = [
         "Tests/ALDCoreTests/Foundations/TimeTests.swift", "Tests/ALDTestKitTests/ManualTimeTests.swift",
+        "Tests/ALDTestKitTests/WorldTests.swift", "Tests/ALDTestKitTests/InterleavingSearchTests.swift",
         "Benchmarks/Peers/Sources/postgres-peers/WriterLoad.swift",
     ]
 

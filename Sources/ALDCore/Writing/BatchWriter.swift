@@ -15,6 +15,7 @@ public final class BatchWriter: Service {
     let time: any TimeSource
     let logger: Logger
     let progress = Mutex(Progress())
+    private let random: Mutex<any RandomNumberGenerator & Sendable>
     private let shutdownDeadline = Mutex<MonotonicInstant?>(nil)
     let wakeup = Wakeup()
     /// What the calls under way have to say.
@@ -39,12 +40,15 @@ public final class BatchWriter: Service {
         var batches: [StoredBatch] = []
     }
 
+    /// - Parameter random: what varies the pauses between attempts.
     /// - Throws: every setting that is out of its range.
     public init(
         spool: Spool, sink: any BatchSink, configuration: Configuration = Configuration(),
-        time: any TimeSource = SystemTime(), logger: Logger
+        time: any TimeSource = SystemTime(),
+        random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(), logger: Logger
     ) throws(ConfigurationProblems) {
         try configuration.validate()
+        self.random = Mutex(random)
         self.spool = spool
         self.sink = sink
         self.configuration = configuration
@@ -105,14 +109,12 @@ public final class BatchWriter: Service {
 
     private func sendUntilFinished(_ machine: consuming WriterStateMachine) async {
         var machine = machine
-        var random = SystemRandomNumberGenerator()
         var bench: [SpoolPosition: StoredBatch] = [:]
         await withDiscardingTaskGroup { group in
             while true {
                 if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
-                take(&machine, &bench, random: &random)
-                let action = machine.next(
-                    waiting, now: time.now, chance: Double.random(in: 0..<1, using: &random))
+                take(&machine, &bench)
+                let action = machine.next(waiting, now: time.now, chance: chance)
                 publish(machine)
                 switch action {
                 case .moveBoundary: spool.moveBoundary()
@@ -139,16 +141,15 @@ public final class BatchWriter: Service {
         }
     }
 
+    private var chance: Double { random.withLock { Double.random(in: 0..<1, using: &$0) } }
+
     private var waiting: WriterStateMachine.Waiting {
         let kinds = spool.kinds
         return WriterStateMachine.Waiting(fresh: kinds[.fresh], backlog: kinds[.backlog])
     }
 
     /// Tells the machine what has happened, and forgets the payloads that it needs no more.
-    private func take(
-        _ machine: inout WriterStateMachine, _ bench: inout [SpoolPosition: StoredBatch],
-        random: inout SystemRandomNumberGenerator
-    ) {
+    private func take(_ machine: inout WriterStateMachine, _ bench: inout [SpoolPosition: StoredBatch]) {
         let reports = reports.withLock { reports in
             defer { reports = [] }
             return reports
@@ -156,7 +157,7 @@ public final class BatchWriter: Service {
         guard !reports.isEmpty else { return }
         for report in reports {
             for batch in report.batches { bench[batch.position] = batch }
-            machine.happened(report.event, now: time.now, chance: Double.random(in: 0..<1, using: &random))
+            machine.happened(report.event, now: time.now, chance: chance)
         }
         let needed = Set((machine.fresh.bench + machine.backlog.bench).map(\.position))
         bench = bench.filter { needed.contains($0.key) }

@@ -45,9 +45,18 @@ public final class Spool: Sendable {
     }
 
     /// Opens the spool in `directory` with an origin that is drawn from `random`.
-    public init(
+    public convenience init(
         directory: String, configuration: Configuration = Configuration(), random: inout some RandomNumberGenerator,
         time: any TimeSource = SystemTime(), logger: Logger = Logger(label: "ald.spool")
+    ) throws(SpoolError) {
+        try self.init(
+            directory: directory, configuration: configuration, random: &random, turns: .thread, time: time,
+            logger: logger)
+    }
+
+    package init(
+        directory: String, configuration: Configuration, random: inout some RandomNumberGenerator, turns: SpoolTurns,
+        time: any TimeSource, logger: Logger
     ) throws(SpoolError) {
         do {
             try configuration.validate()
@@ -61,7 +70,8 @@ public final class Spool: Sendable {
         origin = engine.origin
         book = engine.book
         thread = SpoolThread(
-            engine: engine, maximumBytes: configuration.queueBytes, maximumAppends: configuration.queueAppends)
+            engine: engine, maximumBytes: configuration.queueBytes, maximumAppends: configuration.queueAppends,
+            turns: turns)
         thread.start()
     }
 

@@ -2,10 +2,17 @@ import Dispatch
 import Foundation
 import Synchronization
 
+/// What gives a spool its turns.
+package enum SpoolTurns: Sendable {
+    /// A thread of its own. A commit blocks it for a disk's sync; a thread of the shared pool would be missing to
+    /// everybody else meanwhile, and a hop to another executor per commit costs up to a third of it.
+    case thread
+    /// A simulated world, which runs the turn that it is given once: soon when somebody waits for it, otherwise in an
+    /// idle moment.
+    case simulated(@Sendable (_ isIdle: Bool, _ turn: @escaping @Sendable () -> Void) -> Void)
+}
+
 /// The spool's own thread and what waits for it.
-///
-/// A commit blocks its thread for a disk's sync. A thread of the shared pool would be missing to everybody else
-/// meanwhile, and a hop to another executor per commit costs up to a third of it.
 final class SpoolThread: Sendable {
     struct Append: Sendable {
         var records: EncodedRecords
@@ -35,16 +42,19 @@ final class SpoolThread: Sendable {
     private let engine: Mutex<SpoolEngine>
     private let maximumBytes: Int
     private let maximumAppends: Int
+    private let turns: SpoolTurns
     /// How long it waits before it does what can wait.
     private static let idleTime = DispatchTimeInterval.milliseconds(50)
 
-    init(engine: SpoolEngine, maximumBytes: Int, maximumAppends: Int) {
+    init(engine: SpoolEngine, maximumBytes: Int, maximumAppends: Int, turns: SpoolTurns) {
         self.engine = Mutex(engine)
+        self.turns = turns
         self.maximumBytes = maximumBytes
         self.maximumAppends = maximumAppends
     }
 
     func start() {
+        guard case .thread = turns else { return }
         let thread = Thread { self.run() }
         thread.name = "ald.spool"
         thread.start()
@@ -66,7 +76,7 @@ final class SpoolThread: Sendable {
             defer { state.work.appends.append(append) }
             return (nil, state.work.isEmpty)
         }
-        if isNews { bell.signal() }
+        if isNews { ring() }
         return refusal
     }
 
@@ -77,7 +87,7 @@ final class SpoolThread: Sendable {
             state.work.jobs.append(job)
             return true
         }
-        if isTaken { bell.signal() }
+        if isTaken { ring() }
         return isTaken
     }
 
@@ -88,7 +98,11 @@ final class SpoolThread: Sendable {
             if !state.isEnding { state.work.isLast = true }
             return !state.isEnding
         }
-        if isFirst { bell.signal() }
+        guard isFirst else { return }
+        switch turns {
+        case .thread: bell.signal()
+        case .simulated: turn(isIdle: false)
+        }
     }
 
     /// Blocks until the thread has ended.
@@ -99,22 +113,33 @@ final class SpoolThread: Sendable {
 
     // MARK: Running
 
-    private func run() {
-        while true {
-            let isIdle = bell.wait(timeout: .now() + Self.idleTime) == .timedOut
-            let work = state.withLock { state in
-                defer { (state.work, state.queuedBytes) = (Work(), 0) }
-                return state.work
-            }
-            engine.withLock { engine in
-                if !work.isEmpty { engine.perform(work) }
-                if isIdle || work.isLast { engine.tidyUp() }
-                if work.isLast { engine.close() }
-            }
-            if work.isLast {
-                ended.signal()
-                return
+    private func ring() {
+        switch turns {
+        case .thread: bell.signal()
+        case .simulated(let later):
+            later(false) {
+                self.turn(isIdle: false)
+                later(true) { self.turn(isIdle: true) }
             }
         }
+    }
+
+    private func run() {
+        while !turn(isIdle: bell.wait(timeout: .now() + Self.idleTime) == .timedOut) {}
+    }
+
+    /// - Returns: whether it was the last one.
+    @discardableResult private func turn(isIdle: Bool) -> Bool {
+        let work = state.withLock { state in
+            defer { (state.work, state.queuedBytes) = (Work(), 0) }
+            return state.work
+        }
+        engine.withLock { engine in
+            if !work.isEmpty { engine.perform(work) }
+            if isIdle || work.isLast { engine.tidyUp() }
+            if work.isLast { engine.close() }
+        }
+        if work.isLast { ended.signal() }
+        return work.isLast
     }
 }

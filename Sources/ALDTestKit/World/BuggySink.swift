@@ -1,0 +1,56 @@
+import ALDCore
+import Synchronization
+
+/// Stands between a writer and its database and breaks a promise, to show that somebody would notice.
+struct BuggySink: BatchSink {
+    let database: WorldDatabase
+    let bug: MachineDay.PlantedBug
+
+    init(_ database: WorldDatabase, bug: MachineDay.PlantedBug) {
+        (self.database, self.bug) = (database, bug)
+    }
+
+    var session: Int { bug == .neverReconciles ? 0 : database.session }
+
+    func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
+        switch bug {
+        case .trustsSilence:
+            do throws(SinkFault) {
+                return try await database.deliver(batches, deadline: deadline)
+            } catch {
+                guard error.faultClass == .inDoubt else { throw error }
+                return batches.map { _ in .landed }
+            }
+        case .forgetsNames:
+            let renamed = batches.map { batch in
+                var batch = batch
+                batch.id.number = batch.id.number &* 1_000_003 &+ deadline.nanoseconds
+                return batch
+            }
+            return try await database.deliver(renamed, deadline: deadline)
+        case .changesValues:
+            return try await database.deliver(batches.map(changed), deadline: deadline)
+        case .neverReconciles:
+            return try await database.deliver(batches, deadline: deadline)
+        }
+    }
+
+    private func changed(_ batch: Batch) -> Batch {
+        guard batch.id.number.isMultiple(of: 97), case .history(var rows) = batch.records, !rows.isEmpty else {
+            return batch
+        }
+        rows[0].value = (rows[0].value ?? 0) + 1
+        var batch = batch
+        batch.records = .history(rows)
+        return batch
+    }
+
+    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+        try await database.void(batch, deadline: deadline)
+    }
+
+    func missing(of batches: [BatchHeader], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchHeader]? {
+        if bug == .neverReconciles { return [] }
+        return try await database.missing(of: batches, deadline: deadline)
+    }
+}

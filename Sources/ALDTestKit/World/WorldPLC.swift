@@ -1,0 +1,100 @@
+public import ALDCore
+import Synchronization
+
+/// A controller in a ``World``: the simulated machine behind a link that has a latency and faults.
+///
+/// It remembers every scan that it has answered, so that what lands can be compared with what the machine said.
+public final class WorldPLC: PLC {
+    public struct Faults: Hashable, Sendable {
+        public var isDown = false
+        /// What every call takes beside the usual 5 to 20 ms.
+        public var delay = Duration.zero
+        /// Probability that a call is lost, or its answer.
+        public var lostCalls = 0.0
+
+        public init() {}
+    }
+
+    private struct State {
+        var faults = Faults()
+        var random: SeededGenerator
+        var scans: [Timestamp: UInt64] = [:]
+        var bites: [String: Int] = [:]
+    }
+
+    private let machine: SimulatedPLC
+    private let time: any TimeSource
+    private let state: Mutex<State>
+
+    /// - Parameter node: whose clock stamps the scans: the process that asks.
+    public init(_ machine: SimulatedPLC, asking node: WorldNode, world: World) {
+        self.machine = machine
+        time = node.time
+        state = Mutex(State(random: world.stream("plc of \(node.name)")))
+    }
+
+    public var registerMap: RegisterMap { machine.registerMap }
+
+    public var faults: Faults {
+        get { state.withLock(\.faults) }
+        set { state.withLock { $0.faults = newValue } }
+    }
+
+    /// Of each scan that was answered, its ``digest(_:_:)`` summed up.
+    public var scans: [Timestamp: UInt64] { state.withLock(\.scans) }
+    public var bites: [String: Int] { state.withLock(\.bites) }
+
+    /// Of one parameter's value; sums of it do not depend on the order.
+    static func digest(_ parameter: ParameterID, _ value: Double?) -> UInt64 {
+        var digest = WorldDigest()
+        digest.mix(UInt64(bitPattern: Int64(parameter.rawValue)))
+        digest.mix(value?.bitPattern ?? 1)
+        return digest.value
+    }
+
+    public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        // The time stamp is that of the beginning, as over a real link.
+        let began = time.wallClock
+        guard try await travel(until: deadline) else { throw .unreachable("no answer by the deadline") }
+        var scan = try await machine.scan(deadline: deadline)
+        scan.time = began
+        let digest = scan.readings.reduce(0 as UInt64) { $0 &+ Self.digest($1.parameter, $1.value) }
+        state.withLock { $0.scans[began] = digest }
+        return scan
+    }
+
+    public func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
+        guard try await travel(until: deadline) else { throw .unreachable("no answer by the deadline") }
+        return try await machine.readSetPoint(of: parameter, deadline: deadline)
+    }
+
+    public func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        let acts = state.withLock { Bool.random(using: &$0.random) }
+        guard try await travel(until: deadline) else {
+            if acts { try await machine.write(value, to: parameter, deadline: deadline) }
+            throw .unknownOutcome("no answer by the deadline")
+        }
+        try await machine.write(value, to: parameter, deadline: deadline)
+    }
+
+    /// - Returns: whether there was an answer by the deadline.
+    private func travel(until deadline: MonotonicInstant) async throws(PLCError) -> Bool {
+        let (isDown, latency, isLost) = state.withLock { state in
+            let usual = Duration.milliseconds(Int64.random(in: 5...20, using: &state.random))
+            let isLost = Double.random(in: 0..<1, using: &state.random) < state.faults.lostCalls
+            if state.faults.isDown { state.bites[WorldFault.Kind.plcDown.bite, default: 0] += 1 }
+            if isLost { state.bites[WorldFault.Kind.plcLossy.bite, default: 0] += 1 }
+            if state.faults.delay > .zero { state.bites[WorldFault.Kind.plcSlow.bite, default: 0] += 1 }
+            return (state.faults.isDown, usual + state.faults.delay, isLost)
+        }
+        if isDown { throw .unreachable("connection refused") }
+        let arrival = time.now + latency
+        let isInTime = !isLost && arrival <= deadline
+        do {
+            try await time.sleep(until: isInTime ? arrival : max(deadline, time.now))
+        } catch {
+            throw .unreachable("the call was cancelled")
+        }
+        return isInTime
+    }
+}

@@ -1,0 +1,193 @@
+import ALDCore
+import ALDTestKit
+import ArgumentParser
+import Foundation
+
+struct SimulateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Run a recorder for hours in virtual time while everything goes wrong.",
+        discussion: """
+            The real collection, spool and writer, before a simulated controller, network
+            and database, in one thread and in virtual time: a day takes seconds. Which
+            faults come, when and how badly, is drawn from the seed; the same seed gives
+            the same run, step by step, as the digest shows.
+
+            While the faults last nothing may be lost, doubled or changed. Then everything
+            is healed, and within two virtual minutes all that was accepted has to be in
+            the database.
+
+            EXAMPLES
+              ald simulate                           a day with faults, seed drawn by chance
+              ald simulate --seed 42 --hours 1       the same hour again
+              ald simulate --hours 1 --runs 1000     a thousand hours, each of another seed
+              ald simulate --faults crash,callsLost  only these, as often as may be
+              ald simulate --faults none             a day on which nothing happens
+
+            EXIT STATUS
+              0   every promise was kept
+              1   a promise was broken: the lines say which, and the seed replays it
+              2   nothing was broken, but a planned fault never had an effect
+            """)
+
+    @Option(help: "Replays this run.")
+    var seed: UInt64?
+
+    @Option(help: ArgumentHelp("Virtual hours of each run (24).", valueName: "number"))
+    var hours = 24.0
+
+    @Option(help: ArgumentHelp("How many runs, of seeds one after the other (1).", valueName: "number"))
+    var runs: UInt64 = 1
+
+    @Option(help: ArgumentHelp("Parameters of the machine (10).", valueName: "number"))
+    var parameters = 10
+
+    @Option(
+        help: ArgumentHelp(
+            "`all` (drawn from the seed), `none`, or names: "
+                + WorldFault.Kind.allCases.map(\.rawValue).joined(separator: ", ") + ".", valueName: "list"))
+    var faults = "all"
+
+    @Flag(help: "Print what happened, with virtual milliseconds.")
+    var trace = false
+
+    @Flag(help: "Write one JSON object per run.")
+    var json = false
+
+    func validate() throws {
+        if !(hours > 0 && hours <= 24 * 366) {
+            throw ValidationError("--hours is \(hours); allowed is up to a year, 8784")
+        }
+        if runs == 0 { throw ValidationError("--runs must be at least 1") }
+        if !GeneratedMachine.sizes.contains(parameters) {
+            throw ValidationError(
+                "--parameters is \(parameters); a machine has \(GeneratedMachine.sizes.lowerBound) to "
+                    + "\(GeneratedMachine.sizes.upperBound)")
+        }
+        _ = try kinds()
+    }
+
+    private func kinds() throws -> [WorldFault.Kind] {
+        switch faults {
+        case "all": return WorldFault.Kind.allCases
+        case "none": return []
+        default:
+            return try faults.split(separator: ",").map { name in
+                guard let kind = WorldFault.Kind(rawValue: String(name)) else {
+                    throw ValidationError("there is no fault called \(name); `ald simulate --help` names them")
+                }
+                return kind
+            }
+        }
+    }
+
+    func run() async throws {
+        try await reportingFailures {
+            let first = seed ?? UInt64.random(in: 0...(.max / 2))
+            var (isBroken, planned, bitten) = (false, Set<String>(), Set<String>())
+            for number in 0..<runs {
+                let started = SystemTime().now
+                let report = try simulate(seed: first &+ number)
+                let outcome = SimulationOutcome(report, took: SystemTime().now - started)
+                if json {
+                    try LineOutput.write(json: outcome)
+                } else {
+                    for line in report.trace { try LineOutput.write(line) }
+                    try LineOutput.write(text: runs == 1 ? outcome.text() : outcome.line())
+                }
+                isBroken = isBroken || !report.problems.isEmpty
+                planned.formUnion(report.toothless)
+                bitten.formUnion(report.bites.keys)
+            }
+            if isBroken { throw ExitCode(Failure.Status.mismatch.rawValue) }
+            // What had no effect in one run may have had it in another.
+            if !planned.isSubset(of: bitten) { throw ExitCode(2) }
+        }
+    }
+
+    private func simulate(seed: UInt64) throws -> MachineDay.Report {
+        // In memory where there is such a place: what lies there is not meant to outlive the run.
+        let memory = "/dev/shm"
+        let parent = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
+        let directory = "\(parent)/ald-simulate-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+        defer {
+            // What is left in the system's temporary place is no reason to fail.
+            do { try FileManager.default.removeItem(atPath: directory) } catch {}
+        }
+        var configuration = MachineDay.Configuration(directory: directory)
+        configuration.length = .milliseconds(Int64(hours * 3_600_000))
+        configuration.parameters = parameters
+        configuration.kinds = try kinds()
+        configuration.isSwarm = faults == "all"
+        configuration.keepsTrace = trace
+        return try MachineDay.run(seed: seed, configuration)
+    }
+}
+
+/// One run of `ald simulate`, for people and for programs.
+struct SimulationOutcome: Encodable {
+    var seed: UInt64
+    var digest: String
+    var verdict: String
+    var virtualSeconds: Double
+    var realSeconds: Double
+    var jobs: Int
+    var lives: Int
+    var cycles: Int
+    var missed: Int
+    var accepted: Int
+    var landed: Int
+    var healedAfterSeconds: Double?
+    var faults: [String: Int]
+    var toothless: [String]
+    var reached: [String]
+    var problems: [String]
+
+    init(_ report: MachineDay.Report, took: Duration) {
+        seed = report.seed
+        digest = "\(report.digest)"
+        verdict = !report.problems.isEmpty ? "fail" : report.toothless.isEmpty ? "pass" : "unknown"
+        virtualSeconds = report.length.inSeconds
+        realSeconds = took.inSeconds
+        (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
+        (accepted, landed) = (report.accepted, report.landed)
+        healedAfterSeconds = report.healedAfter?.inSeconds
+        faults = report.bites
+        toothless = report.toothless
+        reached = report.reached.sorted()
+        problems = report.problems
+    }
+
+    func line() -> String {
+        let seconds = String(format: "%.2f", realSeconds)
+        return "seed \(seed)  \(verdict)  \(TextTable.grouped(accepted)) accepted  \(seconds) s  \(digest)\n"
+            + problems.map { "  \($0)\n" }.joined()
+    }
+
+    func text() -> String {
+        let hours = String(format: "%.4g", virtualSeconds / 3600)
+        let rate = String(format: "%.0f", virtualSeconds / max(realSeconds, 0.001))
+        var rows = [
+            ("Seed", "\(seed)"),
+            ("Time", "\(hours) h in \(String(format: "%.2f", realSeconds)) s, \(rate) times as fast"),
+            ("Steps", TextTable.grouped(jobs)),
+            ("Lives", TextTable.counted(lives, "start") + " of the process"),
+            ("Cycles", "\(TextTable.grouped(cycles)) recorded, \(TextTable.grouped(missed)) missed"),
+            ("Records", "\(TextTable.grouped(accepted)) accepted = \(TextTable.grouped(landed)) in the database"),
+        ]
+        if let healedAfterSeconds {
+            rows.append(
+                ("Healed", "everything landed \(String(format: "%.1f", healedAfterSeconds)) s after the last fault"))
+        }
+        for (index, fault) in faults.sorted(by: { $0.key < $1.key }).enumerated() {
+            rows.append((index == 0 ? "Faults" : "", "\(fault.key): \(TextTable.counted(fault.value, "time"))"))
+        }
+        for (index, state) in reached.enumerated() { rows.append((index == 0 ? "Reached" : "", state)) }
+        for (index, name) in toothless.enumerated() { rows.append((index == 0 ? "No effect" : "", name)) }
+        for (index, problem) in problems.enumerated() { rows.append((index == 0 ? "BROKEN" : "", problem)) }
+        rows.append(("Verdict", verdict))
+        rows.append(("Digest", digest))
+        return TextTable.labelled(rows)
+    }
+}

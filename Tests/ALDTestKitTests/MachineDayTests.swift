@@ -1,0 +1,79 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import Testing
+
+@Suite("A day of a machine in virtual time", .serialized) struct MachineDayTests {
+    private func day(
+        _ seed: UInt64, _ change: @Sendable (inout MachineDay.Configuration) -> Void = { _ in }
+    ) async throws -> MachineDay.Report {
+        // In memory where there is such a place: nothing here is meant to survive.
+        let parent = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+        let directory = "\(parent)/ald-world-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        var configuration = MachineDay.Configuration(directory: directory)
+        change(&configuration)
+        return try await inBackground { try MachineDay.run(seed: seed, configuration) }
+    }
+
+    @Test("an hour without faults: every second is recorded and lands")
+    func quiet() async throws {
+        let report = try await day(1) { $0.kinds = [] }
+        #expect(report.problems == [])
+        // The one that was due in the moment of the shutdown is a gap.
+        #expect(report.lives == 1 && report.missed <= 1)
+        #expect(report.cycles == 3600)
+        #expect(report.landed == report.cycles * 10 + report.missed)
+        #expect(report.bites == [:])
+    }
+
+    @Test("the same seed gives the same hour with all its faults, to the last job")
+    func replay() async throws {
+        let (first, again, other) = (try await day(7), try await day(7), try await day(8))
+        #expect(first.digest == again.digest && first.jobs == again.jobs)
+        #expect(first.bites == again.bites && first.accepted == again.accepted)
+        #expect(first.digest != other.digest)
+    }
+
+    @Test("hours with random faults: nothing is lost, doubled or changed, and everything heals")
+    func faults() async throws {
+        let seed = TestSeed.draw()
+        for seed in seed..<seed + UInt64(Gate.rounds(2, nominal: 1000)) {
+            let report = try await day(seed)
+            #expect(report.problems == [], "seed \(seed)")
+        }
+    }
+
+    /// The same faults in every run, so that what they have to reach is reached in every run.
+    @Test("each fault bites, and the rare states are reached")
+    func coverage() async throws {
+        var bites: Set<String> = []
+        var reached: Set<String> = []
+        for seed in 0..<3 as Range<UInt64> {
+            let report = try await day(seed) { ($0.length, $0.isSwarm) = (.seconds(1800), false) }
+            #expect(report.problems == [], "seed \(seed)")
+            bites.formUnion(report.bites.keys)
+            reached.formUnion(report.reached)
+        }
+        #expect(bites == Set(WorldFault.Kind.allCases.map(\.bite)))
+        #expect(
+            reached == [
+                "breaker open", "breaker half_open", "breaker recovering", "backlog", "gap recorded",
+                "instants slept through", "crash with records waiting", "database forgot commits",
+                "records resurrected",
+            ])
+    }
+
+    @Test("a bug that breaks a promise is found within a few hours", arguments: MachineDay.PlantedBug.allCases)
+    func planted(bug: MachineDay.PlantedBug) async throws {
+        for seed in 0..<10 as Range<UInt64> {
+            let report = try await day(seed) {
+                ($0.length, $0.isSwarm, $0.plantedBug) = (.seconds(1200), false, bug)
+                $0.kinds = [.answersLost, .callsLost, .databaseForgets]
+            }
+            if !report.problems.isEmpty { return }
+        }
+        Issue.record("\(bug) was not found in ten runs")
+    }
+}

@@ -1,0 +1,132 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import Testing
+
+@Suite("World") struct WorldTests {
+    /// Ten services that tick once a second for an hour, and one that is told to stop in between.
+    private func hour(_ seed: UInt64) throws -> World {
+        let world = World(seed: seed, keepsTrace: true)
+        let node = world.node("services")
+        let time = node.time
+        for service in 0..<10 {
+            node.spawn {
+                while true {
+                    try await time.sleep(for: .seconds(60))
+                    world.note("tick \(service)")
+                }
+            }
+        }
+        try world.run(for: .seconds(3600))
+        return world
+    }
+
+    @Test("the same seed gives the same run, line by line, and another seed another one")
+    func replay() throws {
+        let (first, again, other) = (try hour(1), try hour(1), try hour(2))
+        #expect(first.trace.count == 600)
+        #expect(first.trace == again.trace && first.digest == again.digest && first.jobs == again.jobs)
+        #expect(first.trace != other.trace && first.digest != other.digest)
+        #expect(first.now == World.beginning + .seconds(3600))
+    }
+
+    @Test("a stream of chance is not shifted by what another one draws")
+    func streams() {
+        let world = World(seed: 7)
+        var (network, disk) = (world.stream("network"), world.stream("disk"))
+        let expected = (0..<5).map { _ in network.next() }
+        var again = world.stream("network")
+        for number in expected {
+            #expect(disk.next() != number)
+            #expect(again.next() == number)
+        }
+    }
+
+    @Test("a sleeper that is cancelled wakes at once and moves no time")
+    func cancellation() throws {
+        let world = World(seed: 1)
+        let node = world.node("a")
+        let time = node.time
+        let task = node.spawn { try await time.sleep(for: .seconds(3600)) }
+        try world.run(for: .seconds(1))
+        #expect(!task.isDone)
+        task.cancel()
+        #expect(try world.run(until: World.beginning + .seconds(2)) { task.isDone })
+        #expect(world.now == World.beginning + .seconds(1))
+        #expect(throws: CancellationError.self) { try task.outcome?.get() }
+    }
+
+    @Test("a node that crashes does nothing any more, cleans up nothing, and the others go on")
+    func crash() throws {
+        let world = World(seed: 3, keepsTrace: true)
+        let (victim, other) = (world.node("victim"), world.node("other"))
+        for node in [victim, other] {
+            let time = node.time
+            node.spawn {
+                defer { world.note("cleaned up \(node.name)") }
+                for _ in 0..<5 {
+                    try await time.sleep(for: .seconds(1))
+                    world.note("tick \(node.name)")
+                }
+            }
+        }
+        world.schedule(at: World.beginning + .milliseconds(2500)) { victim.crash() }
+        try world.run(for: .seconds(10))
+        #expect(world.trace.count { $0.hasSuffix("tick victim") } == 2)
+        #expect(world.trace.count { $0.hasSuffix("tick other") } == 5)
+        #expect(world.trace.contains { $0.hasSuffix("cleaned up other") })
+        #expect(!world.trace.contains { $0.hasSuffix("cleaned up victim") })
+    }
+
+    @Test("civil clocks are set for one node alone, and monotonic time does not care")
+    func clocks() throws {
+        let world = World(seed: 1)
+        let (first, second) = (world.node("first"), world.node("second"))
+        let before = first.time.wallClock
+        first.setClock(ahead: .seconds(-3600))
+        try world.run(for: .seconds(10))
+        #expect(first.time.wallClock == before.advanced(by: .seconds(10 - 3600)))
+        #expect(second.time.wallClock == before.advanced(by: .seconds(10)))
+        #expect(first.time.now == second.time.now)
+    }
+
+    // MARK: It stops loudly
+
+    @Test("what waits for ever is a deadlock, and says with which seed")
+    func deadlock() throws {
+        let world = World(seed: 99)
+        let node = world.node("a")
+        let bell = Wakeup()
+        let task = node.spawn { await bell.wait() }
+        let error = try #require(throws: WorldError.self) { try world.run { task.isDone } }
+        #expect(error.reason == .deadlock)
+        #expect("\(error)".contains("seed 99"))
+    }
+
+    @Test("what runs for ever without time passing is a livelock")
+    func livelock() throws {
+        let world = World(seed: 1)
+        let node = world.node("a")
+        node.spawn { while true { await Task.yield() } }
+        let error = try #require(throws: WorldError.self) { try world.run(for: .seconds(1)) }
+        guard case .livelock = error.reason else { throw error }
+    }
+
+    @Test("a job that a foreign thread brings cannot be replayed, so it stops the world")
+    func escape() throws {
+        let world = World(seed: 1)
+        let node = world.node("a")
+        let bell = Wakeup()
+        let time = node.time
+        node.spawn {
+            Thread.detachNewThread { bell.signal() }
+            await bell.wait()
+        }
+        // Something goes on meanwhile, for as long as the thread may take in real time.
+        node.spawn { while true { try await time.sleep(for: .seconds(1)) } }
+        let error = try #require(throws: WorldError.self) {
+            try world.run(until: World.beginning + .seconds(100_000_000)) { false }
+        }
+        #expect(error.reason == .escaped)
+    }
+}
