@@ -36,7 +36,7 @@ struct Failure: Error, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let error as Failure: self = error
-        case let error as PostgresError: self.init(Self.status(of: error), "\(error)")
+        case let error as PostgresError: self.init(Self.status(of: error), "\(error.advised)")
         case let error as SpoolError: self.init(error.code == .inUse ? .temporary : .unavailable, "\(error)")
         case let error as RegisterMapError:
             let isUnreadable = error.problems.contains { $0.line == 0 }

@@ -1,7 +1,7 @@
-/// Durations as people write them: `30`, `30s`, `250ms`, `1.5 s`, `5m`, `2h`. A bare number is seconds.
+/// Durations as people write them: `30`, `30s`, `250ms`, `1.5 s`, `5m`, `2h`, `6d`. A bare number is seconds.
 public enum DurationText {
     private static let units: [(suffix: String, seconds: Double)] = [
-        ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("", 1),
+        ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("", 1),
     ]
 
     /// - Returns: to the nearest nanosecond; `nil` for anything that is not a positive duration of at most a year.

@@ -1,14 +1,14 @@
 import ALDCore
 import ArgumentParser
 
-/// A moment as people write it: ISO 8601, or how long ago.
+/// A moment as people write it: ISO 8601, or how long ago, for instance `6d` or `2h ago`.
 struct Moment: ExpressibleByArgument {
     var time: Timestamp
 
     init?(argument: String) {
         if let time = Timestamp(iso8601: argument) {
             self.time = time
-        } else if let ago = DurationText.parse(argument) {
+        } else if let ago = DurationText.parse(argument.replacing(/\s+ago$/, with: "")) {
             time = SystemTime().wallClock.advanced(by: .zero - ago)
         } else {
             return nil
@@ -31,10 +31,12 @@ struct LetterFilter: ParsableArguments {
     @Option(help: "Of this machine.")
     var machine: Int32?
 
-    @Option(help: ArgumentHelp("Refused then or later: 2026-11-28T10:00Z, or 2h ago.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp("Refused then or later: 2026-11-28T10:00Z, or how long ago: 90m, 2h, 6d.", valueName: "time")
+    )
     var since: Moment?
 
-    @Option(help: ArgumentHelp("Refused before.", valueName: "time"))
+    @Option(help: ArgumentHelp("Refused before then; as --since.", valueName: "time"))
     var until: Moment?
 
     @Option(help: "Refused by this table.")

@@ -84,6 +84,22 @@ struct LetterOutcome {
         if case .refused(let message) = outcome { message } else { nil }
     }
 
+    /// Prints what was done before something went wrong, which is done and stays so.
+    ///
+    /// - Returns: what went wrong, with what to do.
+    func broken(off error: any Error, at name: DeadLetterName, json isJSON: Bool) throws -> Failure {
+        if !outcomes.isEmpty { try LineOutput.write(text: isJSON ? json() : text()) }
+        var failure = Failure(error)
+        let rest =
+            isRehearsal
+            ? "Nothing was changed."
+            : (outcomes.isEmpty ? "Nothing was done before." : "What is listed above is done and stays so.")
+                + " Repeating the command is safe."
+        failure.message =
+            "letter \(name) was not \(verb), and none behind it was tried: \(failure.message)\n  \(rest)"
+        return failure
+    }
+
     /// Prints it and sets the exit status.
     func finish(json isJSON: Bool) throws {
         try LineOutput.write(text: isJSON ? try json() : text())

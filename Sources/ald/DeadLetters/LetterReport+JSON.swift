@@ -76,6 +76,7 @@ extension LetterReport {
         var by: String?
         var because: String?
         var login: String
+        var login_by_file: String?
         var revision: Int32
         var payload: String?
         var message: String?
@@ -133,7 +134,8 @@ extension LetterReport {
         let history = events.map { event in
             Event(
                 event: event.kind.rawValue, at: "\(event.time)", by: event.decision?.operator,
-                because: event.decision?.reason, login: event.actor, revision: event.revision,
+                because: event.decision?.reason, login: event.actor,
+                login_by_file: event.reportedActor, revision: event.revision,
                 payload: event.payload.map(hex), message: event.message)
         }
         let shown = Letter(letter, names)

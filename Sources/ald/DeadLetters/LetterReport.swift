@@ -135,7 +135,10 @@ enum LetterReport {
     }
 
     private static func line(_ event: DeadLetterEvent, _ letter: StoredDeadLetter, _ names: Names) -> [String] {
-        let who = event.decision.map { "\($0.operator): \($0.reason)" } ?? "the writer"
+        let author = event.decision.map { "\($0.operator): \($0.reason)" } ?? "the writer"
+        // What a file says of an earlier database is told as that.
+        let login = event.reportedActor.map { ", by the file of \(event.actor) as \($0)" } ?? ", as \(event.actor)"
+        let who = event.decision == nil && event.reportedActor == nil ? author : author + login
         let what: String? =
             switch event.kind {
             case .revised:

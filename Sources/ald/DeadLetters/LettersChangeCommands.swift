@@ -109,11 +109,7 @@ private func changeLetters(
                     // A record of a kind that this version does not know keeps none of the others from being done.
                     report.add(chosen.name, .refused(error.message))
                 } catch {
-                    // What was done so far is done: that is said before what went wrong.
-                    if !report.outcomes.isEmpty {
-                        try LineOutput.write(text: change.json ? report.json() : report.text())
-                    }
-                    throw error
+                    throw try report.broken(off: error, at: chosen.name, json: change.json)
                 }
             }
             return report

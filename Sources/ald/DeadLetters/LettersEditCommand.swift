@@ -16,6 +16,11 @@ struct LettersEditCommand: AsyncParsableCommand {
               ald dead-letters edit 1/5d0f2a/17/4 --from-file record.json \\
                   --operator ann --reason "wrong clock"
 
+            A record whose bytes cannot be read is replaced by a whole one of its kind,
+            with --from-file. Here, too, the original stays:
+              {"kind":"reading","parameter_id":3,"time":"2026-11-28T10:00:00Z",
+               "value":451.5,"quality":"good"}
+
             EXIT STATUS
               0   revised, or it was so already
               1   no such letter, closed, or somebody else has revised it
@@ -102,17 +107,26 @@ struct LettersEditCommand: AsyncParsableCommand {
         _ letter: StoredDeadLetter, _ given: RecordDocument?, _ names: [ParameterID: String]
     ) throws -> Records {
         do {
-            let kind = try letter.record()
-            guard var document = RecordDocument(kind) else {
-                throw Failure(.configuration, "letter \(name): its record is none that people can edit")
+            guard let kind = RecordDocument.Kind(format: letter.letter.format) else {
+                throw Failure(
+                    .configuration,
+                    "letter \(name): its record is of format \(letter.letter.format), which this version does not know; "
+                        + "use the version that has written it")
             }
+            var document: RecordDocument
             if let given {
-                guard given.kind == document.kind else {
+                guard given.kind == kind else {
                     throw Failure(
-                        .configuration, "letter \(name) is a \(document.kind.word), the file has a \(given.kind.word)")
+                        .configuration, "letter \(name) is a \(kind.word), the file has a \(given.kind.word)")
                 }
                 document = given
             } else {
+                guard let readable = RecordDocument(letter, names: [:]) else {
+                    throw Failure(
+                        .configuration,
+                        "letter \(name) is a \(kind.word) that cannot be read; replace it as a whole with --from-file")
+                }
+                document = readable
                 guard document.kind == .reading else {
                     throw Failure(
                         .configuration, "letter \(name) is a \(document.kind.word); correct it with --from-file")

@@ -73,8 +73,11 @@ struct LettersImportCommand: AsyncParsableCommand {
         discussion: """
             Every line is checked before the first is imported; a damaged one is told
             by its number, and then nothing is imported. A letter that is here already
-            stays as it is. Whether a record has landed is for the ledger of this
-            database to say: letters of records that it does not have are open.
+            stays as it is, so does one that was imported before the command was cut
+            off: repeat it. The history says who has brought a letter here; whom else
+            the file names, nobody has checked. Whether a record has landed is for the
+            ledger of this database to say: letters of records that it does not have
+            are open.
 
             EXAMPLE
               ald dead-letters import letters.jsonl --operator ann --reason "from line 2"
@@ -100,10 +103,14 @@ struct LettersImportCommand: AsyncParsableCommand {
                 let queue = DeadLetterQueue(connection)
                 var report = LetterOutcome("imported", isRehearsal: change.dryRun)
                 for item in items {
-                    let outcome = try await queue.import(
-                        item, by: author, isRehearsal: change.dryRun,
-                        deadline: SystemTime().now + DatabaseAccess.timeLimit)
-                    report.add(item.name, outcome)
+                    do {
+                        let outcome = try await queue.import(
+                            item, by: author, isRehearsal: change.dryRun,
+                            deadline: SystemTime().now + DatabaseAccess.timeLimit)
+                        report.add(item.name, outcome)
+                    } catch {
+                        throw try report.broken(off: error, at: item.name, json: change.json)
+                    }
                 }
                 return report
             }

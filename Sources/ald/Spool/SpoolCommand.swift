@@ -41,7 +41,10 @@ struct SpoolStatusCommand: AsyncParsableCommand {
         try await reportingFailures {
             let path = URL(fileURLWithPath: try directory ?? options.settings().dataDirectory + "/spool").path
             guard FileManager.default.fileExists(atPath: path + "/status.json") else {
-                throw Failure(.unavailable, "\(path): no recorder has kept a spool here")
+                throw Failure(
+                    .unavailable,
+                    "\(path): no recorder has kept a spool here, or this user may not look into it; name the "
+                        + "spool's directory, or the data directory of the recorder with --data-directory")
             }
             let status = try SpoolStatus.read(directory: path)
             let report = SpoolReport(

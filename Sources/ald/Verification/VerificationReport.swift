@@ -49,6 +49,9 @@ struct VerificationReport {
             ),
             ("spool", spoolText),
         ]
+        let compared = v.compared ?? 0
+        let counted = TextTable.grouped(max(0, v.announced - compared))
+        rows.append(("values", "\(TextTable.grouped(compared)) compared with the spool's, \(counted) only counted"))
         if v.unknown > 0 {
             rows.append(("forgotten", "\(TextTable.counted(v.unknown, "reading")) by pruning, beside these"))
         }
@@ -128,6 +131,7 @@ struct VerificationReport {
             var discarded_by_name: Int
             var spooled: Int?
             var spool_remembers: Int?
+            var values_compared: Int?
             var forgotten_by_pruning: Int
             var finding_counts: [String: Int]
             var findings: [Finding]
@@ -144,6 +148,7 @@ struct VerificationReport {
                 accepted: v.accepted, landed: v.landed, readings_in_ledger: v.announced, readings_found: v.found,
                 gaps: v.gaps, process_events: v.events, dead_lettered: v.openLetters, requeued: v.requeuedLetters,
                 discarded_by_name: v.discardedLetters, spooled: v.spooled, spool_remembers: v.remembered,
+                values_compared: v.compared,
                 forgotten_by_pruning: v.unknown,
                 finding_counts: Dictionary(
                     uniqueKeysWithValues: v.findingCounts.map { ($0.key.rawValue, $0.value) }),

@@ -7,11 +7,17 @@ struct VerifyCommand: AsyncParsableCommand {
         commandName: "verify",
         abstract: "Prove that nothing recorded is missing and nothing is doubled.",
         discussion: """
-            Compares, to the instant, the readings in the database with what its ledger
-            says of the batches that brought them, and what the recorder's spool still
-            remembers with both. Prints where all records are:
+            Counts, instant by instant, the readings in the database and compares them
+            with what its ledger says of the batches that brought them; counts gaps,
+            process events and dead letters; compares what the recorder's spool still
+            remembers with the ledger, contents by their digest. Prints where all
+            records are:
 
               accepted = landed + dead-lettered + discarded by name + spooled
+
+            Rows carry no digest: a value that somebody has changed in the database
+            shows only where the spool, not in use, still has the reading. It keeps
+            what the database has confirmed for a day.
 
             Changes nothing. A recorder may go on meanwhile; of a spool in use only the
             number of waiting records is known. One that is not in use is locked while
@@ -20,6 +26,7 @@ struct VerifyCommand: AsyncParsableCommand {
             EXAMPLES
               ald verify                                  the last 24 hours
               ald verify --from 2026-11-01 --to 2026-11-08 --machine 1
+              ald verify --from 6d --to 12h               from six days to half a day ago
               ald verify --from 2h --database-only        no spool on this computer
 
             EXIT STATUS
@@ -30,10 +37,12 @@ struct VerifyCommand: AsyncParsableCommand {
 
     @OptionGroup var options: DatabaseOptions
 
-    @Option(help: ArgumentHelp("Records of then or later: 2026-11-28T10:00Z, or 2h ago (24h).", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Records of then or later: 2026-11-28T10:00Z, or how long ago: 90m, 2h, 6d (24h).", valueName: "time"))
     var from: Moment?
 
-    @Option(help: ArgumentHelp("Records of before then (now).", valueName: "time"))
+    @Option(help: ArgumentHelp("Records of before then; as --from (now).", valueName: "time"))
     var to: Moment?
 
     @Option(help: "Only this machine.")
@@ -60,7 +69,13 @@ struct VerifyCommand: AsyncParsableCommand {
             guard range.0 < range.1 else {
                 throw Failure(.configuration, "--from is \(range.0) and not before --to, \(range.1)")
             }
-            let spooled = try inspectSpool(settings)
+            let temporary = FileManager.default.temporaryDirectory.path + "/ald-verify-\(UUID().uuidString)"
+            try FileManager.default.createDirectory(atPath: temporary, withIntermediateDirectories: false)
+            defer {
+                // A directory that stays behind in the system's temporary place is no reason to fail.
+                do { try FileManager.default.removeItem(atPath: temporary) } catch {}
+            }
+            let spooled = try inspectSpool(settings, temporary)
             let results = try await DatabaseAccess(settings: settings).withConnection { connection, deadline in
                 try await verify(Verifier(connection), range, spooled, deadline: deadline)
             }
@@ -78,7 +93,10 @@ struct VerifyCommand: AsyncParsableCommand {
         let chosen = visible.filter { machine == nil || $0.machine == machine }
         guard !chosen.isEmpty else {
             let what = machine.map { "machine \($0)" } ?? "any machine"
-            throw Failure(.configuration, "this user does not see \(what) in this database; whose member is it?")
+            throw Failure(
+                .configuration,
+                "this user does not see \(what) in this database; let its administrator add it:\n"
+                    + "  INSERT INTO ald.machine_members (member, machine_id) VALUES ('LOGIN', \(machine ?? 1))")
         }
         var reports: [VerificationReport] = []
         for (number, name) in chosen {
@@ -96,7 +114,7 @@ struct VerifyCommand: AsyncParsableCommand {
                     "there is no spool in \(directory); name it with --spool, or say --database-only")
             case .found(let inspection):
                 try await verifier.compare(
-                    inspection, with: &verification, deadline: SystemTime().now + DatabaseAccess.timeLimit)
+                    inspection, with: &verification, deadline: SystemTime().now + DatabaseAccess.noLimit)
             }
             let report = VerificationReport(name: name, verification: verification, spool: spooled)
             if !json {
@@ -108,15 +126,9 @@ struct VerifyCommand: AsyncParsableCommand {
         return reports
     }
 
-    private func inspectSpool(_ settings: Settings) throws -> SpoolKnowledge {
+    private func inspectSpool(_ settings: Settings, _ temporary: String) throws -> SpoolKnowledge {
         if databaseOnly { return .leftOut }
         let directory = URL(fileURLWithPath: spool ?? settings.dataDirectory + "/spool").path
-        let temporary = FileManager.default.temporaryDirectory.path + "/ald-verify-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: temporary, withIntermediateDirectories: false)
-        defer {
-            // A directory that stays behind in the system's temporary place is no reason to fail.
-            do { try FileManager.default.removeItem(atPath: temporary) } catch {}
-        }
         return try SpoolInspection.inspect(directory: directory, temporary: temporary).map { .found($0) }
             ?? .missing(directory)
     }

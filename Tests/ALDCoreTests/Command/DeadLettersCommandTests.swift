@@ -160,7 +160,10 @@ extension LetterServerTests {
                     let dump = """
                         SELECT (to_jsonb(d) - 'landed_at')::text FROM ald_history.dead_letters d ORDER BY batch_number
                         """
-                    let events = "SELECT e::text FROM ald.dead_letter_events e WHERE event <> 'imported' ORDER BY 1"
+                    let events = """
+                        SELECT (to_jsonb(e) - 'actor' - 'reported_actor')::text FROM ald.dead_letter_events e
+                        WHERE event <> 'imported' ORDER BY 1
+                        """
                     let before = try await connection.rows(dump) + connection.rows(events)
                     let exported = try await Self.ald(["export", "--output", file], database)
                     #expect(
@@ -213,6 +216,73 @@ extension LetterServerTests {
                     _ = try await Self.ald(["import", file] + Self.ann, database)
                     let states = "SELECT state FROM ald.dead_letters ORDER BY batch_number"
                     #expect(try await connection.rows(states) == ["open", "discarded", "open"])
+                }
+            }
+        }
+
+        @Test(
+            "a record that cannot be read is replaced as a whole; what it was stays, and no other kind takes its place")
+        func unreadable() async throws {
+            var broken = Fixture.letter(1, Fixture.reading(5))
+            broken.payload.removeLast()
+            var unknown = Fixture.letter(2, Fixture.reading(5))
+            unknown.format = 99
+            try await Fixture.with([broken, unknown]) { _, connection, database in
+                let flags = try await Self.ald(["edit", "3/2a/1/0", "--value", "1"] + Self.ann, database)
+                #expect(
+                    flags.exitCode == 78
+                        && flags.transcript.contains("cannot be read; replace it as a whole with --from-file"))
+                try await withTemporaryDirectory { directory in
+                    func edit(_ letter: String, _ record: Records) async throws -> ChildResult {
+                        let file = directory + "/record.json"
+                        try #require(RecordDocument(record)).json.write(toFile: file, atomically: true, encoding: .utf8)
+                        return try await Self.ald(["edit", letter, "--from-file", file] + Self.ann, database)
+                    }
+                    let gap = CollectionGap(
+                        firstMissedAt: Fixture.day, lastMissedAt: Fixture.day, instants: 1, cause: .plc, detail: "")
+                    let other = try await edit("3/2a/1/0", .gaps([gap]))
+                    #expect(other.exitCode == 78 && other.transcript.contains("is a reading, the file has a gap"))
+                    let later = try await edit("3/2a/2/0", Fixture.reading(7))
+                    #expect(later.exitCode == 78 && later.transcript.contains("format 99, which this version does not"))
+                    let done = try await edit("3/2a/1/0", Fixture.reading(7))
+                    #expect(done.exitCode == 0 && done.output[0] == "3/2a/1/0  revised", "\(done.transcript)")
+                }
+                let shown = try await Self.ald(["show", "3/2a/1/0"], database)
+                #expect(shown.output.contains { $0.hasPrefix("original    cannot be read: ") })
+                let landed = try await Self.ald(["requeue", "3/2a/1/0"] + Self.ann, database)
+                #expect(landed.exitCode == 0)
+                #expect(try await connection.rows("SELECT value FROM ald.parameter_value_history") == ["7"])
+                let kept = "SELECT octet_length(payload), octet_length(revised_payload) FROM ald.dead_letters"
+                #expect(try await connection.rows(kept + " WHERE batch_number = 1") == ["21|22"])
+            }
+        }
+
+        @Test("an import that is cut off says what is in and that it may be repeated, and then brings the rest")
+        func cutOff() async throws {
+            try await Fixture.with(Self.three) { _, connection, database in
+                let exported = try await Self.ald(["export"], database)
+                try await connection.accept(
+                    """
+                    SET session_replication_role = replica; DELETE FROM ald_history.dead_letters;
+                    SET session_replication_role = origin;
+                    CREATE FUNCTION public.stop() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = 'disk_full'; END $$;
+                    CREATE TRIGGER stop BEFORE INSERT ON ald_history.dead_letters FOR EACH ROW
+                    WHEN (NEW.batch_number = 2) EXECUTE FUNCTION public.stop();
+                    """)
+                try await withTemporaryDirectory { directory in
+                    let file = directory + "/letters.jsonl"
+                    try exported.output.joined(separator: "\n").write(toFile: file, atomically: true, encoding: .utf8)
+                    let cut = try await Self.ald(["import", file] + Self.ann, database)
+                    #expect(cut.exitCode == 69 && cut.output.first == "3/2a/1/0  imported", "\(cut.transcript)")
+                    for words in [
+                        "letter 3/2a/2/0 was not imported, and none behind it was tried", "the disk is full",
+                        "What is listed above is done and stays so. Repeating the command is safe.",
+                    ] { #expect(cut.transcript.contains(words), "\(words) in \(cut.transcript)") }
+                    #expect(try await connection.rows("SELECT batch_number FROM ald.dead_letters") == ["1"])
+                    try await connection.accept("DROP TRIGGER stop ON ald_history.dead_letters")
+                    let again = try await Self.ald(["import", file] + Self.ann, database)
+                    #expect(again.exitCode == 0 && again.output.last == "3 letters: 2 imported, 1 already so")
                 }
             }
         }

@@ -121,7 +121,8 @@ import Testing
         "durations are written as people write them",
         arguments: [
             ("30", .seconds(30)), ("30s", .seconds(30)), ("250ms", .milliseconds(250)), ("1.5m", .seconds(90)),
-            (" 2h", .seconds(7200)), ("0", nil), ("-1s", nil), ("1d", nil), ("s", nil), ("nan", nil), ("1e99", nil),
+            (" 2h", .seconds(7200)), ("0", nil), ("-1s", nil), ("6d", .seconds(518_400)), ("1w", nil), ("s", nil),
+            ("nan", nil), ("1e99", nil),
         ] as [(String, Duration?)])
     func durations(text: String, expected: Duration?) {
         #expect(DurationText.parse(text) == expected)

@@ -122,6 +122,72 @@ extension LetterServerTests {
             }
         }
 
+        @Test("for whom and why a letter is touched is said of that alone, not of what the transaction does next")
+        func attribution() async throws {
+            let letters = [1, 2, 3, 4].map { Fixture.letter($0, Fixture.reading($0 == 2 ? 5000 : 5)) }
+            try await Fixture.with(letters) { _, connection, _ in
+                func call(_ function: String, _ number: Int, _ more: String = "") -> String {
+                    "SELECT * FROM ald.\(function)_dead_letter(3, 42, \(number), 0, \(more)'ann', 'because')"
+                }
+                let copy = "jsonb_build_object('letter', to_jsonb(d) || '{\"batch_number\": 9}', 'events', '[]'::jsonb)"
+                let calls = [
+                    (call("revise", 1, "0, '\\x00', "), "revised|1"), (call("requeue", 3, "0, "), "requeued"),
+                    (call("discard", 4), "discarded"),
+                    (call("reopen", 4), "reopened"),
+                    (
+                        "SELECT ald.import_dead_letter(3, \(copy), 'ann', 'because') "
+                            + "FROM ald.dead_letters d WHERE batch_number = 1", "imported"
+                    ),
+                ]
+                try await connection.accept(
+                    "BEGIN; SELECT set_config('ald.acting_for', 'bob', true), set_config('ald.reason', 'why', true)")
+                let said = "SELECT current_setting('ald.acting_for') AS f, current_setting('ald.reason') AS r"
+                let other = "UPDATE ald.component_parameters SET max_value = max_value + 1"
+                for (statement, answer) in calls {
+                    #expect(try await connection.rows(statement) == [answer], "\(statement)")
+                    #expect(try await connection.rows(said) == ["bob|why"], "\(statement)")
+                    try await connection.accept(other)
+                }
+                // One that is refused is a letter with a new reason, and that was somebody's wish, too.
+                let refused = try await connection.rows(call("requeue", 2, "0, "))
+                #expect(refused.count == 1 && refused[0].hasPrefix("refused|") && refused[0].contains("temp_range"))
+                #expect(try await connection.rows(said) == ["bob|why"])
+                try await connection.accept("COMMIT; " + other)
+                let log = "SELECT action, acting_for, reason FROM ald.audit_log WHERE table_name = "
+                #expect(
+                    try await connection.rows(log + "'component_parameters' AND action = 'UPDATE' ORDER BY seq")
+                        == Array(repeating: "UPDATE|bob|why", count: 5) + ["UPDATE"])
+                let touched = try await connection.rows(log + "'dead_letters' ORDER BY seq")
+                #expect(touched.count == 6 && touched.allSatisfy { $0.hasSuffix("|ann|because") }, "\(touched)")
+            }
+        }
+
+        @Test("who brings a letter from a file is the actor, whomever the file names")
+        func actor() async throws {
+            try await Fixture.with([Fixture.letter(1, Fixture.reading(5000))]) { queue, connection, _ in
+                let forged = """
+                    jsonb_build_object('letter', to_jsonb(d) || '{"batch_number": 9}', 'events',
+                        '[{"event_number": 1, "event": "reopened", "happened_at": "2024-01-01Z", "operator": "eve",
+                           "reason": "r", "actor": "mallory", "revision": 0}]'::jsonb)
+                    """
+                try await connection.accept(
+                    "SELECT ald.import_dead_letter(3, \(forged), 'ann', 'because') FROM ald.dead_letters d")
+                let me = try await connection.rows("SELECT session_user AS u")[0]
+                let history = try await queue.history(of: Fixture.name(9), deadline: .patience)
+                #expect(history.map(\.kind) == [.reopened, .imported])
+                #expect(history.map(\.actor) == [me, me] && history.map(\.reportedActor) == ["mallory", nil])
+                // Sent on to a third database, the first name stays.
+                let onwards = """
+                    SELECT ald.import_dead_letter(3, jsonb_build_object('letter', to_jsonb(d) || '{"batch_number": 10}',
+                        'events', (SELECT jsonb_agg(to_jsonb(e)) FROM ald.dead_letter_events e)), 'ann', 'because') AS s
+                    FROM ald.dead_letters d WHERE batch_number = 9
+                    """
+                #expect(try await connection.rows(onwards) == ["imported"])
+                let further = try await queue.history(of: Fixture.name(10), deadline: .patience)
+                #expect(further.map(\.reportedActor) == ["mallory", me, nil])
+            }
+        }
+
         @Test("a rehearsal says what would happen and changes nothing")
         func rehearsal() async throws {
             let letters = [Fixture.letter(1, Fixture.reading(1)), Fixture.letter(2, Fixture.reading(5000))]

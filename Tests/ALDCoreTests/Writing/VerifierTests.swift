@@ -138,6 +138,33 @@ extension LetterServerTests {
             }
         }
 
+        @Test("a chain of thousands of batches that overlap is one piece, from wherever it is looked at")
+        func longChain() async throws {
+            try await Self.with { connection, _ in
+                // Each batch reaches into the next one: no instant lies between two of them.
+                let start = "'2024-01-10T01:00:00Z'::timestamptz + n * interval '10 s'"
+                try await connection.accept(
+                    """
+                    INSERT INTO ald_history.ingest_batches
+                        (machine_id, origin, batch_number, row_count, sha256, first_at, last_at)
+                    SELECT 3, 77, n, 2, sha256('x'), \(start), \(start) + interval '15 s' FROM generate_series(1, 3000) n;
+                    INSERT INTO ald_history.parameter_value_history (machine_id, parameter_id, sampled_at, value, quality)
+                    SELECT 3, 1 + k, \(start) + k * interval '15 s', 1, 192
+                    FROM generate_series(1, 3000) n, generate_series(0, 1) k;
+                    """)
+                for minute in [61, 300, 559] {
+                    let place = Fixture.day.startOfDay.advanced(by: .seconds(60 * minute))
+                    let found = try await Self.verify(connection, from: place, to: place.advanced(by: .seconds(20)))
+                    #expect(found.verdict == .sound && found.announced == 6000, "\(minute): \(found)")
+                }
+                try await connection.accept(
+                    "DELETE FROM ald_history.parameter_value_history WHERE sampled_at = '2024-01-10T09:00:00Z'")
+                let place = Fixture.day.startOfDay.advanced(by: .seconds(3700))
+                let broken = try await Self.verify(connection, from: place, to: place.advanced(by: .seconds(1)))
+                #expect(broken.findingCounts == [.missing: 1] && broken.findings.first?.expected == 6000)
+            }
+        }
+
         @Test("gaps and dead letters that are not as many as announced are found, imported letters are none of them")
         func uncounted() async throws {
             let letters = (1...3).map { Fixture.letter(Int64($0), Fixture.reading(5000)) }
@@ -266,12 +293,9 @@ extension LetterServerTests {
                     spool.acknowledge([stored[0].header, stored[2].header])
 
                     func inspect() throws -> SpoolInspection {
-                        let copies = directory + "/copies"
+                        let copies = directory + "/copies-\(UUID().uuidString)"
                         try FileManager.default.createDirectory(atPath: copies, withIntermediateDirectories: false)
-                        defer { #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: copies) } }
-                        let found = try SpoolInspection.inspect(directory: place, temporary: copies)
-                        #expect(try FileManager.default.contentsOfDirectory(atPath: copies) == [])
-                        return try #require(found)
+                        return try #require(try SpoolInspection.inspect(directory: place, temporary: copies))
                     }
                     func compare(_ inspection: SpoolInspection) async throws -> Verification {
                         var found = try await Self.verify(connection)
@@ -290,6 +314,22 @@ extension LetterServerTests {
                     let sound = try await compare(inspection)
                     #expect(sound.verdict == .sound && sound.remembered == 9 && sound.spooled == 3, "\(sound)")
                     #expect(sound.accepted == 30 + 1 + 9 + 3)
+
+                    // Of the two batches that were confirmed the spool still knows what they said.
+                    #expect(sound.compared == 6)
+                    for (deed, change, undo) in [
+                        ("another value", "value = 2", "value = 1"),
+                        ("another quality", "quality = 64", "quality = 192"),
+                        ("another parameter", "parameter_id = 9", "parameter_id = 2"),
+                    ] {
+                        let which = "sampled_at = '2024-01-10T00:27:31Z' AND parameter_id IN (2, 9)"
+                        let update = "UPDATE ald_history.parameter_value_history SET "
+                        try await connection.accept(update + "\(change) WHERE \(which)")
+                        let changed = try await compare(inspection)
+                        #expect(changed.findingCounts == [.changed: 1], "\(deed): \(changed)")
+                        #expect(changed.findings.first?.from == Self.second(51), "\(deed)")
+                        try await connection.accept(update + "\(undo) WHERE \(which)")
+                    }
 
                     try await connection.accept(
                         """
@@ -360,6 +400,12 @@ extension LetterServerTests {
                 let machine = try #require((report["machines"] as? [[String: Any]])?.first)
                 #expect(json.exitCode == 1 && machine["verdict"] as? String == "unsound")
                 #expect((machine["finding_counts"] as? [String: Int]) == ["missing": 1])
+                for (from, status) in [("6d", 0), ("6d ago", 0), ("6 weeks", 64)] {
+                    let ago = try await ChildProcess.run(
+                        try Executables.ald(), ["verify", "--database-only", "--from", from, "--to", "12h"],
+                        environment: ["ALD_DATABASE_URL": "\(database)"], endsWithin: .seconds(60))
+                    #expect(ago.exitCode == Int32(status), "\(from): \(ago.transcript)")
+                }
                 let other = try await ald(["--database-only", "--machine", "9"])
                 #expect(other.exitCode == 78 && other.transcript.contains("does not see machine 9"))
             }

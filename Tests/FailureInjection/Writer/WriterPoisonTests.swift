@@ -184,6 +184,15 @@ final class WriterPoisonTests: SharedServerTestCase {
                 try await rig.withLoad {
                     for _ in 0..<5 {
                         try await rig.landMore()
+                        // What landed may have been gaps and events alone: then the day is not made again yet.
+                        try await eventually("the day's partition is there") {
+                            try await TestDatabase.number(
+                                """
+                                SELECT count(*) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                                WHERE inhparent = 'ald_history.parameter_value_history'::regclass
+                                    AND pg_get_expr(relpartbound, inhrelid) LIKE '%2026-09-10%TO%'
+                                """, database) == 1
+                        }
                         // Somebody moves a day aside; its rows come back afterwards.
                         try await Self.execute(
                             """

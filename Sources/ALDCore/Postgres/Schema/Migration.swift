@@ -30,5 +30,6 @@ public struct Migration: Sendable {
         runsOfRecipes,
         claimsAfterCopy,
         setPoints,
+        lettersByWhom,
     ]
 }

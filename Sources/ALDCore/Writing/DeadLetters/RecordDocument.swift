@@ -9,7 +9,19 @@ public import Foundation
 ///  "values":"{\"closed\":\"…\"}"}
 /// ```
 public struct RecordDocument: Codable, Hashable, Sendable {
-    public enum Kind: String, Codable, Sendable { case reading, gap, event }
+    public enum Kind: String, Codable, Sendable {
+        case reading, gap, event
+
+        /// That of the records of a stored form; `nil` for a form that is none of a record, or of a later version.
+        public init?(format: Int16) {
+            switch BatchCoding.Format(rawValue: format) {
+            case .history, .unregistered: self = .reading
+            case .gaps: self = .gap
+            case .processEvents: self = .event
+            case .deadLetters, nil: return nil
+            }
+        }
+    }
 
     public var kind: Kind
     public var parameter_id: Int32?

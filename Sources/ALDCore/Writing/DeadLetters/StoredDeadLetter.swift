@@ -89,8 +89,10 @@ public struct DeadLetterEvent: Hashable, Sendable {
     public var time: Timestamp
     /// `nil` for the refusal that made the record a dead letter.
     public var decision: StoredDeadLetter.Decision?
-    /// The login.
+    /// The login that wrote the event down: for one from a file, that which brought the file.
     public var actor: String
+    /// The login that a file names, which nobody has checked; `nil` for what happened in this database.
+    public var reportedActor: String?
     /// The letter's revision after the event.
     public var revision: Int32
     /// The record as it was corrected; only of `revised`.
@@ -99,7 +101,8 @@ public struct DeadLetterEvent: Hashable, Sendable {
     public var message: String?
 
     static let columns = """
-        event_number, event, happened_at, operator, reason, actor, revision, payload, evidence ->> 'message'
+        event_number, event, happened_at, operator, reason, actor, revision, payload, evidence ->> 'message', \
+        reported_actor
         """
 
     init(_ row: PostgresRow) throws(PostgresError) {
@@ -117,5 +120,6 @@ public struct DeadLetterEvent: Hashable, Sendable {
         revision = try row.decode(6)
         payload = try row.decode(7)
         message = try row.decode(8)
+        reportedActor = try row.decode(9)
     }
 }

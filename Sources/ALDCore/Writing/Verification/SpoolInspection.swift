@@ -19,10 +19,13 @@ public struct SpoolInspection: Sendable {
     public var losses: [SpoolLoss]
     /// What could not be read, and why.
     public var problems: [String] = []
+    /// The copies that hold what the database has confirmed, by the number of their segment.
+    var copies: [Int64: String] = [:]
 
     /// Looks into `directory`. Blocks for as long as copying takes.
     ///
-    /// - Parameter temporary: an empty directory of the caller's, with room for the largest segment.
+    /// - Parameter temporary: an empty directory of the caller's, with room for what the spool keeps although it was
+    ///   confirmed. Copies stay in it for ``Verifier/compare(_:with:deadline:)``; the caller deletes it afterwards.
     /// - Returns: `nil` when there is no spool.
     /// - Throws: when the directory cannot be read.
     public static func inspect(
@@ -63,7 +66,14 @@ public struct SpoolInspection: Sendable {
         }
         for segment in plan.open {
             do {
-                try inspection.items?.append(contentsOf: items(of: segment, files, temporary: temporary))
+                let found = try items(of: segment, files, temporary: temporary)
+                inspection.items?.append(contentsOf: found)
+                let copy = temporary + "/" + segment.name
+                if found.contains(where: { !$0.isWaiting }) {
+                    inspection.copies[segment.index] = copy
+                } else {
+                    files.deleteDatabase(copy)
+                }
             } catch {
                 inspection.problems.append(
                     "\(segment.name) cannot be read (\(error)); start the recorder, which saves what can be saved")
@@ -76,7 +86,6 @@ public struct SpoolInspection: Sendable {
         of entry: SpoolManifest.Segment, _ files: SpoolFiles, temporary: String
     ) throws -> [Item] {
         let copy = temporary + "/" + entry.name
-        defer { files.deleteDatabase(copy) }
         for ending in ["", "-wal"] where SpoolFiles.identity(of: files.path(entry) + ending) != nil {
             try FileManager.default.copyItem(atPath: files.path(entry) + ending, toPath: copy + ending)
         }

@@ -18,6 +18,8 @@ public struct Verification: Hashable, Sendable {
             case surplus
             /// A parameter has more than one reading of an instant.
             case repeated
+            /// Readings are not there with the values that the recorder remembers.
+            case changed
             /// There are readings that no batch of the ledger covers.
             case unannounced
             /// Gaps, process events and dead letters are not as many as the ledger says.
@@ -83,6 +85,10 @@ public struct Verification: Hashable, Sendable {
     public var spooled: Int?
     /// Confirmed records that the recorder still remembers and the ledger knows, too; `nil` when nobody has looked.
     public var remembered: Int?
+    /// Readings whose values were compared with those that the recorder remembers; `nil` when nobody has looked.
+    public var compared: Int?
+    /// Earlier readings of the range were dropped and cannot be counted.
+    public internal(set) var countedFrom: Timestamp
     /// The first of each kind; ``findingCounts`` has how many there are.
     public var findings: [Finding] = []
     public var findingCounts: [Finding.Kind: Int] = [:]
@@ -93,6 +99,7 @@ public struct Verification: Hashable, Sendable {
         self.machine = machine
         self.from = from
         self.to = to
+        countedFrom = from
     }
 
     /// Readings, gap records and process events that are where they belong.

@@ -2,7 +2,8 @@ extension Verifier {
     /// Batches that are looked up in one call.
     private static let lookedUpAtOnce = 5000
 
-    /// Compares what the recorder's spool remembers of this machine with the ledger, and counts what waits there.
+    /// Compares what the recorder's spool remembers of this machine with the ledger and the readings, and counts what
+    /// waits there.
     public func compare(
         _ inspection: SpoolInspection, with verification: inout Verification, deadline: MonotonicInstant
     ) async throws {
@@ -14,12 +15,15 @@ extension Verifier {
         let own = items.filter { $0.header.machine == verification.machine }
         verification.spooled = 0
         verification.remembered = 0
+        verification.compared = 0
         var next = own[...]
         while !next.isEmpty {
             let part = next.prefix(Self.lookedUpAtOnce)
             next = next.dropFirst(part.count)
             let known = try await digests(of: part.map(\.header), verification.machine, deadline: deadline)
             for item in part { Self.judge(item, known[item.header.id], &verification) }
+            let landed = part.filter { !$0.isWaiting && known[$0.header.id] == $0.header.digest }
+            try await compareValues(of: landed, inspection.copies, with: &verification, deadline: deadline)
         }
         try await checkLosses(inspection.losses, &verification, deadline: deadline)
     }

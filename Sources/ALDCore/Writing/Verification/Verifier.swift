@@ -12,8 +12,8 @@ public struct Verifier: Sendable {
     static let findingsShown: Int64 = 200
     /// What is looked at in one statement, in microseconds.
     private static let day: Int64 = 86_400_000_000
-    /// A piece that grows more often than this covers everything; so long a chain of batches that overlap is no ledger.
-    private static let longestChain = 1000
+    /// How far around a stretch is looked at first for batches that reach over its ends, in microseconds.
+    private static let surroundings: Int64 = 3_600_000_000
 
     public init(_ connection: PostgresConnection) {
         self.connection = connection
@@ -47,6 +47,7 @@ public struct Verifier: Sendable {
             start = max(floor, end.map { Timestamp(microseconds: $0.microseconds + 1) } ?? floor)
             verification.doubts.append(
                 "readings before \(start) were dropped by retention, so nobody can count them any more")
+            verification.countedFrom = start
         }
         while start < to {
             let next = Timestamp(microseconds: min(to.microseconds, start.startOfDay.microseconds + Self.day))
@@ -101,25 +102,49 @@ public struct Verifier: Sendable {
         return grown.to == instant && grown.from == instant ? (nil, nil) : (grown.from, grown.to)
     }
 
-    /// Widens a stretch until no batch reaches over its ends.
+    /// Widens a stretch until no batch reaches over its ends, however long the chain of batches that overlap.
+    ///
+    /// Looks at ever wider surroundings: once the piece lies within them, every batch that touches it was looked at.
     private func grow(
         _ from: Timestamp, _ to: Timestamp, _ machine: Int32, deadline: MonotonicInstant
     ) async throws -> (from: Timestamp, to: Timestamp) {
-        var (from, to) = (from, to)
-        for _ in 0..<Self.longestChain {
+        var margin = Self.surroundings
+        var (low, high) = (from, to)
+        while true {
+            low = Timestamp(microseconds: max(Self.earliest + margin, low.microseconds) - margin)
+            high = Timestamp(microseconds: min(Self.latest - margin, high.microseconds) + margin)
             let result = try await connection.query(
-                """
-                SELECT least($2, min(first_at)), greatest($3, max(last_at)) FROM ald.ingest_batches
-                WHERE machine_id = $1 AND first_at <= $3 AND last_at >= $2
-                """, [.int4(machine), .timestamptz(from), .timestamptz(to)], deadline: deadline)
-            guard let row = result.first else { break }
-            let first: Timestamp = try row.decode(0)
-            let last: Timestamp = try row.decode(1)
-            if first == from, last == to { break }
-            (from, to) = (first, last)
+                Self.pieceAround,
+                [.int4(machine), .timestamptz(from), .timestamptz(to), .timestamptz(low), .timestamptz(high)],
+                deadline: deadline)
+            guard let row = result.first else { return (from, to) }
+            let piece = (from: try row.decode(0, as: Timestamp.self), to: try row.decode(1, as: Timestamp.self))
+            if margin == Self.latest || piece.from >= low && piece.to <= high { return piece }
+            (low, high) = (min(low, piece.from), max(high, piece.to))
+            margin = margin > Self.latest / 2 ? Self.latest : margin * 2
         }
-        return (from, to)
     }
+
+    /// What `timestamptz` holds, to the century.
+    private static let earliest: Int64 = -210_000_000_000_000_000
+    private static let latest: Int64 = 9_220_000_000_000_000_000
+
+    /// `$1` machine, `$2` and `$3` first and last instant of a stretch, `$4` and `$5` those of what is looked at. The
+    /// stretch counts as a batch, so what overlaps it, directly or not, is its piece.
+    private static let pieceAround = """
+        WITH batch AS (
+            SELECT first_at, last_at FROM ald.ingest_batches
+            WHERE machine_id = $1 AND first_at <= $5 AND last_at >= $4
+            UNION ALL SELECT $2, $3
+        ), marked AS (
+            SELECT *, CASE WHEN first_at <= max(last_at) OVER earlier THEN 0 ELSE 1 END AS begins FROM batch
+            WINDOW earlier AS (ORDER BY first_at, last_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        ), numbered AS (
+            SELECT *, sum(begins) OVER (ORDER BY first_at, last_at ROWS UNBOUNDED PRECEDING) AS piece FROM marked
+        )
+        SELECT min(first_at), max(last_at) FROM numbered GROUP BY piece
+        HAVING min(first_at) <= $2 AND max(last_at) >= $3
+        """
 
     // MARK: Readings
 

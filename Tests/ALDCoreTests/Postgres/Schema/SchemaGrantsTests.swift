@@ -94,10 +94,13 @@ extension SchemaServerTests {
               ald.protect_table() ald.recipe_commands_command_id_seq ald.recipes_recipe_id_seq ald.record_health()
               ald.refuse_change() ald.refuse_illegal_transition() ald.refuse_other_identity()
               ald.refuse_released_steps() ald.refuse_revival() ald.require_machine() ald.role_grants
-              ald.set_point_changes_change_id_seq ald.set_point_is_ours() ald.stamp_since() ald.status_transitions ald.terminal_health_history_entry_id_seq
-              ald.terminal_instances_instance_id_seq ald_history.admit() ald_history.apply_retention()
+              ald.set_point_changes_change_id_seq ald.set_point_is_ours() ald.stamp_since()
+              ald.status_transitions ald.terminal_health_history_entry_id_seq
+              ald.terminal_instances_instance_id_seq ald_history.act_for() ald_history.admit()
+              ald_history.apply_retention()
               ald_history.as_rollup() ald_history.at_microseconds() ald_history.begin_copy()
-              ald_history.claim_batch() ald_history.copy_obstacle() ald_history.drop_before()
+              ald_history.claim_batch() ald_history.close_letter() ald_history.copy_obstacle()
+              ald_history.drop_before()
               ald_history.ensure_partition() ald_history.finish_copy() ald_history.follow_event()
               ald_history.follow_operation() ald_history.follow_process() ald_history.follow_state()
               ald_history.follow_step() ald_history.has_before() ald_history.hold_letter()
@@ -106,7 +109,8 @@ extension SchemaServerTests {
               ald_history.raw_floor() ald_history.read_float() ald_history.read_gap() ald_history.read_integer()
               ald_history.read_process_event() ald_history.read_reading() ald_history.read_text() ald_history.read_time() ald_history.refuse_future()
               ald_history.roll_up() ald_history.roll_up_late() ald_history.rollup_floors() ald_history.rollup_queue
-              ald_history.take_turn() ald_history.take_turn_of_row() ald_history.write_rollup()
+              ald_history.take_turn() ald_history.take_turn_of_row() ald_history.write_letter()
+              ald_history.write_rollup()
             """
 
         private static let groups = [
