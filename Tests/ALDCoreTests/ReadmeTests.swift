@@ -28,7 +28,8 @@ import Testing
             try await withTemporaryDirectory { directory in
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await record(into: url, keepingRowsIn: directory) }
-                    try await eventually("a cycle is in the database") {
+                    // The whole schema is made first, beside everything else that is tested at this moment.
+                    try await eventually("a cycle is in the database", within: .seconds(120)) {
                         try await TestDatabase.number(
                             "SELECT count(*) FROM ald.parameter_value_history", lease.configuration) >= 51
                     }

@@ -28,9 +28,10 @@ import Testing
         #expect(report.bites == [:])
     }
 
-    @Test("the same seed gives the same hour with all its faults, to the last job")
+    @Test("the same seed gives the same half hour with all its faults, to the last job")
     func replay() async throws {
-        let (first, again, other) = (try await day(7), try await day(7), try await day(8))
+        let half: @Sendable (inout MachineDay.Configuration) -> Void = { $0.length = .seconds(1800) }
+        let (first, again, other) = (try await day(7, half), try await day(7, half), try await day(8, half))
         #expect(first.digest == again.digest && first.jobs == again.jobs)
         #expect(first.bites == again.bites && first.accepted == again.accepted)
         #expect(first.digest != other.digest)

@@ -30,7 +30,8 @@ import Testing
         try await PoolRig.withPool(local(listener.port)) {
             $0.connectTimeout = .seconds(600)
         } _: { pool in
-            let error = try await PoolRig.refusal(pool)
+            // Nor have the callers' deadlines passed before they ask.
+            let error = try await PoolRig.refusal(pool, within: .seconds(3))
             #expect(error.code == .timedOut && error.pool?.reason == .connecting, "\(error)")
         }
         try await PoolRig.withPool(local(listener.port)) {
