@@ -75,11 +75,11 @@ final class CommandBenchmarks: XCTestCase {
                     try await eventually("command \(number)") { bench.service.statistics.succeeded >= number }
                 }
             }
+            try await eventually("the database has every end") { try await bench.totals().count == 300 }
             let totals = try await bench.totals()
             print(
                 "300 commands one by one, inserted to finalised: p50 \(Self.percentile(totals, 0.5)) ms, "
                     + "p95 \(Self.percentile(totals, 0.95)) ms, max \(totals.last ?? .nan) ms")
-            XCTAssertEqual(totals.count, 300)
             #if DEBUG
                 XCTAssertLessThan(Self.percentile(totals, 0.95), 100)
             #else
@@ -111,16 +111,14 @@ final class CommandBenchmarks: XCTestCase {
             }
             let asked = try await TestDatabase.number(
                 "SELECT count(*) FROM ald.parameter_control_commands", bench.database)
-            try await eventually("all are done", within: .seconds(120)) {
-                bench.service.statistics.succeeded + bench.service.statistics.failed == asked
-            }
+            // The service counts an end before the database has it.
+            try await eventually("all are done", within: .seconds(120)) { try await bench.totals().count == asked }
             let took = (time.now - began).inSeconds
             let totals = try await bench.totals()
             print(
                 "\(asked) commands in \(seconds) s: \(Int(Double(asked) / took)) a second, p50 "
                     + "\(Self.percentile(totals, 0.5)) ms, p95 \(Self.percentile(totals, 0.95)) ms, max \(totals.last ?? .nan) ms"
             )
-            XCTAssertEqual(totals.count, asked)
             #if !DEBUG
                 XCTAssertGreaterThan(Double(asked) / took, 900)
             #endif

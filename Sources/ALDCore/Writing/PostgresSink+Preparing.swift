@@ -23,6 +23,9 @@ extension PostgresSink {
         }
     }
 
+    /// How long making the schema may take where there is none.
+    private static let creationPatience = Duration.seconds(120)
+
     /// History partitions that exist ahead of the rows, in days; the current day and the one before included.
     private static let partitionDays: Int32 = 5
 
@@ -48,6 +51,9 @@ extension PostgresSink {
             try await registration.refuseConflict(connection, deadline: deadline)
             throw tooOld
         }
+        // Making all of it takes longer on a small or busy machine than a delivery may, and begun anew with each attempt
+        // it would never be done.
+        let deadline = max(deadline, time.now + Self.creationPatience)
         let outcome = try await Migrator().migrate(connection, deadline: deadline)
         let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
         if let first = changes.differences.first {
