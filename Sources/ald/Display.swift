@@ -137,9 +137,7 @@ struct JSONDisplay: Display {
 
     private func write(_ status: some Encodable) {
         do {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            output.write(String(decoding: try encoder.encode(status), as: UTF8.self) + "\n")
+            output.write(try LineOutput.line(json: status))
         } catch {
             errors.write("ald: status cannot be written as JSON: \(error)\n")
         }

@@ -14,9 +14,12 @@ enum LineOutput {
     }
 
     /// One JSON value on one line.
-    static func write(json value: some Encodable) throws {
+    static func write(json value: some Encodable) throws { try write(text: try line(json: value)) }
+
+    /// One JSON value and the end of its line.
+    static func line(json value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try write(String(decoding: try encoder.encode(value), as: UTF8.self))
+        return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
     }
 }

@@ -31,14 +31,9 @@ struct RunCommand: AsyncParsableCommand {
     var demonstration: String?
 
     func run() async throws {
-        try await reportingFailures {
-            var given = common.given
-            collecting.add(to: &given)
-            given[.simulatorPort] = process.simulatorPort
-            try await TerminalRun(
-                terminals: Terminal.allCases, given: given, config: common.config,
-                startsOffline: collecting.offline, demonstration: demonstration, json: process.json
-            ).run()
-        }
+        try await TerminalRun(
+            terminals: Terminal.allCases, common: common, collecting: collecting, process: process,
+            demonstration: demonstration
+        ).run()
     }
 }

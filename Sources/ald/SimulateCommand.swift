@@ -106,16 +106,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     private func simulate(seed: UInt64) throws -> MachineDay.Report {
-        // In memory where there is such a place: what lies there is not meant to outlive the run.
-        let memory = "/dev/shm"
-        let parent = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        let directory = "\(parent)/ald-simulate-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
-        defer {
-            // What is left in the system's temporary place is no reason to fail.
-            do { try FileManager.default.removeItem(atPath: directory) } catch {}
-        }
-        var configuration = MachineDay.Configuration(directory: directory)
+        var configuration = MachineDay.Configuration()
         configuration.length = .milliseconds(Int64(hours * 3_600_000))
         configuration.parameters = parameters
         configuration.kinds = try kinds()

@@ -1,18 +1,12 @@
 import ALDCore
 import ALDTestKit
-import Foundation
 import Testing
 
 @Suite("A day of a machine in virtual time", .serialized) struct MachineDayTests {
     private func day(
         _ seed: UInt64, _ change: @Sendable (inout MachineDay.Configuration) -> Void = { _ in }
     ) async throws -> MachineDay.Report {
-        // In memory where there is such a place: nothing here is meant to survive.
-        let parent = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
-        let directory = "\(parent)/ald-world-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        var configuration = MachineDay.Configuration(directory: directory)
+        var configuration = MachineDay.Configuration()
         change(&configuration)
         return try await inBackground { try MachineDay.run(seed: seed, configuration) }
     }

@@ -27,15 +27,8 @@ extension Interlocks {
 
     /// - Parameter name: of the source, for messages.
     public init(text: String, name: String, map: RegisterMap) throws(ConfigurationProblems) {
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text)
-        } catch {
-            throw ConfigurationProblems(one: "\(name): no YAML: \("\(error)".prefix { $0 != "\n" })")
-        }
-        guard let root, root.mapping != nil else {
-            throw ConfigurationProblems(one: "\(name): expected `exclusive:`, `maximum_open:`, `safe_state:`")
-        }
+        let root = try RecipeFileReader.root(
+            of: text, name: name, expected: "`exclusive:`, `maximum_open:`, `safe_state:`")
         var reader = RecipeFileReader(source: name, map: map)
         self = reader.interlocks(root)
         let problems = reader.problems.isEmpty ? problems(on: map).map { "\(name): \($0)" } : reader.problems

@@ -56,24 +56,12 @@ public struct RecipeFile: Sendable {
 
     /// - Parameter name: of the source, for messages.
     public init(text: String, name: String, map: RegisterMap) throws(ConfigurationProblems) {
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text)
-        } catch {
-            throw ConfigurationProblems(one: "\(name): no YAML: \(Self.oneLine("\(error)"))")
-        }
-        guard let root, root.mapping != nil else {
-            throw ConfigurationProblems(one: "\(name): expected `recipe: name` and `steps:`; see `ald recipe --help`")
-        }
+        let root = try RecipeFileReader.root(
+            of: text, name: name, expected: "`recipe: name` and `steps:`; see `ald recipe --help`")
         var reader = RecipeFileReader(source: name, map: map)
         recipe = reader.recipe(root)
         lines = reader.lines
         if let problems = ConfigurationProblems(reader.problems) { throw problems }
-    }
-
-    /// A message of the YAML library comes with a picture of the place; its first line says it all.
-    private static func oneLine(_ message: String) -> String {
-        message.split(separator: "\n").first.map(String.init) ?? message
     }
 }
 
@@ -88,6 +76,21 @@ struct RecipeFileReader {
     init(source: String, map: RegisterMap) {
         self.source = source
         self.map = map
+    }
+
+    /// - Parameter expected: what the file must have at its top, for the message.
+    static func root(of text: String, name: String, expected: String) throws(ConfigurationProblems) -> Node {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch {
+            // A message of the YAML library comes with a picture of the place; its first line says it all.
+            let message = "\(error)"
+            throw ConfigurationProblems(
+                one: "\(name): no YAML: \(message.split(separator: "\n").first ?? message[...])")
+        }
+        guard let root, root.mapping != nil else { throw ConfigurationProblems(one: "\(name): expected \(expected)") }
+        return root
     }
 
     /// The keys that each kind of step may have; the first names the kind.

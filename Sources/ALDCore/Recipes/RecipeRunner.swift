@@ -206,8 +206,8 @@ public final class RecipeRunner: Sendable {
 
     private func drive(_ machine: RecipeMachine, label: String, observer: @escaping Observer) async -> Ending {
         await withTaskCancellationHandler {
-            // A task of its own and awaited here: what makes the machine safe must not be cancelled with its caller.
-            await Task { await self.act(machine, label: label, observer: observer) }.value
+            // What makes the machine safe must not be cancelled with its caller.
+            await uncancellable { await self.act(machine, label: label, observer: observer) }
         } onCancel: {
             self.tell(.shutDown(by: self.time.now + Self.cancellationGrace))
         }

@@ -2,21 +2,21 @@ import ALDCore
 import Synchronization
 
 /// Stands between a writer and its database and breaks a promise, to show that somebody would notice.
-struct BuggySink: BatchSink {
-    let database: WorldDatabase
+struct BuggySink: ForwardingSink {
+    let sink: any BatchSink
     let bug: MachineDay.PlantedBug
 
     init(_ database: WorldDatabase, bug: MachineDay.PlantedBug) {
-        (self.database, self.bug) = (database, bug)
+        (sink, self.bug) = (database, bug)
     }
 
-    var session: Int { bug == .neverReconciles ? 0 : database.session }
+    var session: Int { bug == .neverReconciles ? 0 : sink.session }
 
     func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
         switch bug {
         case .trustsSilence:
             do throws(SinkFault) {
-                return try await database.deliver(batches, deadline: deadline)
+                return try await sink.deliver(batches, deadline: deadline)
             } catch {
                 guard error.faultClass == .inDoubt else { throw error }
                 return batches.map { _ in .landed }
@@ -27,11 +27,11 @@ struct BuggySink: BatchSink {
                 batch.id.number = batch.id.number &* 1_000_003 &+ deadline.nanoseconds
                 return batch
             }
-            return try await database.deliver(renamed, deadline: deadline)
+            return try await sink.deliver(renamed, deadline: deadline)
         case .changesValues:
-            return try await database.deliver(batches.map(changed), deadline: deadline)
+            return try await sink.deliver(batches.map(changed), deadline: deadline)
         case .neverReconciles:
-            return try await database.deliver(batches, deadline: deadline)
+            return try await sink.deliver(batches, deadline: deadline)
         }
     }
 
@@ -45,12 +45,7 @@ struct BuggySink: BatchSink {
         return batch
     }
 
-    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
-        try await database.void(batch, deadline: deadline)
-    }
-
     func missing(of batches: [BatchHeader], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchHeader]? {
-        if bug == .neverReconciles { return [] }
-        return try await database.missing(of: batches, deadline: deadline)
+        bug == .neverReconciles ? [] : try await sink.missing(of: batches, deadline: deadline)
     }
 }

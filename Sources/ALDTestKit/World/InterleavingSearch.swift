@@ -54,7 +54,7 @@ public enum InterleavingSearch {
             guard tried.count < deviations else { continue }
             let choices = world.schedule.choices
             // Only behind the last one, so that no order comes twice.
-            for decision in ((tried.keys.max() ?? -1) + 1)..<max(choices.count, (tried.keys.max() ?? -1) + 1) {
+            for decision in choices.indices.dropFirst(tried.keys.max().map { $0 + 1 } ?? 0) {
                 for choice in 1..<choices[decision] { open.append(tried.merging([decision: choice]) { $1 }) }
             }
         }

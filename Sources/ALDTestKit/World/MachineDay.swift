@@ -14,13 +14,11 @@ public struct MachineDay {
         public var kinds = WorldFault.Kind.allCases
         /// Whether the seed says which of them come and how often; with false all do, often.
         public var isSwarm = true
-        /// Where the spools lie; best in memory, since nothing but real time is lost with it.
-        public var directory: String
         public var keepsTrace = false
         /// A bug that the checks have to find.
         public var plantedBug: PlantedBug?
 
-        public init(directory: String) { self.directory = directory }
+        public init() {}
     }
 
     /// Between the writer and the database; each breaks a promise.
@@ -73,6 +71,7 @@ public struct MachineDay {
     }
 
     private let configuration: Configuration
+    private let spoolDirectory: String
     private let world: World
     private let database: WorldDatabase
     private let sink: any BatchSink
@@ -90,14 +89,24 @@ public struct MachineDay {
 
     /// Runs the day of this seed.
     ///
-    /// - Throws: ``WorldError``, or what went wrong with the spools' directory.
+    /// - Throws: ``WorldError``, or what went wrong with the spool's directory.
     public static func run(seed: UInt64, _ configuration: Configuration) throws -> Report {
-        var day = try MachineDay(seed: seed, configuration)
+        // In memory where there is such a place: what lies there is not meant to outlive the run.
+        let memory = "/dev/shm"
+        let parent = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
+        let directory = "\(parent)/ald-world-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+        defer {
+            // What is left in the system's temporary place is no reason to fail.
+            do { try FileManager.default.removeItem(atPath: directory) } catch {}
+        }
+        var day = try MachineDay(seed: seed, configuration, directory: directory)
         return try day.run()
     }
 
-    private init(seed: UInt64, _ configuration: Configuration) throws {
+    private init(seed: UInt64, _ configuration: Configuration, directory: String) throws {
         self.configuration = configuration
+        spoolDirectory = directory + "/spool"
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
         let database = WorldDatabase(world)
         self.database = database
@@ -123,9 +132,8 @@ public struct MachineDay {
         try begin()
         for moment in Self.moments(of: faults, every: .seconds(60), until: end) {
             try world.run(until: moment)
-            for fault in active where fault.end <= world.now { try heal(fault) }
-            let now = world.now
-            active.removeAll { $0.end <= now }
+            for fault in active where fault.end <= moment { try heal(fault) }
+            active.removeAll { $0.end <= moment }
             for fault in faults where fault.at == moment { try strike(fault) }
             checkInvariants()
         }
@@ -207,8 +215,6 @@ public struct MachineDay {
         configuration.retainedWindow = .seconds(600)
         return configuration
     }
-
-    private var spoolDirectory: String { configuration.directory + "/spool" }
 
     /// The process dies. What is on the disk stays, and nothing else.
     private mutating func crash() throws {

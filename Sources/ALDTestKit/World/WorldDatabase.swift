@@ -118,14 +118,10 @@ public final class WorldDatabase: BatchSink {
 
     public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
         try await call(work: .zero, deadline: deadline) { state, now in
-            switch state.ledger[batch.id] {
-            case .applied(let digest): return digest == batch.digest ? .known : .collision
-            case .voided: return .voided
-            case nil:
-                state.ledger[batch.id] = .voided
-                state.commits.append((now, batch.id, nil))
-                return .voided
-            }
+            if let landing = Self.past(of: batch, state) { return landing }
+            state.ledger[batch.id] = .voided
+            state.commits.append((now, batch.id, nil))
+            return .voided
         }
     }
 
@@ -212,14 +208,19 @@ public final class WorldDatabase: BatchSink {
     }
 
     private static func land(_ batch: Batch, _ state: inout State, now: MonotonicInstant) -> BatchLanding {
+        if let landing = past(of: batch, state) { return landing }
+        state.ledger[batch.id] = .applied(batch.digest)
+        state.commits.append((now, batch.id, batch))
+        change(&state, batch, by: 1)
+        return .landed
+    }
+
+    /// What the ledger says of a name; `nil` when it does not know it.
+    private static func past(of batch: Batch, _ state: State) -> BatchLanding? {
         switch state.ledger[batch.id] {
-        case .applied(let digest): return digest == batch.digest ? .known : .collision
-        case .voided: return .voided
-        case nil:
-            state.ledger[batch.id] = .applied(batch.digest)
-            state.commits.append((now, batch.id, batch))
-            change(&state, batch, by: 1)
-            return .landed
+        case .applied(let digest): digest == batch.digest ? .known : .collision
+        case .voided: .voided
+        case nil: nil
         }
     }
 

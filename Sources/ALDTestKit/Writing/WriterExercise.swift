@@ -136,15 +136,11 @@ public enum WriterExercise {
     }
 
     /// Ends the process while a delivery is under way.
-    private struct DyingSink: BatchSink {
+    private struct DyingSink: ForwardingSink {
         let sink: any BatchSink
         let delay: Duration
         let count: Int
         let deliveries = Deliveries()
-
-        var takesDeadLetters: Bool { sink.takesDeadLetters }
-        var recordableTimes: ClosedRange<Timestamp>? { sink.recordableTimes }
-        var session: Int { sink.session }
 
         final class Deliveries: Sendable {
             let number = Mutex(0)
@@ -169,16 +165,6 @@ public enum WriterExercise {
                 // The delivery has failed before.
             }
             kill(getpid(), SIGKILL)
-        }
-
-        func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
-            try await sink.void(batch, deadline: deadline)
-        }
-
-        func missing(
-            of batches: [BatchHeader], deadline: MonotonicInstant
-        ) async throws(SinkFault) -> [BatchHeader]? {
-            try await sink.missing(of: batches, deadline: deadline)
         }
     }
 }

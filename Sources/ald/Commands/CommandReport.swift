@@ -102,12 +102,8 @@ enum CommandReport {
         }
     }
 
-    static func json(_ trace: CommandTrace) throws -> String { try encoded(Record(trace)) }
-    static func json(_ traces: [CommandTrace]) throws -> String { try encoded(traces.map(Record.init)) }
-
-    private static func encoded(_ value: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+    static func json(_ trace: CommandTrace) throws -> String { try LineOutput.line(json: Record(trace)) }
+    static func json(_ traces: [CommandTrace]) throws -> String {
+        try LineOutput.line(json: traces.map(Record.init))
     }
 }

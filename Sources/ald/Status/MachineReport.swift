@@ -159,8 +159,6 @@ struct MachineReport {
                     oldest_seconds: $0.queue.oldest?.inSeconds, ended_last_hour: $0.queue.lastHour,
                     recipe_commands: $0.queue.recipeCommands)
             }, spool_records: spool?.status.waitingRecords, database_problem: problem, concerns: concerns)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
+        return try LineOutput.line(json: document)
     }
 }

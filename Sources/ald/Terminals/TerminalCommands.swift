@@ -23,15 +23,7 @@ struct CollectCommand: AsyncParsableCommand {
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        try await reportingFailures {
-            var given = common.given
-            collecting.add(to: &given)
-            given[.simulatorPort] = process.simulatorPort
-            try await TerminalRun(
-                terminals: [.collection], given: given, config: common.config, startsOffline: collecting.offline,
-                json: process.json
-            ).run()
-        }
+        try await TerminalRun(terminals: [.collection], common: common, collecting: collecting, process: process).run()
     }
 }
 
@@ -56,11 +48,7 @@ struct RecipesCommand: AsyncParsableCommand {
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        try await reportingFailures {
-            var given = common.given
-            given[.simulatorPort] = process.simulatorPort
-            try await TerminalRun(terminals: [.recipes], given: given, config: common.config, json: process.json).run()
-        }
+        try await TerminalRun(terminals: [.recipes], common: common, process: process).run()
     }
 }
 
@@ -84,11 +72,7 @@ struct CommandsCommand: AsyncParsableCommand {
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        try await reportingFailures {
-            var given = common.given
-            given[.simulatorPort] = process.simulatorPort
-            try await TerminalRun(terminals: [.commands], given: given, config: common.config, json: process.json).run()
-        }
+        try await TerminalRun(terminals: [.commands], common: common, process: process).run()
     }
 }
 

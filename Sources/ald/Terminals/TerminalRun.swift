@@ -9,21 +9,28 @@ import UnixSignals
 /// until a signal ends it.
 struct TerminalRun {
     var terminals: [Terminal]
-    var given: [SettingKey: String]
-    var config: String?
-    var startsOffline = false
+    var common: CommonOptions
+    /// Only of a process that collects.
+    var collecting: CollectionOptions?
+    var process: ProcessOptions
     var demonstration: String?
-    var json = false
 
     func run() async throws {
-        let reader = try SettingsReader(options: given, file: config)
+        try await reportingFailures { try await work() }
+    }
+
+    private func work() async throws {
+        var given = common.given
+        collecting?.add(to: &given)
+        given[.simulatorPort] = process.simulatorPort
+        let reader = try SettingsReader(options: given, file: common.config)
         let settings = try reader.settings()
         let display = makeDisplay()
         let level = settings.logLevel
         let logger = Logger(label: "ald") { _ in TextLogHandler(level: level, write: display.log) }
         for warning in reader.warnings { logger.warning("\(warning)") }
         let station = try Station(
-            settings: settings, terminals: terminals, startsOffline: startsOffline,
+            settings: settings, terminals: terminals, startsOffline: collecting?.offline ?? false,
             demonstration: demonstration, logger: logger
         ) { station in DisplayService(display: display, station: station) }
         let end: Result<Void, any Error>
@@ -39,7 +46,7 @@ struct TerminalRun {
     }
 
     private func makeDisplay() -> any Display {
-        if json { return JSONDisplay(output: .output, errors: .error) }
+        if process.json { return JSONDisplay(output: .output, errors: .error) }
         return StandardStream.output.isTerminal
             ? LiveDisplay(output: .output) : LineDisplay(output: .output, errors: .error)
     }

@@ -8,16 +8,13 @@ import XCTest
 /// switch or a frozen process had it. It must find its name closed.
 final class WriterLateAttemptTests: SharedServerTestCase {
     /// Keeps the first delivery with a bad record to itself and says that nobody knows what became of it.
-    private final class HesitantSink: BatchSink {
+    private final class HesitantSink: ForwardingSink {
         let sink: any BatchSink
         let kept = Mutex<[Batch]?>(nil)
 
         init(sink: any BatchSink) {
             self.sink = sink
         }
-
-        var session: Int { sink.session }
-        var recordableTimes: ClosedRange<Timestamp>? { sink.recordableTimes }
 
         func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
             let isKept = kept.withLock { kept in
@@ -31,16 +28,6 @@ final class WriterLateAttemptTests: SharedServerTestCase {
 
         private static func isBad(_ batch: Batch) -> Bool {
             if case .history(let rows) = batch.records { rows.contains { $0.value == -1 } } else { false }
-        }
-
-        func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
-            try await sink.void(batch, deadline: deadline)
-        }
-
-        func missing(
-            of batches: [BatchHeader], deadline: MonotonicInstant
-        ) async throws(SinkFault) -> [BatchHeader]? {
-            try await sink.missing(of: batches, deadline: deadline)
         }
     }
 

@@ -6,7 +6,7 @@ import XCTest
 
 /// The audit that all stories end with finds what it looks for: each of these writers has a bug that was put there.
 final class WriterPlantedBugTests: SharedServerTestCase {
-    private struct BuggySink: BatchSink {
+    private struct BuggySink: ForwardingSink {
         enum Bug: Sendable {
             /// Says "landed" of every other delivery before anything has landed.
             case acknowledgesBeforeCommit
@@ -21,8 +21,6 @@ final class WriterPlantedBugTests: SharedServerTestCase {
         let sink: any BatchSink
         let bug: Bug
         let deliveries = Counter()
-
-        var session: Int { sink.session }
 
         final class Counter: Sendable {
             private let value = Mutex(0)
@@ -58,10 +56,6 @@ final class WriterPlantedBugTests: SharedServerTestCase {
                 return try await sink.deliver(batches, deadline: deadline)
             default: return try await sink.deliver(batches, deadline: deadline)
             }
-        }
-
-        func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
-            try await sink.void(batch, deadline: deadline)
         }
 
         func missing(

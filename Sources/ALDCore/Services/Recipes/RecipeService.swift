@@ -114,8 +114,8 @@ public final class RecipeService: Service {
     /// ``Configuration/shutdownGrace``.
     public func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
-            // A task of its own and awaited here: what makes the machine safe must not be cancelled with its caller.
-            await Task { await self.serve() }.value
+            // What makes the machine safe must not be cancelled with its caller.
+            await uncancellable { await self.serve() }
         } onCancelOrGracefulShutdown: {
             let deadline = self.time.now + self.configuration.shutdownGrace
             self.state.withLock { ($0.isStopping, $0.stopsBy) = (true, $0.stopsBy ?? deadline) }

@@ -131,8 +131,8 @@ public final class TerminalRegistry: Service {
     /// Beats until shutdown or cancellation, and then notes the end of every terminal.
     public func run() async throws {
         let connection = await cancelWhenGracefulShutdown { await self.beatForEver() }
-        // A task of its own and awaited here: also who is cancelled says goodbye.
-        await Task { await self.sayGoodbye(on: connection) }.value
+        // Also who is cancelled says goodbye.
+        await uncancellable { await self.sayGoodbye(on: connection) }
     }
 
     private func beatForEver() async -> PostgresConnection? {
