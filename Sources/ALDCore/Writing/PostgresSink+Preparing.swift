@@ -46,15 +46,14 @@ extension PostgresSink {
 
     func prepareSchemaIfNeeded(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
         guard !prepared.withLock(\.hasSchema) else { return }
-        if let tooOld = try await Migrator().tooOld(connection, deadline: deadline) {
+        switch try await Migrator().standing(connection, deadline: deadline) {
+        case .current: break
+        case .missing: try await createSchema(on: connection, deadline: deadline)
+        case .tooOld(let error):
             // That this is another machine is told all the same.
             try await registration.refuseConflict(connection, deadline: deadline)
-            throw tooOld
+            throw error
         }
-        // Making all of it takes longer on a small or busy machine than a delivery may, and begun anew with each attempt
-        // it would never be done.
-        let deadline = max(deadline, time.now + Self.creationPatience)
-        let outcome = try await Migrator().migrate(connection, deadline: deadline)
         let changes = try await registration.register(connection, updatesExisting: false, deadline: deadline)
         if let first = changes.differences.first {
             logger.warning(
@@ -65,6 +64,13 @@ extension PostgresSink {
                 ])
         }
         prepared.withLock { $0.hasSchema = true }
+    }
+
+    private func createSchema(on connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        // It is one transaction, which takes longer on a small or busy machine than a delivery may: begun anew with each
+        // attempt it would never be done.
+        let deadline = max(deadline, time.now + Self.creationPatience)
+        let outcome = try await Migrator().migrate(connection, deadline: deadline)
         if !outcome.applied.isEmpty {
             logger.info("schema migrated", metadata: ["version": "\(outcome.version)"])
         }

@@ -165,6 +165,33 @@ import Testing
         }
     }
 
+    @Test("the first delivery makes the whole schema, although its own deadline passes meanwhile")
+    func creationOutlivesTheDeadline() async throws {
+        try await Self.withSink { sink, database, _ in
+            try await TestDatabase.withConnection(database) { other, deadline in
+                // Another migrator at work: the schema cannot be made any faster than this allows.
+                _ = try await other.execute(
+                    script: "BEGIN; SELECT pg_advisory_xact_lock(hashtext('ald.schema'))", deadline: deadline)
+                let time = SystemTime()
+                let impatient = time.now + .seconds(2)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        // The rows themselves come too late: the next attempt brings them.
+                        await #expect(throws: SinkFault.self) {
+                            try await sink.apply(Self.batch(1), deadline: impatient)
+                        }
+                    }
+                    await Wakeup().wait(until: impatient + .milliseconds(100), time: time)
+                    _ = try await other.execute(script: "COMMIT", deadline: deadline)
+                    try await group.waitForAll()
+                }
+            }
+            #expect(try await TestDatabase.number("SELECT count(*) FROM ald.machines", database) == 0)
+            try await sink.apply(Self.batch(1), deadline: SystemTime().now + .seconds(30))
+            #expect(try await Self.rows(database) == 2)
+        }
+    }
+
     @Test("a schema that somebody removes is made again, and what waited lands in it")
     func schemaLost() async throws {
         try await Self.withSink { sink, database, deadline in

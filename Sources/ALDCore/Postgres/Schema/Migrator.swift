@@ -122,14 +122,19 @@ public struct Migrator: Sendable {
         try await history(connection, deadline: deadline).pending(of: migrations)
     }
 
-    /// What an existing schema lacks; `nil` when it is up to date or there is none.
-    ///
+    /// What a program finds.
+    enum Standing {
+        case missing
+        case tooOld(SchemaTooOld)
+        case current
+    }
+
     /// - Throws: ``SchemaTooNew`` or ``HistoryMismatch``.
-    func tooOld(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> SchemaTooOld? {
+    func standing(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> Standing {
         let history = try await history(connection, deadline: deadline)
-        let pending = try history.pending(of: migrations)
-        guard history.version > 0, !pending.isEmpty else { return nil }
-        return SchemaTooOld(found: history.version, needed: migrations.last?.version ?? 0)
+        if try history.pending(of: migrations).isEmpty { return .current }
+        if history.version == 0 { return .missing }
+        return .tooOld(SchemaTooOld(found: history.version, needed: migrations.last?.version ?? 0))
     }
 
     func history(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws -> MigrationHistory {

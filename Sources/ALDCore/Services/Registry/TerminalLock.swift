@@ -53,7 +53,10 @@ public final class TerminalLock: Sendable {
     public static func owner(of terminal: Terminal, machine: Int32, directory: String) -> String? {
         let descriptor = open(path(terminal, machine: machine, directory: directory), O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
-        defer { Foundation.close(descriptor) }
+        defer {
+            flock(descriptor, LOCK_UN)
+            Foundation.close(descriptor)
+        }
         return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? nil : lines(of: descriptor).first ?? ""
     }
 
@@ -77,8 +80,10 @@ public final class TerminalLock: Sendable {
         _ = pwrite(descriptor, text, text.count, 0)
     }
 
-    /// Lets the next process in.
+    /// Lets the next process in. By name: closing alone would leave the lock with a program that this process is just
+    /// starting, until that has closed its copy.
     public func release() {
+        flock(descriptor, LOCK_UN)
         Foundation.close(descriptor)
     }
 }
