@@ -10,6 +10,7 @@ SWIFT ?= swift
 RELEASE := .build-release
 # Runs on the simulated machine alone: a controller of yours is not touched.
 DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
+AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
@@ -39,15 +40,16 @@ doctor: build-release ## check database, ports, permissions and PLC, and say wha
 
 test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for one target
 	@$(SWIFT) build --build-tests
-# In three parts: what only computes must not take the processors from what waits for servers and sockets.
+# In three parts: what only computes must not take the processors from what waits for servers and sockets. And a few
+# tests at a time: a hundred servers that begin at once keep each other from it.
 ifeq ($(strip $(ARGS)),)
 	@status=0; \
 	$(SWIFT) test --skip-build --disable-swift-testing || status=$$?; \
-	$(SWIFT) test --skip-build --disable-xctest --skip '^ModbusTests' || status=$$?; \
-	$(SWIFT) test --skip-build --disable-xctest --filter '^ModbusTests' || status=$$?; \
+	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --skip '^ModbusTests' || status=$$?; \
+	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --filter '^ModbusTests' || status=$$?; \
 	exit $$status
 else
-	@exec $(SWIFT) test --skip-build $(ARGS)
+	@exec $(SWIFT) test --skip-build $(AT_A_TIME) $(ARGS)
 endif
 
 peers: setup-tests ## our Modbus client and server against libmodbus, as ratios; ARGS="--quick"

@@ -41,13 +41,13 @@ struct LocalPostgresAccount: Sendable {
     }
 
     /// What a program may take unless its caller knows better.
-    static let usualLimit: Duration = .seconds(10)
+    static let usualLimit: Duration = .seconds(30)
 
     /// Runs a program as this user, with nothing of our environment, which may hold secrets.
     ///
     /// - Parameters:
     ///   - directory: its working directory, entered as this user. Defaults to `/`, which every user can enter.
-    ///   - limit: the time after which it is killed with all it started in its session. Defaults to 10 seconds.
+    ///   - limit: the time after which it is killed with all it started in its session. Defaults to 30 seconds.
     /// - Throws: ``PostgresError/Code/localServerFailed`` when the program cannot be started or took too long,
     ///   `cancelled` when the task was cancelled, which kills the program.
     func run(

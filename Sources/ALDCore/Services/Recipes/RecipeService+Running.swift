@@ -138,8 +138,10 @@ extension RecipeService {
     private func reachRun(of command: RecipeDesk.Taken, _ request: RecipeRunner.Request) async -> Bool {
         // A run that is just beginning hears nothing for a moment.
         while state.withLock({ $0.run?.process != nil && $0.run?.process == command.process }) {
+            // Before the run hears of it, so that its answer is never the older of the two.
+            let asked = time.now
             if runner.tell(request) {
-                state.withLock(\.run)?.recorder?.noteRequest("\(command.kind.rawValue) by \(command.words)")
+                state.withLock(\.run)?.recorder?.noteRequest("\(command.kind.rawValue) by \(command.words)", at: asked)
                 return true
             }
             // Cancelled: the loop ends with the run.
