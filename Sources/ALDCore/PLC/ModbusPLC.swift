@@ -1,5 +1,6 @@
 public import Modbus
 import NIOCore
+import Synchronization
 
 /// A machine's controller reached over Modbus TCP.
 ///
@@ -10,6 +11,10 @@ public final class ModbusPLC: PLC {
     public let registerMap: RegisterMap
     private let reading: AdaptiveReading
     private let setPoints: AdaptiveReading
+    private let planner: ReadPlanner
+    /// Plans for some of the set points, made when they are first asked for. Of more than ``maximumPlans`` none is kept.
+    private let someSetPoints = Mutex<[Set<ParameterID>: AdaptiveReading]>([:])
+    private static let maximumPlans = 64
     private let writesFirst: Bool
     private let client: ModbusClient
     private let time: any TimeSource
@@ -26,6 +31,7 @@ public final class ModbusPLC: PLC {
         self.client = client
         self.time = time
         self.writesFirst = writesFirst
+        self.planner = planner
         do {
             setPoints = AdaptiveReading(try AdaptiveReader(registerMap.setPointSpans, planner: planner))
             reading = AdaptiveReading(try AdaptiveReader(registerMap.readSpans, planner: planner))
@@ -66,9 +72,40 @@ public final class ModbusPLC: PLC {
     public func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double] {
         guard !registerMap.setPointSpans.isEmpty else { return [:] }
         let result = await client.read(setPoints, deadline: nioDeadline(deadline))
+        return try values(of: registerMap.parameters, in: result)
+    }
+
+    public func readSetPoints(
+        of parameters: Set<ParameterID>, deadline: MonotonicInstant
+    ) async throws(PLCError) -> [ParameterID: Double] {
+        let wanted = parameters.sorted().compactMap { registerMap[$0] }
+        guard !wanted.isEmpty else { return [:] }
+        let result = await client.read(try reading(of: parameters, wanted), deadline: nioDeadline(deadline))
+        return try values(of: wanted, in: result)
+    }
+
+    private func reading(of ids: Set<ParameterID>, _ wanted: [Parameter]) throws(PLCError) -> AdaptiveReading {
+        if let known = someSetPoints.withLock({ $0[ids] }) { return known }
+        let spans = wanted.compactMap { parameter in parameter.writeLocation.flatMap { parameter.span(at: $0) } }
+        let made: AdaptiveReading
+        do {
+            made = AdaptiveReading(try AdaptiveReader(spans, planner: planner))
+        } catch {
+            throw .refused("\(error)")
+        }
+        someSetPoints.withLock { plans in
+            if plans.count >= Self.maximumPlans { plans = [:] }
+            plans[ids] = made
+        }
+        return made
+    }
+
+    private func values(
+        of parameters: [Parameter], in result: SpanResults
+    ) throws(PLCError) -> [ParameterID: Double] {
         guard result.hasData else { throw Self.translate(result.firstError, writing: false) }
         var values: [ParameterID: Double] = [:]
-        for parameter in registerMap.parameters {
+        for parameter in parameters {
             guard let location = parameter.writeLocation else { continue }
             values[parameter.id] = number(of: parameter, at: location, in: result)
         }

@@ -20,6 +20,11 @@ public protocol PLC: Sendable {
     /// - Throws: when not one could be read.
     func readSetPoints(deadline: MonotonicInstant) async throws(PLCError) -> [ParameterID: Double]
 
+    /// The same for some of them, in as few requests as it takes: for who has to know before he acts.
+    func readSetPoints(
+        of parameters: Set<ParameterID>, deadline: MonotonicInstant
+    ) async throws(PLCError) -> [ParameterID: Double]
+
     /// Writes one parameter's set point.
     ///
     /// - Throws: ``PLCError/outOfRange(_:_:)``, ``PLCError/notWritable(_:)`` or ``PLCError/unknownParameter(_:)``
@@ -41,6 +46,15 @@ extension PLC {
             }
         }
         if values.isEmpty, let failure { throw failure }
+        return values
+    }
+
+    /// One after the other, for controllers that cannot do better.
+    public func readSetPoints(
+        of parameters: Set<ParameterID>, deadline: MonotonicInstant
+    ) async throws(PLCError) -> [ParameterID: Double] {
+        var values: [ParameterID: Double] = [:]
+        for id in parameters.sorted() { values[id] = try await readSetPoint(of: id, deadline: deadline) }
         return values
     }
 }

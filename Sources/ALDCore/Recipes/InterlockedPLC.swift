@@ -4,8 +4,8 @@ import Synchronization
 /// interlocked with an open one.
 ///
 /// Within one process nobody gets in between: whoever opens a valve is known before he looks at the others, and a recipe
-/// that starts finds him. Between processes it is the database that gives a running recipe its valves alone
-/// (`ald.command_problem`); here the set points of interlocked valves are read before each opening.
+/// that starts finds him. Between processes it is the database that gives a running recipe its valves alone, and those of
+/// its interlocks (`ald.command_problem`); here the set points of interlocked valves are read before each opening.
 public final class InterlockedPLC: PLC {
     private let plc: any PLC
     private let interlocks: Interlocks
@@ -37,6 +37,12 @@ public final class InterlockedPLC: PLC {
         try await plc.readSetPoints(deadline: deadline)
     }
 
+    public func readSetPoints(
+        of parameters: Set<ParameterID>, deadline: MonotonicInstant
+    ) async throws(PLCError) -> [ParameterID: Double] {
+        try await plc.readSetPoints(of: parameters, deadline: deadline)
+    }
+
     /// - Throws: as the controller does, and ``PLCError/interlocked(_:)`` before anything is sent.
     public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
         guard value != 0, let parameter = registerMap[id], parameter.dataType == .binary else {
@@ -47,9 +53,11 @@ public final class InterlockedPLC: PLC {
             throw .interlocked("\(parameter.qualifiedName) is not opened: \(reason)")
         }
         defer { end(id) }
-        for other in excluded.sorted() where try await plc.readSetPoint(of: other, deadline: deadline) != 0 {
+        let setPoints = try await plc.readSetPoints(of: excluded, deadline: deadline)
+        for other in excluded.sorted() where setPoints[other] != 0 {
+            let state = setPoints[other] == nil ? "cannot be read" : "is open"
             throw .interlocked(
-                "\(parameter.qualifiedName) is not opened: \(name(other)) is open, and they exclude each other")
+                "\(parameter.qualifiedName) is not opened: \(name(other)) \(state), and they exclude each other")
         }
         try await plc.write(value, to: id, deadline: deadline)
     }

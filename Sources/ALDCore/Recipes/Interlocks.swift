@@ -30,6 +30,11 @@ public struct Interlocks: Hashable, Sendable {
         return excluded
     }
 
+    /// Every valve that they name.
+    public var valves: Set<ParameterID> {
+        exclusiveGroups.reduce(Set(maximumOpen.keys)) { $0.union($1) }
+    }
+
     /// One sentence for everything that does not fit the machine.
     public func problems(on map: RegisterMap) -> [String] {
         var problems: [String] = []

@@ -1,4 +1,4 @@
-/// The two calls that recipes and commands make, with what came of them as a value to decide on.
+/// The calls that recipes and commands make, with what came of them as a value to decide on.
 extension PLC {
     /// - Returns: why it did not succeed; `nil` when the controller has confirmed it.
     func tryWriting(_ point: SetPoint, by deadline: MonotonicInstant) async -> RecipeMachine.WriteFailure? {
@@ -13,6 +13,16 @@ extension PLC {
     func tryReading(_ parameter: ParameterID, by deadline: MonotonicInstant) async -> Result<Double, PLCError> {
         do throws(PLCError) {
             return .success(try await readSetPoint(of: parameter, deadline: deadline))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    func tryLooking(
+        at parameters: Set<ParameterID>, by deadline: MonotonicInstant
+    ) async -> Result<[ParameterID: Double], PLCError> {
+        do throws(PLCError) {
+            return .success(try await readSetPoints(of: parameters, deadline: deadline))
         } catch {
             return .failure(error)
         }

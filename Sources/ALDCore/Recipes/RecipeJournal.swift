@@ -1,7 +1,7 @@
 import Foundation
 
-/// What a run may have left open when its process ended without a word: a file that is written before the first output
-/// and removed when everything is closed again.
+/// What a run may have left open when its process ended without a word: a file that is written before the first output,
+/// and that says so when everything is closed again.
 public struct RecipeJournal: Sendable {
     /// A run that was begun.
     public struct Entry: Codable, Hashable, Sendable {
@@ -11,10 +11,15 @@ public struct RecipeJournal: Sendable {
         public var label: String
         /// Every valve that the recipe can open.
         public var valves: [ParameterID]
+        /// The process in the database; `nil` when it is not known.
+        public var process: Int64?
+        /// Everything was closed again. An older version takes such a run for one that was cut off, and closes twice.
+        var hasEnded: Bool?
 
-        public init(label: String, valves: [ParameterID]) {
+        public init(label: String, valves: [ParameterID], process: Int64? = nil) {
             self.label = label
             self.valves = valves
+            self.process = process
         }
     }
 
@@ -32,6 +37,17 @@ public struct RecipeJournal: Sendable {
 
     /// The run that was begun and has not ended; `nil` when there is none.
     public func pending() throws(Failure) -> Entry? {
+        guard let entry = try newest(), entry.hasEnded != true else { return nil }
+        return entry
+    }
+
+    /// What the newest run was called when everything that it opened is closed again.
+    func lastEnded() throws(Failure) -> String? {
+        guard let entry = try newest(), entry.hasEnded == true else { return nil }
+        return entry.label
+    }
+
+    private func newest() throws(Failure) -> Entry? {
         let content: Data?
         do throws(DurableFile.Failure) {
             content = try DurableFile(path: path).contents()
@@ -55,12 +71,11 @@ public struct RecipeJournal: Sendable {
         }
     }
 
-    func end() throws(Failure) {
-        do throws(DurableFile.Failure) {
-            try DurableFile(path: path).remove()
-        } catch {
-            throw Failure(description: "\(error)")
-        }
+    /// Everything that this run opened is closed.
+    func end(_ entry: Entry) throws(Failure) {
+        var entry = entry
+        entry.hasEnded = true
+        try begin(entry)
     }
 }
 

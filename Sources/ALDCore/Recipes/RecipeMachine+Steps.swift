@@ -4,8 +4,14 @@ extension RecipeMachine {
     mutating func run(_ phase: Phase, now: MonotonicInstant) -> Action {
         switch phase {
         case .beginning: return begin(now: now)
+        case .looking(let pulse): return look(before: pulse, now: now)
         case .opening(var pulse):
             if now < notBefore { return .wait(until: notBefore) }
+            if !isClear(pulse.valve, now: now) {
+                state = .running(.looking(pulse))
+                return look(before: pulse, now: now)
+            }
+            clearance = nil
             pulse.openedAt = now
             maybeOpen[pulse.valve] = maybeOpen[pulse.valve] ?? now
             state = .running(.opening(pulse))
@@ -27,7 +33,9 @@ extension RecipeMachine {
         case .ramping(let ramp): return goOn(ramp, now: now)
         case .verifying(let point, _): return .readBack(point.parameter, by: now + configuration.callTimeout)
         case .lasting(let end):
-            if now < end { return wantsPause ? pause(remaining: end - now, now: now) : .wait(until: end) }
+            if now < end {
+                return wantsPause ? pause(remaining: end - now, now: now) : lookAhead(until: end, now: now)
+            }
             noteEnd(now: now)
             return goOn(at: end, now: now)
         }
@@ -96,6 +104,7 @@ extension RecipeMachine {
 
     private mutating func end(at instant: MonotonicInstant) {
         cursor.advance()
+        hasLookedAhead = false
         anchor = instant
         state = .running(.beginning)
     }
@@ -105,6 +114,7 @@ extension RecipeMachine {
     mutating func ended(_ event: Event, in phase: Phase, now: MonotonicInstant) {
         switch phase {
         case .opening(let pulse): opened(pulse, event, now: now)
+        case .looking(let pulse): looked(before: pulse, event, now: now)
         case .doubtfullyOpen(let pulse): looked(at: pulse, event, now: now)
         case .closing(let pulse): closed(pulse, event, now: now)
         case .settingFlow(let point, let since, let duration):
@@ -123,7 +133,8 @@ extension RecipeMachine {
         case .verifying(let point, let hold): verified(point, hold: hold, event, now: now)
         case .findingStart(let ramp): found(ramp, event, now: now)
         case .ramping(let ramp): stepped(ramp, event, now: now)
-        case .beginning, .open, .lasting: break
+        case .lasting: lookedAhead(event, now: now)
+        case .beginning, .open: break
         }
     }
 
@@ -244,7 +255,7 @@ extension RecipeMachine {
         configuration.tolerances[point.parameter] ?? abs(point.value) * 1e-6
     }
 
-    private mutating func retry(_ point: SetPoint, _ reason: String, now: MonotonicInstant) {
+    mutating func retry(_ point: SetPoint, _ reason: String, now: MonotonicInstant) {
         records.append(.trouble(point, reason: reason, at: now))
         notBefore = now + configuration.retryInterval
     }

@@ -7,6 +7,9 @@
 /// up; only when a valve closed later than ``Configuration/settling`` after its time does everything behind it move, so
 /// that no purge is ever shorter than programmed.
 ///
+/// Before a valve is opened the controller is asked whether one that it excludes is open, whoever may have opened it:
+/// while the step before still lasts, if that is one that only waits.
+///
 /// Whatever happens, a valve that this machine has asked to open is closed before it says ``Action/finish(_:)``: the
 /// only exception is a shutdown whose time is up, and then ``Ending/unsecured`` names what may still be open.
 public struct RecipeMachine: Sendable {
@@ -20,6 +23,9 @@ public struct RecipeMachine: Sendable {
         public var patience: Duration = .milliseconds(500)
         /// Between two tries within that time. Defaults to 20 ms.
         public var retryInterval: Duration = .milliseconds(20)
+        /// How long before a valve opens those that it excludes are looked at; what was seen earlier than twice as long
+        /// ago is looked at again. Defaults to 50 ms.
+        public var lookAhead: Duration = .milliseconds(50)
         /// Between two set points of a ramp. Defaults to 100 ms.
         public var rampInterval: Duration = .milliseconds(100)
         /// Between two rounds of tries to bring the machine into its safe state, after the first; it grows to the
@@ -36,7 +42,7 @@ public struct RecipeMachine: Sendable {
             var problems: [String] = []
             for (name, value) in [
                 ("callTimeout", callTimeout), ("retryInterval", retryInterval), ("rampInterval", rampInterval),
-                ("securingInterval", securingInterval.lowerBound),
+                ("securingInterval", securingInterval.lowerBound), ("lookAhead", lookAhead),
             ] where value <= .zero {
                 problems.append("\(name) is \(value); it must be longer than zero")
             }
@@ -66,6 +72,8 @@ public struct RecipeMachine: Sendable {
         case write(SetPoint, by: MonotonicInstant)
         /// Read the set point of this parameter now.
         case readBack(ParameterID, by: MonotonicInstant)
+        /// Read the set points of these valves now, all of them.
+        case look(at: Set<ParameterID>, by: MonotonicInstant)
         /// Nothing is due before this instant, or before something happens.
         case wait(until: MonotonicInstant)
         /// Nothing is due before something happens.
@@ -80,6 +88,8 @@ public struct RecipeMachine: Sendable {
         case writeFailed(WriteFailure)
         case readBack(Double)
         case readBackFailed(String)
+        case saw([ParameterID: Double])
+        case sawNothing(String)
         /// Somebody wants the run to stop at once.
         case stop(String)
         case pause
@@ -124,6 +134,8 @@ public struct RecipeMachine: Sendable {
         case beginning
         /// To be opened, until `closing` if it is open at once.
         case opening(Pulse)
+        /// Something that excludes it may be open.
+        case looking(Pulse)
         /// Nobody knows whether it is open.
         case doubtfullyOpen(Pulse)
         case open(Pulse)
@@ -191,6 +203,10 @@ public struct RecipeMachine: Sendable {
     var notBefore: MonotonicInstant
     /// When the call under way, or the last one, was made.
     var askedAt: MonotonicInstant
+    /// That nothing was open that excludes this valve, and when the controller said so.
+    var clearance: (valve: ParameterID, at: MonotonicInstant)?
+    /// Whether somebody has looked for the step behind the one that lasts.
+    var hasLookedAhead = false
     /// Set points of a ramp that did not get through, one after the other.
     var rampTrouble = 0
     static let rampPatience = 3
@@ -248,7 +264,7 @@ public struct RecipeMachine: Sendable {
         case .ended(let ending): action = .finish(ending)
         }
         switch action {
-        case .write, .readBack: isCallUnderWay = true
+        case .write, .readBack, .look: isCallUnderWay = true
         case .wait, .listen, .finish: break
         }
         return action
@@ -256,7 +272,7 @@ public struct RecipeMachine: Sendable {
 
     public mutating func happened(_ event: Event, now: MonotonicInstant) {
         switch event {
-        case .written, .writeFailed, .readBack, .readBackFailed:
+        case .written, .writeFailed, .readBack, .readBackFailed, .saw, .sawNothing:
             isCallUnderWay = false
             switch state {
             case .running(let phase): ended(event, in: phase, now: now)

@@ -97,9 +97,7 @@ public struct RecipeRules: Sendable {
     /// name decides where nobody has named it in the interlocks; the database asks its catalogue of components
     /// (`ald.is_valve`).
     private func isValve(_ parameter: Parameter) -> Bool {
-        interlocks.maximumOpen[parameter.id] != nil
-            || interlocks.exclusiveGroups.contains { $0.contains(parameter.id) }
-            || MachineRole(of: parameter) == .processValve
+        interlocks.valves.contains(parameter.id) || MachineRole(of: parameter) == .processValve
     }
 
     private func problems(of point: SetPoint) -> [String] {

@@ -4,8 +4,8 @@ import Synchronization
 /// Runs recipes on a controller, one at a time.
 ///
 /// It does what a ``RecipeMachine`` decides. Before the first output is written the ``RecipeJournal`` holds what the
-/// recipe may open, and only when everything is closed again is it empty: after a crash ``recover(by:)`` closes what the
-/// earlier process may have left open.
+/// recipe may open, and only when everything is closed again does it say so: after a crash ``recover(by:observer:)``
+/// closes what the earlier process may have left open.
 public final class RecipeRunner: Sendable {
     public typealias Ending = RecipeMachine.Ending
 
@@ -120,9 +120,13 @@ public final class RecipeRunner: Sendable {
     /// Runs `recipe` from now on, and returns when the machine is safe again. Cancellation aborts the run and is heard at
     /// once; the machine is brought into its safe state all the same, for at most ten seconds.
     ///
-    /// - Parameter label: who started what, for the journal and the log.
+    /// - Parameters:
+    ///   - label: who started what, for the journal and the log; no two runs share one.
+    ///   - process: the run in the database, for the journal.
     /// - Throws: ``Refusal`` before anything is written.
-    public func run(_ recipe: Recipe, label: String, observer: @escaping Observer) async throws -> Ending {
+    public func run(
+        _ recipe: Recipe, label: String, process: Int64? = nil, observer: @escaping Observer
+    ) async throws -> Ending {
         guard claim() else { throw Refusal.busy }
         defer { state.withLock { $0 = State() } }
         let beingOpened = guarded?.reserve(watched(by: recipe)) ?? []
@@ -130,30 +134,58 @@ public final class RecipeRunner: Sendable {
         defer { guarded?.release() }
         try await check(recipe)
         let valves = recipe.outline.compactMap { if case .valve(let valve, _) = $0.step.kind { valve } else { nil } }
+        let entry = RecipeJournal.Entry(label: label, valves: Set(valves).sorted(), process: process)
         do throws(RecipeJournal.Failure) {
-            try journal.begin(RecipeJournal.Entry(label: label, valves: Set(valves).sorted()))
+            try journal.begin(entry)
         } catch {
             throw Refusal.journal("\(error)")
         }
         let machine = try RecipeMachine(
             recipe, interlocks: interlocks, configuration: configuration, start: time.now)
-        return await drive(machine, label: label, observer: observer)
+        return await drive(machine, entry, observer: observer)
     }
 
     /// Closes what a run of an earlier process may have left open, and brings the machine into its safe state.
     ///
-    /// - Returns: what that run was called; `nil` when none was cut off.
+    /// - Returns: that run; `nil` when none was cut off.
     /// - Throws: ``Refusal/unsecured(_:)`` when that did not succeed until `deadline`; call it again.
-    public func recover(by deadline: MonotonicInstant) async throws -> String? {
+    public func recover(
+        by deadline: MonotonicInstant, observer: @escaping Observer = { _, _ in }
+    ) async throws -> RecipeJournal.Entry? {
         guard claim() else { throw Refusal.busy }
         defer { state.withLock { $0 = State() } }
         guard let entry = try pendingRun() else { return nil }
+        try await secure(entry, by: deadline, observer: observer)
+        return entry
+    }
+
+    /// The same for a run that others say was left and of which the journal may know nothing, because it was begun in
+    /// another place.
+    ///
+    /// - Returns: `nil` when the journal says that everything was closed by then; nothing is written.
+    func recover(
+        _ entry: RecipeJournal.Entry, by deadline: MonotonicInstant, observer: @escaping Observer
+    ) async throws -> RecipeJournal.Entry? {
+        guard claim() else { throw Refusal.busy }
+        defer { state.withLock { $0 = State() } }
+        do throws(RecipeJournal.Failure) {
+            if try journal.lastEnded() == entry.label { return nil }
+        } catch {
+            throw Refusal.journal("\(error)")
+        }
+        if let left = try pendingRun() { throw Refusal.unsecured(left.valves.map { SetPoint($0, 0) }) }
+        try await secure(entry, by: deadline, observer: observer)
+        return entry
+    }
+
+    private func secure(
+        _ entry: RecipeJournal.Entry, by deadline: MonotonicInstant, observer: @escaping Observer
+    ) async throws {
         var machine = try RecipeMachine(
             securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
         machine.happened(.shutDown(by: deadline), now: time.now)
-        let ending = await drive(machine, label: entry.label, observer: { _, _ in })
+        let ending = await drive(machine, entry, observer: observer)
         guard ending.unsecured.isEmpty else { throw Refusal.unsecured(ending.unsecured) }
-        return entry.label
     }
 
     private func claim() -> Bool {
@@ -204,16 +236,18 @@ public final class RecipeRunner: Sendable {
 
     // MARK: Driving
 
-    private func drive(_ machine: RecipeMachine, label: String, observer: @escaping Observer) async -> Ending {
+    private func drive(
+        _ machine: RecipeMachine, _ entry: RecipeJournal.Entry, observer: @escaping Observer
+    ) async -> Ending {
         await withTaskCancellationHandler {
             // What makes the machine safe must not be cancelled with its caller.
-            await uncancellable { await self.act(machine, label: label, observer: observer) }
+            await uncancellable { await self.act(machine, entry, observer: observer) }
         } onCancel: {
             self.tell(.shutDown(by: self.time.now + Self.cancellationGrace))
         }
     }
 
-    private func act(_ machine: RecipeMachine, label: String, observer: Observer) async -> Ending {
+    private func act(_ machine: RecipeMachine, _ entry: RecipeJournal.Entry, observer: Observer) async -> Ending {
         var machine = machine
         while true {
             for event in takeEvents() { machine.happened(event, now: time.now) }
@@ -228,10 +262,15 @@ public final class RecipeRunner: Sendable {
                 case .success(let value): machine.happened(.readBack(value), now: time.now)
                 case .failure(let error): machine.happened(.readBackFailed("\(error)"), now: time.now)
                 }
+            case .look(let valves, let deadline):
+                switch await plc.tryLooking(at: valves, by: deadline) {
+                case .success(let values): machine.happened(.saw(values), now: time.now)
+                case .failure(let error): machine.happened(.sawNothing("\(error)"), now: time.now)
+                }
             case .wait(let until): await wakeup.wait(until: until, time: time)
             case .listen: await wakeup.wait()
             case .finish(let ending):
-                if ending.unsecured.isEmpty { closeJournal(label) }
+                if ending.unsecured.isEmpty { closeJournal(entry) }
                 return ending
             }
         }
@@ -251,12 +290,12 @@ public final class RecipeRunner: Sendable {
     }
 
     /// The machine is safe; a journal that cannot be emptied makes the next start close valves that are closed.
-    private func closeJournal(_ label: String) {
+    private func closeJournal(_ entry: RecipeJournal.Entry) {
         do throws(RecipeJournal.Failure) {
-            try journal.end()
+            try journal.end(entry)
         } catch {
             logger.error(
-                "the recipe journal cannot be emptied", metadata: ["run": "\(label)", "reason": "\(error)"])
+                "the recipe journal cannot be emptied", metadata: ["run": "\(entry.label)", "reason": "\(error)"])
         }
     }
 }

@@ -50,6 +50,8 @@ struct MachineModel: Sendable {
     private let layout: MachineLayout
     private let start: MonotonicInstant
     private var variables: [Variable]
+    /// Told of every set point that is written, with the index of its parameter.
+    var onWrite: (@Sendable (Int, Double) -> Void)?
 
     init(parameters: [Parameter], seed: UInt64, now: MonotonicInstant) {
         layout = MachineLayout(parameters)
@@ -122,6 +124,7 @@ struct MachineModel: Sendable {
 
     /// Writes a set point. What does not fluctuate (a switch, a valve) follows at once, the rest with time.
     mutating func write(_ value: Double, at index: Int, step: Int64) {
+        onWrite?(index, value)
         let wasOn = isOn(index)
         variables[index].setPoint = value
         variables[index].wasWritten = true

@@ -15,12 +15,23 @@ public final class SimulatedPLC: PLC, ModbusDevice {
     private let time: any TimeSource
     private let model: Mutex<MachineModel>
 
-    /// - Parameter seed: the same seed and the same writes at the same times give the same values, to the last bit.
-    public init(_ registerMap: RegisterMap, seed: UInt64, time: any TimeSource = SystemTime()) {
+    /// - Parameters:
+    ///   - seed: the same seed and the same writes at the same times give the same values, to the last bit.
+    ///   - onWrite: told of every set point that is written, by whomever, in the order in which they take effect; must
+    ///     not wait and not ask the machine anything.
+    public init(
+        _ registerMap: RegisterMap, seed: UInt64, time: any TimeSource = SystemTime(),
+        onWrite: (@Sendable (ParameterID, Double) -> Void)? = nil
+    ) {
         self.registerMap = registerMap
         self.time = time
         memory = DeviceMemory(registerMap)
-        model = Mutex(MachineModel(parameters: registerMap.parameters, seed: seed, now: time.now))
+        var model = MachineModel(parameters: registerMap.parameters, seed: seed, now: time.now)
+        if let onWrite {
+            let ids = registerMap.parameters.map(\.id)
+            model.onWrite = { onWrite(ids[$0], $1) }
+        }
+        self.model = Mutex(model)
     }
 
     /// The controller restarts: every set point and switch is again what the register map says. Temperatures and

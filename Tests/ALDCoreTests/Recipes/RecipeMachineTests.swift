@@ -45,7 +45,8 @@ import Testing
         #expect(ending == RecipeMachine.Ending(outcome: .completed))
         #expect(world.widths(of: precursor) == Array(repeating: .milliseconds(15), count: 3))
         #expect(world.widths(of: oxidant) == Array(repeating: .milliseconds(30), count: 3))
-        #expect(world.now == MonotonicInstant(nanoseconds: 0) + .milliseconds(3 * (15 + 2000 + 30 + 3000)))
+        // The look before the first pulse has no step to hide behind.
+        #expect(world.now == MonotonicInstant(nanoseconds: 0) + .milliseconds(1 + 3 * (15 + 2000 + 30 + 3000)))
         #expect(machine.progress.completedSteps == 12)
         #expect(machine.progress.totalSteps == 12)
     }
@@ -210,13 +211,16 @@ import Testing
         world.events = [(milliseconds(3), .pause), (milliseconds(60_000), .resume)]
         let ending = try world.run(&machine)
         #expect(ending.outcome == .completed)
-        #expect(world.pulses(of: precursor)[0].to == milliseconds(15) + .microseconds(500))
+        #expect(world.pulses(of: precursor)[0].to == milliseconds(16) + .microseconds(500))
         #expect(world.pulses(of: oxidant)[0].from == milliseconds(62_000) + .microseconds(500))
     }
 
     @Test("While a call is under way no second one is made, whatever is asked for")
     func oneCallAtATime() throws {
         var machine = try machine(Self.cycles)
+        #expect(machine.next(now: milliseconds(0)) == .look(at: [oxidant], by: milliseconds(250)))
+        #expect(machine.next(now: milliseconds(0)) == .listen)
+        machine.happened(.saw([oxidant: 0]), now: milliseconds(0))
         #expect(machine.next(now: milliseconds(0)) == .write(SetPoint(precursor, 1), by: milliseconds(250)))
         machine.happened(.stop("operator"), now: milliseconds(1))
         #expect(machine.next(now: milliseconds(1)) == .listen)
@@ -233,6 +237,59 @@ import Testing
         world.latency = .milliseconds(200)
         _ = try world.run(&machine)
         #expect(world.now == milliseconds(2200))
+    }
+
+    @Test("A valve that a stranger has opened keeps those that exclude it closed: the recipe fails")
+    func strangerOpens() throws {
+        var machine = try machine(Self.cycles)
+        var world = RecipeWorld()
+        // During the second purge, long after the look at the start.
+        world.strangers = [RecipeWorld.Change(parameter: precursor, value: 1, at: milliseconds(1000))]
+        let ending = try world.run(&machine)
+        #expect(
+            ending.outcome == .failed("valve 30 is not opened: valve 29 is open, and they exclude each other"))
+        #expect(world.pulses(of: oxidant).isEmpty)
+        #expect(world.pulses(of: precursor).count == 2 && world.pulses(of: precursor)[1].to != nil)
+    }
+
+    @Test("What excludes a valve is looked at at most 100 ms before each opening, also after a pause")
+    func looks() throws {
+        var machine = try machine(Self.cycles)
+        var world = RecipeWorld()
+        // In the middle of the look ahead of the first oxidant pulse.
+        world.events = [(milliseconds(1967), .pause), (milliseconds(60_000), .resume)]
+        let ending = try world.run(&machine)
+        #expect(ending.outcome == .completed)
+        let openings = (world.pulses(of: precursor) + world.pulses(of: oxidant)).map(\.from)
+        #expect(openings.count == 6)
+        for opening in openings {
+            #expect(world.looks.contains { $0 <= opening && opening - $0 <= .milliseconds(101) }, "\(opening)")
+        }
+    }
+
+    @Test("A look that is not answered is repeated; without any answer the valve stays closed and the recipe fails")
+    func blind() throws {
+        var machine = try machine(Self.cycles)
+        var world = RecipeWorld()
+        world.blindLooks = [0, 2]
+        let ending = try world.run(&machine)
+        #expect(ending.outcome == .completed)
+        var other = try self.machine(Self.cycles)
+        world = RecipeWorld()
+        world.blindLooks = Set(0..<100)
+        guard case .failed(let reason) = try world.run(&other).outcome else { Issue.record("not failed"); return }
+        #expect(reason == "valve 29 is not opened: what it excludes cannot be read: no answer")
+        #expect(!world.log.contains { $0.value == 1 })
+    }
+
+    @Test("A slow controller is looked at once per opening and no more")
+    func slowLooks() throws {
+        var machine = try machine(Self.cycles)
+        var world = RecipeWorld()
+        world.latency = .milliseconds(200)
+        let ending = try world.run(&machine)
+        #expect(ending.outcome == .completed)
+        #expect(world.looks.count <= 12)
     }
 
     @Test("A ramp goes down as well as up")

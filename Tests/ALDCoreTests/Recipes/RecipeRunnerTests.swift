@@ -140,12 +140,39 @@ import Testing
             await #expect(throws: RecipeRunner.Refusal.unsecured([SetPoint(valves[0], 0), SetPoint(valves[3], 0)])) {
                 try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
             }
-            #expect(try await runner.recover(by: SystemTime().now + .seconds(60)) == "process 7")
+            #expect(try await runner.recover(by: SystemTime().now + .seconds(60))?.label == "process 7")
             #expect(try await setPoint(valves[3], of: plc) == 0)
             #expect(try await setPoint(flow, of: plc) == 0)
             #expect(try await runner.recover(by: SystemTime().now + .seconds(60)) == nil)
             let ending = try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
             #expect(ending.outcome == .completed)
+        }
+    }
+
+    @Test("A run that was begun elsewhere is closed once, told of, and not again after that")
+    func leftElsewhere() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        let entry = RecipeJournal.Entry(label: "process 9", valves: [valves[1]], process: 9)
+        try await withRunner(on: plc) { runner, journal in
+            try await plc.write(1, to: valves[1], deadline: SystemTime().now + .seconds(60))
+            let records = Mutex<[RecipeMachine.Record]>([])
+            let first = try await runner.recover(entry, by: SystemTime().now + .seconds(60)) { new, _ in
+                records.withLock { $0 += new }
+            }
+            #expect(first == entry)
+            #expect(try await setPoint(valves[1], of: plc) == 0)
+            let secured = records.withLock(\.self).compactMap { record -> SetPoint? in
+                if case .secured(let point, _) = record { point } else { nil }
+            }
+            #expect(secured.first == SetPoint(valves[1], 0) && secured.last == SetPoint(flow, 0))
+            // Somebody else's business by now.
+            try await plc.write(1, to: valves[1], deadline: SystemTime().now + .seconds(60))
+            #expect(try await runner.recover(entry, by: SystemTime().now + .seconds(60)) { _, _ in } == nil)
+            #expect(try await setPoint(valves[1], of: plc) == 1)
+            try journal.begin(RecipeJournal.Entry(label: "process 10", valves: [valves[0]]))
+            await #expect(throws: RecipeRunner.Refusal.unsecured([SetPoint(valves[0], 0)])) {
+                _ = try await runner.recover(entry, by: SystemTime().now + .seconds(60)) { _, _ in }
+            }
         }
     }
 
@@ -160,7 +187,9 @@ import Testing
                 try await runner.recover(by: SystemTime().now + .milliseconds(300))
             }
             #expect(try journal.pending()?.label == "process 7")
-            try journal.end()
+            try journal.end(RecipeJournal.Entry(label: "process 7", valves: [valves[0]]))
+            #expect(try journal.pending() == nil)
+            #expect(try journal.lastEnded() == "process 7")
             await #expect {
                 try await runner.run(recipe(.wait(.milliseconds(1))), label: "next") { _, _ in }
             } throws: { error in

@@ -51,6 +51,12 @@ import Testing
             world.outage = (from, from + .milliseconds(Int64.random(in: 1...20_000, using: &random)))
             faults += 1
         }
+        if Bool.random(using: &random) {
+            for _ in 0..<Int.random(in: 1...3, using: &random) {
+                world.blindLooks.insert(Int.random(in: 0..<20, using: &random))
+            }
+            faults += 1
+        }
         var stops = 0
         if Int.random(in: 0..<3, using: &random) == 0 {
             let events: [RecipeMachine.Event] = [

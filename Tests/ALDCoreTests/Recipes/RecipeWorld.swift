@@ -32,6 +32,12 @@ struct RecipeWorld {
     private(set) var calls = 0
     /// What happens to the calls, by their number from 0; the rest are done.
     var answers: [Int: Answer] = [:]
+    /// Looks at what excludes a valve, which are no calls.
+    private(set) var looks: [MonotonicInstant] = []
+    /// Looks that are not answered, by their number from 0.
+    var blindLooks: Set<Int> = []
+    /// What somebody else writes, and when.
+    var strangers: [Change] = []
     /// Answers all calls from a certain instant to another.
     var outage: (from: MonotonicInstant, to: MonotonicInstant)?
     /// What happens when, beside the calls.
@@ -51,6 +57,7 @@ struct RecipeWorld {
     /// Runs the machine to its end.
     mutating func run(_ machine: inout RecipeMachine, limit: Int = 200_000) throws -> RecipeMachine.Ending {
         events.sort { $0.at < $1.at }
+        strangers.sort { $0.at < $1.at }
         for _ in 0..<limit {
             deliverEvents(until: now, to: &machine)
             let action = machine.next(now: now)
@@ -58,6 +65,7 @@ struct RecipeWorld {
             switch action {
             case .write(let point, let deadline): write(point, by: deadline, &machine)
             case .readBack(let parameter, let deadline): read(parameter, by: deadline, &machine)
+            case .look(let valves, let deadline): look(at: valves, by: deadline, &machine)
             case .wait(let until):
                 guard until > now else {
                     throw Endless(description: "asked to wait until \(until), which is not later")
@@ -71,6 +79,7 @@ struct RecipeWorld {
                 guard let next = events.first else { throw Endless(description: "waits, and nothing will happen") }
                 now = max(now, next.at)
             case .finish(let ending):
+                letStrangersWrite(until: now)
                 records += machine.takeRecords()
                 return ending
             }
@@ -86,6 +95,28 @@ struct RecipeWorld {
         }
     }
 
+    /// What others have written by then is there before anything else happens.
+    private mutating func letStrangersWrite(until: MonotonicInstant) {
+        while let next = strangers.first, next.at <= until {
+            strangers.removeFirst()
+            outputs[next.parameter] = next.value
+            log.append(next)
+        }
+    }
+
+    private mutating func look(
+        at valves: Set<ParameterID>, by deadline: MonotonicInstant, _ machine: inout RecipeMachine
+    ) {
+        defer { looks.append(now) }
+        let isBlind = blindLooks.contains(looks.count) || outage.map { now >= $0.from && now < $0.to } ?? false
+        let end = isBlind ? deadline : min(now + latency, deadline)
+        letStrangersWrite(until: now + latency / 2)
+        let seen = Dictionary(uniqueKeysWithValues: valves.map { ($0, outputs[$0] ?? 0) })
+        deliverEvents(until: end, to: &machine)
+        now = end
+        machine.happened(isBlind ? .sawNothing("no answer") : .saw(seen), now: now)
+    }
+
     private mutating func answer(by deadline: MonotonicInstant) -> (Answer, MonotonicInstant) {
         defer { calls += 1 }
         if let outage, now >= outage.from, now < outage.to { return (.lost, min(now + latency, deadline)) }
@@ -96,6 +127,7 @@ struct RecipeWorld {
 
     private mutating func write(_ point: SetPoint, by deadline: MonotonicInstant, _ machine: inout RecipeMachine) {
         let (answer, end) = answer(by: deadline)
+        letStrangersWrite(until: now + latency / 2)
         if answer == .done || answer == .executedInDoubt {
             // Half of the time is the way there.
             outputs[point.parameter] = point.value

@@ -30,17 +30,20 @@ struct RecipePlant: Sendable {
         /// What the service talks to; the machine itself when there is nothing between.
         var plc: (any PLC)?
         var machine: SimulatedPLC?
+        var spool = Spool.Configuration()
         var change: @Sendable (inout RecipeService.Configuration) -> Void = { _ in }
     }
 
     /// - Parameters:
     ///   - prepare: done before the service starts; gets the path of its journal.
+    ///   - duringShutdown: done when the service was told to end, and has to be done before it has ended.
     ///   - afterShutdown: done when the service has ended, while the writer still runs.
     static func with(
         prepare:
             @Sendable (PostgresConnection, PostgresConfiguration, RegisterMap, _ journal: String) async throws ->
             Setting = { _, _, _, _ in Setting() },
         _ body: @Sendable (RecipePlant) async throws -> Void,
+        duringShutdown: @Sendable (RecipePlant) async throws -> Void = { _ in },
         afterShutdown: @Sendable (RecipePlant) async throws -> Void = { _ in }
     ) async throws {
         let map = try RegisterMap(file: Repository.machine51)
@@ -59,7 +62,7 @@ struct RecipePlant: Sendable {
                 patience.breaker.openTime = patience.backoff
                 try FileManager.default.createDirectory(
                     atPath: directory + "/spool", withIntermediateDirectories: true)
-                let spool = try Spool(directory: directory + "/spool")
+                let spool = try Spool(directory: directory + "/spool", configuration: setting.spool)
                 let writer = try BatchWriter(
                     spool: spool, sink: sink, configuration: patience, logger: TestDatabase.quiet)
                 var configuration = RecipeService.Configuration(
@@ -73,7 +76,7 @@ struct RecipePlant: Sendable {
                     operating: connection, database: database, machine: machine, service: service, writer: writer,
                     map: map, journal: journal)
                 try await withCleanup {
-                    try await plant.run(pool, body, afterShutdown)
+                    try await plant.run(pool, body, duringShutdown, afterShutdown)
                 } cleanup: {
                     try spool.close()
                 }
@@ -83,6 +86,7 @@ struct RecipePlant: Sendable {
 
     private func run(
         _ pool: ConnectionPool, _ body: @Sendable (RecipePlant) async throws -> Void,
+        _ duringShutdown: @Sendable (RecipePlant) async throws -> Void,
         _ afterShutdown: @Sendable (RecipePlant) async throws -> Void
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { pooling in
@@ -93,6 +97,7 @@ struct RecipePlant: Sendable {
                     serving.addTask { try await service.run() }
                     try await body(self)
                     serving.cancelAll()
+                    try await duringShutdown(self)
                     try await serving.waitForAll()
                 }
                 try await afterShutdown(self)
@@ -100,6 +105,76 @@ struct RecipePlant: Sendable {
                 try await writing.waitForAll()
             }
             pooling.cancelAll()
+        }
+    }
+
+    // MARK: Through a proxy
+
+    /// Runs the story with everything that service and writer say to the database going through `proxy`.
+    static func withProxy(
+        _ change: @escaping @Sendable (inout Setting) -> Void = { _ in },
+        _ body: @Sendable (RecipePlant, FaultProxy) async throws -> Void
+    ) async throws {
+        try await FaultProxy.run(to: try socket(of: try PostgresTestServer.configuration())) { proxy in
+            try await with(prepare: { _, database, _, _ in
+                var setting = Setting(through: try through(proxy, database))
+                change(&setting)
+                return setting
+            }) { try await body($0, proxy) }
+        }
+    }
+
+    private static func word(_ key: String, _ database: PostgresConfiguration) throws -> String {
+        let word = "\(database)".split(separator: " ").first { $0.hasPrefix(key + "=") }
+        guard let word else { throw NeverHappened(description: "\(database) does not say its \(key)") }
+        return String(word.dropFirst(key.count + 1))
+    }
+
+    private static func socket(of database: PostgresConfiguration) throws -> String {
+        try word("host", database) + "/.s.PGSQL." + word("port", database)
+    }
+
+    private static func through(
+        _ proxy: FaultProxy, _ database: PostgresConfiguration
+    ) throws -> PostgresConfiguration {
+        try PostgresConfiguration(
+            connectionString: "host=127.0.0.1 port=\(proxy.port) user=\(word("user", database)) "
+                + "dbname=\(word("dbname", database)) sslmode=disable")
+    }
+
+    // MARK: What holds the database up
+
+    /// Locks a table until ``unlock()``, does what `script` says, and waits until a call of `function` waits for it.
+    func hold(_ table: String, _ mode: String, until function: String, _ script: String = "") async throws {
+        try await operating.accept("BEGIN; LOCK TABLE ald.\(table) IN \(mode) MODE; \(script)")
+        try await isHeld(function)
+    }
+
+    func unlock() async throws { try await operating.accept("COMMIT") }
+
+    /// Locks a table before `ask`, and lets go, after `then`, when a call of `function` waits for it.
+    func holding(
+        _ table: String, _ mode: String, until function: String, _ ask: () async throws -> Int64, then: () -> Void
+    ) async throws -> Int64 {
+        try await TestDatabase.withConnection(database) { locker, _ in
+            try await locker.accept("BEGIN; LOCK TABLE ald.\(table) IN \(mode) MODE")
+            let command = try await ask()
+            try await isHeld(function)
+            then()
+            try await locker.accept("COMMIT")
+            return command
+        }
+    }
+
+    private func isHeld(_ function: String) async throws {
+        try await eventually("a call of \(function) waits") {
+            // Otherwise a transaction sees of others what it saw before.
+            try await operating.accept("SELECT pg_stat_clear_snapshot()")
+            return try await operating.rows(
+                """
+                SELECT count(*) > 0 AS waits FROM pg_stat_activity WHERE datname = current_database()
+                    AND wait_event_type = 'Lock' AND query LIKE '%\(function)%'
+                """) == ["true"]
         }
     }
 
@@ -144,6 +219,11 @@ struct RecipePlant: Sendable {
         }
         return record
     }
+
+    /// How many outputs were made safe without a step, and how many different ones.
+    static let secured =
+        "SELECT count(*), count(DISTINCT parameter_id) FROM ald.recipe_execution_audit "
+        + "WHERE kind = 'safety' AND event = 'succeeded'"
 
     /// The process under way.
     func process() async throws -> Int64 {

@@ -31,5 +31,6 @@ public struct Migration: Sendable {
         claimsAfterCopy,
         setPoints,
         lettersByWhom,
+        runsAlone,
     ]
 }

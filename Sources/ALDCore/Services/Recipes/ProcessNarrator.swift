@@ -39,6 +39,13 @@ struct ProcessNarrator: Sendable {
         steps = Dictionary(recipe.outline.map { ($0.step.id, $0.step) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Tells what was made safe after a run that ended without a word. Its operations come behind all that the run may
+    /// have counted, and behind those of everybody who was cut off while he did the same: they count microseconds.
+    init(securing process: Int64, now: MonotonicInstant, wall: Timestamp) {
+        self.init(process: process, recipe: Recipe(name: "", steps: []), start: now, wall: wall)
+        operations = wall.microseconds
+    }
+
     /// What has to be kept of this, in its order.
     mutating func tell(_ records: [RecipeMachine.Record]) -> [ProcessEvent] {
         for record in records { tell(record) }

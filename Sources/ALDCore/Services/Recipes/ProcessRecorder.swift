@@ -79,7 +79,8 @@ final class ProcessRecorder: Sendable {
                 }
             }
             if isLast { return }
-            await wakeup.wait()
+            // What was refused is tried again, whether more comes or not.
+            if waiting.isEmpty { await wakeup.wait() }
             // What a short step says comes in one record with what comes behind it.
             let next = time.now + Self.interval
             while state.withLock({ $0.ending == nil }), time.now < next {

@@ -19,6 +19,13 @@ struct RecipeDesk: Sendable {
 
         /// For the log and for whoever asks why a run was stopped.
         var words: String { reason.isEmpty ? requestedBy : "\(requestedBy): \(reason)" }
+
+        /// What the journal calls the run that it starts. With the trace, since another database counts from 1, too.
+        func label(of process: Int64) -> String { RecipeDesk.label(of: process, trace: trace) }
+    }
+
+    private static func label(of process: Int64, trace: UUID?) -> String {
+        "process \(process)" + (trace.map { " of \($0)" } ?? "")
     }
 
     /// The end of a command, for its record.
@@ -37,6 +44,10 @@ struct RecipeDesk: Sendable {
         var step: Int32?
         var completed: Int64
         var total: Int64
+        /// Whether its command was taken by this start of this terminal.
+        var isOurs: Bool
+        /// What it may have left open, as the journal would say it.
+        var entry: RecipeJournal.Entry
     }
 
     private let pool: ConnectionPool
@@ -59,20 +70,16 @@ struct RecipeDesk: Sendable {
 
     // MARK: Commands
 
-    /// Claims and begins the oldest command. One that is returned is to be executed; none is returned twice, to whomever.
+    /// Claims and begins the oldest command. One that is returned is to be executed.
     ///
-    /// - Throws: `PostgresError`. When the answer is lost, a command may have been taken nonetheless: its lease ends, and
-    ///   ``adopt(deadline:)`` finds it.
-    func take(deadline: MonotonicInstant) async throws -> Taken? {
+    /// - Parameter known: commands that were returned before and whose end is not noted yet. One whose answer was lost is
+    ///   returned again.
+    func take(known: [Int64], deadline: MonotonicInstant) async throws -> Taken? {
         try await withConnection(deadline) { connection in
-            let claimed = try await connection.query(
-                "SELECT \(Self.columns) FROM ald.claim_recipe_commands($1, $2, 1, $3)",
-                [.int4(machine), .text(worker), .float8(lease.inSeconds)], deadline: deadline)
-            guard let command = try Self.commands(claimed).first else { return nil }
-            let begun = try await connection.query(
-                "SELECT ald.begin_recipe_command($1, $2, $3, $4)",
-                [.int4(machine), .int8(command.id), .text(worker), .float8(lease.inSeconds)], deadline: deadline)
-            return try begun.first?.decode(0, as: Bool.self) == true ? command : nil
+            let taken = try await connection.query(
+                "SELECT \(Self.columns) FROM ald.take_recipe_command($1, $2, $3, $4)",
+                [.int4(machine), .text(worker), .int8Array(known), .float8(lease.inSeconds)], deadline: deadline)
+            return try Self.commands(taken).first
         }
     }
 
@@ -159,14 +166,17 @@ struct RecipeDesk: Sendable {
         }
     }
 
-    /// Enters the process, or says why it may not run now.
+    /// Enters the process, or says why it may not run now. Safe to repeat.
+    ///
+    /// - Parameter valves: nobody else opens them while it runs.
     func begin(
-        _ command: Taken, steps: Int64, deadline: MonotonicInstant
+        _ command: Taken, steps: Int64, valves: [Int32], deadline: MonotonicInstant
     ) async throws -> Result<Int64, RecipeStore.Problem> {
         try await withConnection(deadline) { connection in
             let result = try await connection.query(
-                "SELECT process_id, problem FROM ald.begin_process($1, $2, $3, $4)",
-                [.int4(machine), .int8(command.id), .text(worker), .int8(steps)], deadline: deadline)
+                "SELECT process_id, problem FROM ald.begin_process($1, $2, $3, $4, $5)",
+                [.int4(machine), .int8(command.id), .text(worker), .int8(steps), .int4Array(valves)],
+                deadline: deadline)
             let problem: String? = try result.first?.decode(1)
             guard problem == nil, let process: Int64 = try result.first?.decode(0) else {
                 return .failure(RecipeStore.Problem(code: .invalid, description: problem ?? "no process was entered"))
@@ -180,14 +190,24 @@ struct RecipeDesk: Sendable {
         try await withConnection(deadline) { connection in
             try await connection.query(
                 """
-                SELECT e.process_id, s.step_id, coalesce(s.completed_steps, 0), coalesce(s.total_steps, 0)
+                SELECT e.process_id, s.step_id, coalesce(s.completed_steps, 0), coalesce(s.total_steps, 0), c.request_id,
+                    ARRAY(SELECT p.parameter_id FROM ald.recipe_steps p WHERE p.machine_id = e.machine_id
+                            AND p.recipe_id = e.recipe_id AND p.version = e.recipe_version AND p.kind = 'valve'
+                        UNION SELECT unnest(e.interlocked_valves) ORDER BY 1),
+                    coalesce(c.claimed_by = $2, false)
                 FROM ald.process_executions e LEFT JOIN ald.process_execution_state s USING (machine_id, process_id)
+                LEFT JOIN ald.recipe_commands c ON c.machine_id = e.machine_id AND c.command_id = e.command_id
                 WHERE e.machine_id = $1 AND e.ended_at IS NULL AND e.recipe_id IS NOT NULL
-                """, [.int4(machine)], deadline: deadline
+                """, [.int4(machine), .text(worker)], deadline: deadline
             ).map { row in
-                LeftProcess(
-                    id: try row.decode(0), step: try row.decode(1), completed: try row.decode(2),
-                    total: try row.decode(3))
+                let id: Int64 = try row.decode(0)
+                let valves: [Int32] = try row.decode(5)
+                return LeftProcess(
+                    id: id, step: try row.decode(1), completed: try row.decode(2), total: try row.decode(3),
+                    isOurs: try row.decode(6),
+                    entry: RecipeJournal.Entry(
+                        label: Self.label(of: id, trace: try row.decode(4)),
+                        valves: valves.map(ParameterID.init(rawValue:)), process: id))
             }
         }
     }

@@ -13,9 +13,7 @@ extension RecipeService {
         do {
             recipe = try await pass(command)
             state.withLock { $0.run?.recipe = recipe.name }
-            process = try await desk.begin(
-                command, steps: recipe.extent?.steps ?? 0, deadline: time.now + Self.tableTimeout
-            ).get()
+            process = try await enter(recipe, command)
         } catch {
             state.withLock { ($0.status.refused, $0.status.lastProblem) = ($0.status.refused + 1, "\(error)") }
             log.warning("the recipe does not start", metadata: ["reason": "\(error)"])
@@ -29,10 +27,10 @@ extension RecipeService {
 
     /// The gate before a start. Nothing is written to the machine or about it before it is passed.
     private func pass(_ command: RecipeDesk.Taken) async throws -> Recipe {
-        let recipe = try await desk.load(command, deadline: time.now + Self.tableTimeout)
+        let recipe = try await desk.load(command, deadline: tableDeadline)
         let problems = RecipeRules(plc.registerMap, interlocks: configuration.interlocks).problems(of: recipe)
         guard problems.isEmpty else { throw RecipeRunner.Refusal.unsound(problems) }
-        let conditions = try await desk.idleConditions(deadline: time.now + Self.tableTimeout)
+        let conditions = try await desk.idleConditions(deadline: tableDeadline)
         let scan: Scan
         do throws(PLCError) {
             scan = try await plc.scan(deadline: time.now + configuration.gateTimeout)
@@ -42,6 +40,35 @@ extension RecipeService {
         let unmet = conditions.compactMap { $0.problem(in: scan, of: plc.registerMap) }
         guard unmet.isEmpty else { throw NotIdle(reasons: unmet) }
         return recipe
+    }
+
+    /// Enters the process. While an answer may have been lost it is asked for again, since a process that nobody runs keeps
+    /// everybody from the machine; not for long, since the machine was looked at before. What was entered all the same is
+    /// ended by ``endStrayProcesses()``.
+    private func enter(_ recipe: Recipe, _ command: RecipeDesk.Taken) async throws -> Int64 {
+        let patience = time.now + configuration.tableTimeout * 2
+        let valves = configuration.interlocks.valves.map(\.rawValue).sorted()
+        var isInDoubt = false
+        while true {
+            let attempt: Result<Int64, any Error>
+            do {
+                attempt = .success(
+                    try await desk.begin(
+                        command, steps: recipe.extent?.steps ?? 0, valves: valves, deadline: tableDeadline
+                    ).get())
+            } catch {
+                isInDoubt = isInDoubt || (error as? PostgresError)?.effect == .unknown
+                attempt = .failure(error)
+            }
+            if case .failure(let error) = attempt, error is PostgresError, isInDoubt, time.now < patience,
+                !state.withLock(\.isStopping)
+            {
+                // Cancelled: the loop ends.
+                do { try await time.sleep(for: .milliseconds(50)) } catch {}
+                continue
+            }
+            return try attempt.get()
+        }
     }
 
     /// What must hold before a recipe starts does not.
@@ -58,6 +85,7 @@ extension RecipeService {
         state.withLock { state in
             state.status.started += 1
             state.run?.process = process
+            state.processes.insert(process)
         }
         log.notice("the recipe begins", metadata: ["by": "\(command.words)"])
         let recorder = ProcessRecorder(writer: writer, machine: configuration.machine, time: time, logger: log)
@@ -71,7 +99,10 @@ extension RecipeService {
             }
             let ending: RecipeMachine.Ending
             do {
-                ending = try await runner.run(recipe, label: "process \(process)") { records, _ in
+                if state.withLock(\.isStopping) { throw ShuttingDown() }
+                ending = try await runner.run(
+                    recipe, label: command.label(of: process), process: process
+                ) { records, _ in
                     recorder.note(records)
                     self.notice(records)
                 }
@@ -84,6 +115,10 @@ extension RecipeService {
             return ending
         }
         note(ending, of: process, command, log)
+    }
+
+    private struct ShuttingDown: Error, CustomStringConvertible {
+        let description = "the recipe service was shut down"
     }
 
     private func notice(_ records: [RecipeMachine.Record]) {
@@ -136,11 +171,13 @@ extension RecipeService {
 
     /// Tells the run that a command means; one that is not under way here ends the command as failed.
     private func reachRun(of command: RecipeDesk.Taken, _ request: RecipeRunner.Request) async -> Bool {
-        // A run that is just beginning hears nothing for a moment.
-        while state.withLock({ $0.run?.process != nil && $0.run?.process == command.process }) {
+        // A run that is just beginning has no number, and hears nothing for a moment.
+        while true {
+            let destination = state.withLock { $0.destination(of: command.process) }
+            if destination == .elsewhere { break }
             // Before the run hears of it, so that its answer is never the older of the two.
             let asked = time.now
-            if runner.tell(request) {
+            if destination == .here, runner.tell(request) {
                 state.withLock(\.run)?.recorder?.noteRequest("\(command.kind.rawValue) by \(command.words)", at: asked)
                 return true
             }
@@ -198,7 +235,7 @@ extension RecipeService {
     /// - Returns: whether nothing is left to be done about it.
     private func note(_ finished: RecipeDesk.Finished) async -> Bool {
         let stopsBy = state.withLock(\.stopsBy)
-        let deadline = min(time.now + Self.tableTimeout, stopsBy ?? time.now + Self.tableTimeout)
+        let deadline = min(tableDeadline, stopsBy ?? tableDeadline)
         let noted = await reach.reaching("the end of a command cannot be noted") {
             try await desk.finish(finished, deadline: deadline)
         }
@@ -210,6 +247,7 @@ extension RecipeService {
         state.withLock { state in
             state.finished.removeAll { $0.id == finished.id }
             state.executing.remove(finished.id)
+            if let process = finished.process { state.processes.remove(process) }
         }
         // The next start command may be taken now.
         wakeup.signal()

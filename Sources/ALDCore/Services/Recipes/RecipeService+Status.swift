@@ -51,6 +51,8 @@ extension RecipeService {
         var run: Run?
         /// Commands that are this terminal's until their end is noted.
         var executing: Set<Int64> = []
+        /// Processes that this terminal runs, or has run and whose end is not in the database yet.
+        var processes: Set<Int64> = []
         var finished: [RecipeDesk.Finished] = []
         /// Commands that an earlier terminal was executing.
         var adopted: [RecipeDesk.Taken] = []
@@ -59,6 +61,22 @@ extension RecipeService {
         var isStopping = false
         var isEnded = false
         var stopsBy: MonotonicInstant?
+
+        /// Where a command about a process belongs.
+        enum Destination: Hashable, Sendable {
+            /// To the run under way.
+            case here
+            /// Not known yet: the run under way has no number so far.
+            case unknown
+            case elsewhere
+        }
+
+        /// Story: the process is in the database, and its stop arrives before the answer that tells us its number.
+        func destination(of process: Int64?) -> Destination {
+            guard let run else { return .elsewhere }
+            guard let number = run.process else { return .unknown }
+            return number == process ? .here : .elsewhere
+        }
 
         var phase: Status.Phase {
             if isEnded { return .ended }

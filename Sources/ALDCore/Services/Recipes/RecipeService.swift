@@ -33,6 +33,8 @@ public final class RecipeService: Service {
         public var gateTimeout: Duration = .seconds(2)
         /// How long a shutdown may take: valves closed, safe state, records handed over. Defaults to 20 s.
         public var shutdownGrace: Duration = .seconds(20)
+        /// How long one call to the tables may take. No output ever waits for one. Defaults to 5 s.
+        public var tableTimeout: Duration = .seconds(5)
 
         public init(machine: Int32, interlocks: Interlocks, journal: String) {
             self.machine = machine
@@ -48,6 +50,7 @@ public final class RecipeService: Service {
             for (name, value) in [
                 ("sweepInterval", sweepInterval), ("sweepIntervalWithoutBell", sweepIntervalWithoutBell),
                 ("lease", lease), ("gateTimeout", gateTimeout), ("shutdownGrace", shutdownGrace),
+                ("tableTimeout", tableTimeout),
             ] where value <= .zero {
                 problems.append("\(name) is \(value); it must be longer than zero")
             }
@@ -68,13 +71,14 @@ public final class RecipeService: Service {
     let wakeup = Wakeup()
     /// A command has ended, or the service stops.
     let noting = Wakeup()
+    /// The service stops.
+    private let stopping = Wakeup()
     private let bell: CommandBell
 
     /// What everybody else in this process writes through: it opens no valve that the recipe under way uses or excludes.
     public let guarded: InterlockedPLC
 
-    /// How long one call to the tables may take.
-    static let tableTimeout: Duration = .seconds(5)
+    var tableDeadline: MonotonicInstant { time.now + configuration.tableTimeout }
 
     /// Nothing is done before ``run()``.
     ///
@@ -119,6 +123,7 @@ public final class RecipeService: Service {
         } onCancelOrGracefulShutdown: {
             let deadline = self.time.now + self.configuration.shutdownGrace
             self.state.withLock { ($0.isStopping, $0.stopsBy) = (true, $0.stopsBy ?? deadline) }
+            self.stopping.signal()
             self.wakeup.signal()
             self.noting.signal()
         }
@@ -138,8 +143,10 @@ public final class RecipeService: Service {
     private func work() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.noteEnds() }
+            // Beside the rest: a table that does not answer delays no valve.
+            group.addTask { await self.endRun() }
             // What comes while the machine is made safe waits for a while, and is then told why it cannot be done.
-            let patience = time.now + Self.tableTimeout
+            let patience = tableDeadline
             while !state.withLock({ $0.isRecovered || $0.isStopping }), time.now < patience {
                 await wakeup.wait(until: patience, time: time)
             }
@@ -147,26 +154,28 @@ public final class RecipeService: Service {
                 if let command = await take() {
                     begin(command, in: &group)
                 } else {
+                    // A command may have been taken whose answer was lost: it is asked for again soon.
                     let interval =
-                        bell.isWorking
+                        bell.isWorking && reach.problem == nil
                         ? configuration.sweepInterval : configuration.sweepIntervalWithoutBell
                     await wakeup.wait(until: time.now + interval, time: time)
                 }
             }
-            await endRun()
         }
     }
 
     private func take() async -> RecipeDesk.Taken? {
-        await reach.reaching("recipe commands cannot be taken") {
-            try await desk.take(deadline: time.now + Self.tableTimeout)
+        let known = state.withLock(\.executing).sorted()
+        return await reach.reaching("recipe commands cannot be taken") {
+            try await desk.take(known: known, deadline: tableDeadline)
         } ?? nil
     }
 
     private func begin(_ command: RecipeDesk.Taken, in group: inout DiscardingTaskGroup) {
+        // One whose lease had ended may have been adopted meanwhile: then it is judged, not carried out.
+        guard state.withLock({ $0.executing.insert(command.id).inserted }) else { return }
         let log = logger(for: command)
         log.info("\(command.kind.rawValue) was asked for", metadata: ["by": "\(command.words)"])
-        state.withLock { _ = $0.executing.insert(command.id) }
         switch command.kind {
         case .start:
             if let obstacle = state.withLock({ $0.claim(command) }) {
@@ -186,15 +195,16 @@ public final class RecipeService: Service {
         return log
     }
 
-    /// Tells the run under way that the service ends, until it has ended.
+    /// When the service stops: tells the run under way, until it has ended.
     private func endRun() async {
+        while !state.withLock(\.isStopping) { await stopping.wait() }
         guard let deadline = state.withLock(\.stopsBy) else { return }
         // Time is left for what has to be written down.
         let safeBy = deadline - configuration.shutdownGrace / 4
         while state.withLock({ $0.run != nil }), time.now < deadline {
             // Again and again: a run that is just beginning hears nothing yet.
             runner.tell(.shutDown(by: safeBy))
-            await wakeup.wait(until: time.now + .milliseconds(20), time: time)
+            await stopping.wait(until: time.now + .milliseconds(20), time: time)
         }
     }
 

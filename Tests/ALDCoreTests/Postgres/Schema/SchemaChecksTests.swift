@@ -196,6 +196,7 @@ extension SchemaServerTests {
             process_executions_error: status='failed', ended_at=now()
             process_executions_error: error='x'
             process_executions_error_check: status='failed', ended_at=now(), error=''
+            process_executions_interlocked_valves_check: interlocked_valves='{0}'
             process_executions_operator_check: operator=''
             process_executions_parameters_check: parameters='[]'
             process_executions_recipe: recipe_id=1

@@ -40,7 +40,7 @@ extension SchemaServerTests {
             collector,recipes,commands,maintainer EXECUTE: ald.detect_dead_terminals() ald.reachable_since()
             collector,recipes,commands,operator,reader,auditor SELECT: ald.machine_state ald.process_executions
             commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command()
-              ald.expire_parameter_commands() ald.finish_parameter_command()
+              ald.expire_parameter_commands() ald.finish_parameter_command() ald.hold_machine_state()
               ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
               ald.take_parameter_commands()
             commands UPDATE (actual_value, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
@@ -69,7 +69,7 @@ extension SchemaServerTests {
             operator UPDATE (note, released_by, status): ald.recipe_versions
             recipes EXECUTE: ald.adopt_recipe_commands() ald.begin_process() ald.begin_recipe_command() ald.claim_recipe_commands()
               ald.expire_recipe_commands() ald.finish_recipe_command() ald.release_recipe_command()
-              ald.renew_recipe_command()
+              ald.renew_recipe_command() ald.take_recipe_command()
             recipes INSERT: ald.process_execution_state ald.recipe_execution_audit
             recipes INSERT (command_id, description, machine_id, operator, parameters, recipe_id, recipe_version,
               status): ald.process_executions

@@ -59,7 +59,9 @@ extension SchemaServerTests {
             commands: SELECT ald.adopt_parameter_commands(1, 'w', 5)
             recipes: SELECT ald.claim_recipe_commands(1, 'w', 10, 5)
             recipes: SELECT ald.begin_recipe_command(1, 1, 'w', 5)
-            recipes: SELECT ald.begin_process(1, 1, 'w', 3)
+            recipes: SELECT ald.begin_process(1, 1, 'w', 3, '{2}')
+            recipes: SELECT ald.take_recipe_command(1, 'w', '{}', 5)
+            commands: SELECT ald.hold_machine_state(1)
             commands,operator,reader,auditor: SELECT ald.is_valve(1, 2), ald.running_recipe(1)
             recipes: SELECT ald.finish_recipe_command(1, 1, 'w', 'failed', 'x')
             recipes: UPDATE ald.process_executions SET status = 'aborted'; INSERT INTO ald.process_executions
@@ -191,7 +193,8 @@ extension SchemaServerTests {
                     #expect(try await connection.refusal(of: request + "VALUES (2, 1, 5)") == nil)
                     for statement in [
                         request + "VALUES (1, 1, 5)", "SELECT ald.cancel_parameter_command(1, 1, 'r')",
-                        "SELECT ald.change_parameter_limits(1, 1, 0, 50, 'r')",
+                        "SELECT ald.change_parameter_limits(1, 1, 0, 50, 'r')", "SELECT ald.is_valve(1, 2)",
+                        "SELECT ald.running_recipe(1)",
                     ] {
                         #expect(try await connection.refusal(of: statement)?.state == "42501", "\(statement)")
                     }
