@@ -8,8 +8,8 @@ import Testing
 @Suite("What a terminal tells the registry") struct TerminalPulseTests {
     @Test("It is entered, beats, and says goodbye")
     func life() {
-        var pulse = TerminalPulse(predecessor: 7)
-        #expect(pulse.next() == .register(after: 7))
+        var pulse = TerminalPulse(predecessors: [7])
+        #expect(pulse.next() == .register(after: [7], unless: []))
         pulse.happened(.registered(8))
         #expect(pulse.next() == .beat(8))
         pulse.happened(.heard)
@@ -22,19 +22,43 @@ import Testing
 
     @Test("An entry that is gone is entered anew, and only who finds another one living is displaced")
     func displaced() {
-        var pulse = TerminalPulse(predecessor: nil)
+        var pulse = TerminalPulse(predecessors: [])
         pulse.happened(.registered(1))
         pulse.happened(.unknown)
-        #expect(pulse.next() == .register(after: nil))
+        #expect(pulse.next() == .register(after: [], unless: []))
         pulse.happened(.refused("another one"))
         #expect((pulse.state, pulse.next()) == (.displaced("another one"), .doNothing))
         pulse.happened(.registered(2))
         #expect(pulse.state == .displaced("another one"), "what was displaced stays so")
     }
 
+    @Test("An entry whose commit was not answered may be its own, until it is known to be")
+    func doubt() {
+        var pulse = TerminalPulse(predecessors: [7])
+        pulse.happened(.entering(8))
+        #expect(pulse.next() == .register(after: [7], unless: [8]))
+        pulse.happened(.entering(9))
+        #expect(pulse.next() == .register(after: [7], unless: [8, 9]))
+        #expect(pulse.entries == [7, 8, 9], "all of them are dead if it dies now")
+        var stopped = pulse
+        stopped.happened(.stop)
+        #expect(stopped.next() == .sayGoodbye(9), "the older ones are undone, or it would not have been given another")
+        pulse.happened(.registered(8))
+        #expect((pulse.next(), pulse.entries) == (.beat(8), [8]))
+        pulse.happened(.unknown)
+        #expect(pulse.next() == .register(after: [7], unless: []), "what has ended is not its own any more")
+    }
+
+    @Test("Doubts are bounded: the oldest is forgotten")
+    func boundedDoubt() {
+        var pulse = TerminalPulse(predecessors: [])
+        for instance in 1...Int64(TerminalPulse.mostInDoubt + 2) { pulse.happened(.entering(instance)) }
+        #expect(pulse.entries == Array(3...Int64(TerminalPulse.mostInDoubt + 2)))
+    }
+
     @Test("Who was never heard has nobody to say goodbye to")
     func neverHeard() {
-        var pulse = TerminalPulse(predecessor: nil)
+        var pulse = TerminalPulse(predecessors: [])
         pulse.happened(.stop)
         #expect(pulse.next() == .doNothing)
     }
@@ -58,22 +82,46 @@ import Testing
         }
     }
 
+    @Test("Looking who has it is in nobody's way")
+    func looking() async throws {
+        try await withTemporaryDirectory { directory in
+            try TerminalLock(.commands, machine: 1, directory: directory).release()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<3 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            _ = TerminalLock.owner(of: .commands, machine: 1, directory: directory)
+                            await Task.yield()
+                        }
+                    }
+                }
+                defer { group.cancelAll() }
+                for _ in 0..<2000 {
+                    let lock = try TerminalLock(.commands, machine: 1, directory: directory)
+                    #expect(TerminalLock.owner(of: .commands, machine: 1, directory: directory) == "\(getpid())")
+                    lock.release()
+                    await Task.yield()
+                }
+            }
+        }
+    }
+
     @Test("What ended without a word leaves its number, what ended in order does not")
     func predecessor() async throws {
         try await withTemporaryDirectory { directory in
             let killed = try TerminalLock(.commands, machine: 1, directory: directory)
-            #expect(killed.predecessor == nil)
-            killed.note(instance: 12)
+            #expect(killed.predecessors == [])
+            killed.note(instances: [11, 12])
             killed.release()
             let next = try TerminalLock(.commands, machine: 1, directory: directory)
-            #expect(next.predecessor == 12)
+            #expect(next.predecessors == [11, 12])
             next.release()
             let third = try TerminalLock(.commands, machine: 1, directory: directory)
-            #expect(third.predecessor == 12, "it was not heard of again: still the one to be given up")
-            third.note(instance: nil)
+            #expect(third.predecessors == [11, 12], "it was not heard of again: still the one to be given up")
+            third.note(instances: [])
             third.release()
             let last = try TerminalLock(.commands, machine: 1, directory: directory)
-            #expect(last.predecessor == nil)
+            #expect(last.predecessors == [])
             last.release()
         }
     }

@@ -91,7 +91,7 @@ public final class TerminalRegistry: Service {
         state = Mutex(
             State(
                 pulses: Dictionary(
-                    uniqueKeysWithValues: locks.map { ($0.terminal, TerminalPulse(predecessor: $0.predecessor)) })))
+                    uniqueKeysWithValues: locks.map { ($0.terminal, TerminalPulse(predecessors: $0.predecessors)) })))
     }
 
     public func standing(of terminal: Terminal) -> Standing {
@@ -189,8 +189,8 @@ public final class TerminalRegistry: Service {
             let action = state.withLock { $0.pulses[lock.terminal]?.next() } ?? .doNothing
             let event: TerminalPulse.Event
             switch action {
-            case .register(let predecessor):
-                event = try await register(lock, after: predecessor, on: connection, by: deadline)
+            case .register(let predecessors, let own):
+                event = try await register(lock, after: predecessors, unless: own, on: connection, by: deadline)
             case .beat(let instance): event = try await heartbeat(lock, instance, on: connection, by: deadline)
             case .sayGoodbye(let instance): event = try await goodbye(lock, instance, on: connection, by: deadline)
             case .doNothing: return
