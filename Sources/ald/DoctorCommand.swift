@@ -146,8 +146,10 @@ struct Examination {
 
     private func registerMap() throws -> String {
         let map = try settings.registerMap()
-        let plan = try ReadPlanner().plan(map.readSpans)
-        return "\(settings.machineFile): \(map.parameters.count) parameters in \(plan.requests.count) requests"
+        let collected = try settings.collected(of: map)
+        let plan = try ReadPlanner().plan(collected.readSpans)
+        let part = settings.parameters.isEmpty ? "" : "\(collected.parameters.count) of "
+        return "\(settings.machineFile): \(part)\(map.parameters.count) parameters in \(plan.requests.count) requests"
     }
 
     private func database() async throws -> String {
@@ -203,7 +205,7 @@ struct Examination {
                 host: controller.host, port: controller.port, unit: UnitID(rawValue: settings.unit)),
             logger: quiet)
         let started = time.now
-        let plc = try ModbusPLC(try settings.registerMap(), client: client)
+        let plc = try ModbusPLC(try settings.collected(of: try settings.registerMap()), client: client)
         let scan: Result<Scan, PLCError>
         do throws(PLCError) {
             scan = .success(try await plc.scan(deadline: started + .seconds(5)))

@@ -37,10 +37,12 @@ struct Settings: Sendable {
 
     init() {}
 
-    /// The register map, or the part of it that is to be recorded.
-    func registerMap() throws -> RegisterMap {
-        let map = try RegisterMap(file: machineFile, wordOrder: wordOrder)
-        return parameters.isEmpty ? map : try map.restricted(to: parameters)
+    /// Everything that the machine has.
+    func registerMap() throws -> RegisterMap { try RegisterMap(file: machineFile, wordOrder: wordOrder) }
+
+    /// What is to be recorded of `map`. Recipes, commands and interlocks know all of it nonetheless.
+    func collected(of map: RegisterMap) throws -> RegisterMap {
+        parameters.isEmpty ? map : try map.restricted(to: parameters)
     }
 
     /// What must never happen on the machine with this register map.

@@ -20,6 +20,7 @@ struct SpoolStatusCommand: AsyncParsableCommand {
             EXAMPLES
               ald spool status
               ald spool status --data-directory /var/lib/ald/oven --json
+              ald spool status .ald/recipe-spool  what Terminal 2 has recorded of recipes
               ald spool status /var/lib/oven      a spool of your own program
 
             EXIT STATUS
@@ -31,7 +32,7 @@ struct SpoolStatusCommand: AsyncParsableCommand {
 
     @OptionGroup var options: DatabaseOptions
 
-    @Argument(help: "The spool's own directory; otherwise that of the data directory.")
+    @Argument(help: "The spool's own directory; otherwise Terminal 1's in the data directory.")
     var directory: String?
 
     @Flag(help: "Write one JSON object.")

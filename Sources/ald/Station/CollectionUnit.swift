@@ -12,14 +12,16 @@ struct CollectionUnit: Service {
     private let logger: Logger
 
     /// - Parameters:
+    ///   - collected: the controller, with what is recorded of it.
+    ///   - plc: the controller, with all that it has: set points are compared whether they are recorded or not.
     ///   - writer: over `spool`; it runs beside this and ends after it.
     ///   - metadata: what the database says of the parameters, kept for a start without it.
     init(
-        settings: Settings, plc: any PLC, spool: Spool, writer: BatchWriter, pool: ConnectionPool,
+        settings: Settings, collected: any PLC, plc: any PLC, spool: Spool, writer: BatchWriter, pool: ConnectionPool,
         metadata: MetadataCache, time: any TimeSource, logger: Logger
     ) throws {
         let collection = try DataCollectionService(
-            plc: plc, writer: writer, machine: settings.machineID, configuration: settings.collecting,
+            plc: collected, writer: writer, machine: settings.machineID, configuration: settings.collecting,
             metadata: metadata, time: time, logger: logger)
         self.writer = writer
         self.collection = collection

@@ -4,12 +4,16 @@ import Foundation
 /// The directory that holds what must survive: the spool, the private database, the recipe journal. Each terminal of a
 /// machine runs in it once.
 final class DataDirectory: Sendable {
+    static let spool = "/spool"
+    static let recipeSpool = "/recipe-spool"
+
     let path: String
     let locks: [TerminalLock]
 
-    var spool: String { path + "/spool" }
-    /// Of a Terminal 2 that runs by itself: one process owns a spool.
-    var recipeSpool: String { path + "/recipe-spool" }
+    /// Of Terminal 1.
+    var spool: String { path + Self.spool }
+    /// Of Terminal 2. One process owns a spool, and the two may be two processes.
+    var recipeSpool: String { path + Self.recipeSpool }
     var postgres: String { path + "/postgres" }
     var metadata: String { path + "/metadata.json" }
     var recipeJournal: String { path + "/recipe-journal.json" }
@@ -21,7 +25,8 @@ final class DataDirectory: Sendable {
     init(_ path: String, terminals: [Terminal], machine: Int32) throws(Failure) {
         self.path = URL(fileURLWithPath: path).path
         do {
-            for name in terminals.contains(.collection) ? ["/spool"] : ["", "/recipe-spool"] {
+            let spools: [Terminal: String] = [.collection: Self.spool, .recipes: Self.recipeSpool]
+            for name in [""] + terminals.compactMap({ spools[$0] }) {
                 try FileManager.default.createDirectory(atPath: self.path + name, withIntermediateDirectories: true)
             }
         } catch {

@@ -6,15 +6,16 @@ extension Station {
     var status: StationStatus? {
         let parts = parts.withLock(\.self)
         guard let collection = parts.collection, let started = parts.started, let plc = parts.plc,
-            let writer = parts.writer?.statistics
+            var writer = parts.writers[.collection]?.statistics
         else { return nil }
+        if let recipes = parts.writers[.recipes]?.statistics { writer.add(recipes) }
         let collected = collection.collection.statistics
         return StationStatus(
-            machine: settings.machineName, parameters: registerMap.parameters.count, period: settings.period,
+            machine: settings.machineName, parameters: collectedMap.parameters.count, period: settings.period,
             running: (collected.endedAt ?? time.now) - started, collection: collected, writer: writer,
             plc: PLCStatus(place: parts.plcPlace, state: plc.connectionState),
             database: DatabaseStatus(place: parts.databasePlace, fault: writer.lastFault),
-            rowsCounted: parts.counted, spoolRecounted: parts.recounted?.records, terminals: terminalLines)
+            rowsCounted: parts.counted, spoolRecounted: parts.recounted, terminals: terminalLines)
     }
 
     /// What each terminal of this process does, in their order.
@@ -78,6 +79,9 @@ extension Station {
                     report.degrade("the machine is not known to be safe: \(reason)")
                 }
                 if let problem = status.problem { report.degrade("the recipe tables are out of reach: \(problem)") }
+            }
+            if let fault = parts.writers[.recipes]?.statistics.lastFault {
+                report.degrade("what runs did waits on disk: \(fault)")
             }
         }
         if case .restarting(let reason, _)? = parts.supervisors[terminal]?.state {

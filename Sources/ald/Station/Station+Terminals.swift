@@ -7,9 +7,10 @@ import Synchronization
 /// The terminals of a station, while they run.
 extension Station {
     func operate(
-        _ directory: DataDirectory, _ place: Place, _ controller: Reached, _ spool: Spool?
+        _ directory: DataDirectory, _ place: Place, _ controller: Reached, _ spools: Spools
     ) async throws {
         let plc = try ModbusPLC(registerMap, client: controller.client, time: time)
+        let collected = try ModbusPLC(collectedMap, client: controller.client, time: time)
         let metadata = MetadataCache(
             path: directory.metadata, machine: settings.machineID, logger: logger(of: .collection))
         let registry = try makeRegistry(directory, place)
@@ -42,9 +43,10 @@ extension Station {
             services.append(.init(service: SchemaUpgrade(database: place.database, time: time, logger: logger)))
         }
         services += [.init(service: registry), .init(service: pool)]
-        let writer = try spool.map { try makeWriter($0, sink) }
-        if let writer { services.append(.init(service: writer)) }
-        let recipes = try writer.flatMap {
+        let writer = try spools.collection.map { try makeWriter($0, sink, for: .collection) }
+        let recipeWriter = try spools.recipes.map { try makeWriter($0, sink, for: .recipes) }
+        for writer in [writer, recipeWriter].compactMap(\.self) { services.append(.init(service: writer)) }
+        let recipes = try recipeWriter.map {
             try makeRecipes(directory, interlocks: interlocks, client: controller.client, pool: pool, writer: $0)
         }
         // Nobody beside a recipe opens its valves, nor any that excludes an open one.
@@ -54,8 +56,10 @@ extension Station {
             let service = supervised(terminal) { () throws -> any Service in
                 switch terminal {
                 case .collection:
-                    guard let spool, let writer else { throw Failure(.software, "Terminal 1 has no spool") }
-                    return try self.makeCollection(spool, writer, pool, plc, metadata)
+                    guard let spool = spools.collection, let writer else {
+                        throw Failure(.software, "Terminal 1 has no spool")
+                    }
+                    return try self.makeCollection(spool, writer, pool, collected: collected, plc, metadata)
                 case .recipes:
                     guard let recipes else { throw Failure(.software, "Terminal 2 has no writer") }
                     return recipes
@@ -78,15 +82,17 @@ extension Station {
         }
         services.append(.init(service: watch(), successTerminationBehavior: .ignore))
         try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
-        if let spool, terminals.contains(.collection) { try await account(spool, place.database) }
+        if terminals.contains(.collection) { try await account(spools, place.database) }
     }
 
-    private func makeWriter(_ spool: Spool, _ sink: PostgresSink) throws -> BatchWriter {
+    private func makeWriter(
+        _ spool: Spool, _ sink: PostgresSink, for terminal: Terminal
+    ) throws -> BatchWriter {
         var patience = BatchWriter.Configuration()
         patience.flushTimeout = .seconds(1)
         let writer = try BatchWriter(
-            spool: spool, sink: sink, configuration: patience, time: time, logger: logger(of: .collection))
-        parts.withLock { $0.writer = writer }
+            spool: spool, sink: sink, configuration: patience, time: time, logger: logger(of: terminal))
+        parts.withLock { $0.writers[terminal] = writer }
         return writer
     }
 
@@ -95,7 +101,8 @@ extension Station {
         // The bell keeps one, and nobody waits for anybody else's statement.
         configuration.maximumConnections =
             (terminals.contains(.collection) ? 4 : 0) + 3 * terminals.filter { $0 != .collection }.count
-        if terminals.contains(.collection) { configuration.reservedConnections[.writer] = 1 }
+        let recording = terminals.count { $0 != .commands }
+        if recording > 0 { configuration.reservedConnections[.writer] = recording }
         if terminals.contains(.commands) { configuration.reservedConnections[.commandListener] = 2 }
         var database = place.database
         database.timeouts = .recording
@@ -129,10 +136,12 @@ extension Station {
     }
 
     private func makeCollection(
-        _ spool: Spool, _ writer: BatchWriter, _ pool: ConnectionPool, _ plc: any PLC, _ metadata: MetadataCache
+        _ spool: Spool, _ writer: BatchWriter, _ pool: ConnectionPool, collected: any PLC, _ plc: any PLC,
+        _ metadata: MetadataCache
     ) throws -> CollectionUnit {
         let unit = try CollectionUnit(
-            settings: settings, plc: plc, spool: spool, writer: writer, pool: pool, metadata: metadata, time: time,
+            settings: settings, collected: collected, plc: plc, spool: spool, writer: writer, pool: pool,
+            metadata: metadata, time: time,
             logger: logger(of: .collection))
         parts.withLock { $0.collection = unit }
         return unit
@@ -145,12 +154,10 @@ extension Station {
         return service
     }
 
-    /// - Returns: `nil` when this process runs no recipes.
     private func makeRecipes(
         _ directory: DataDirectory, interlocks: Interlocks, client: ModbusClient, pool: ConnectionPool,
         writer: BatchWriter
-    ) throws -> RecipeService? {
-        guard terminals.contains(.recipes) else { return nil }
+    ) throws -> RecipeService {
         // The same connection; what opens and closes valves goes before everything else that waits for it.
         let plc = try ModbusPLC(registerMap, client: client, writesFirst: true, time: time)
         let service = try RecipeService(
@@ -162,11 +169,14 @@ extension Station {
     }
 
     /// What became of everything that was accepted, by the spool and by the database.
-    private func account(_ spool: Spool, _ database: PostgresConfiguration) async throws {
-        let stored = try await spool.recount()
+    private func account(_ spools: Spools, _ database: PostgresConfiguration) async throws {
+        var stored = 0
+        for spool in [spools.collection, spools.recipes].compactMap(\.self) {
+            stored += try await spool.recount().records
+        }
         parts.withLock { $0.recounted = stored }
         // A database that did not take the last rows would not count them in time either.
-        if stored.records == 0 { await countRows(database) }
+        if stored == 0 { await countRows(database) }
     }
 
     /// Asks the database itself what it has of this run: the summary does not rest on our own counters alone.

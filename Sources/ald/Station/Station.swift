@@ -12,6 +12,8 @@ import Synchronization
 final class Station: Service {
     let settings: Settings
     let registerMap: RegisterMap
+    /// The part of it that Terminal 1 records.
+    let collectedMap: RegisterMap
     let terminals: [Terminal]
     /// A recipe that is run again and again, on a simulated machine only: a real one is not touched without being asked.
     let demonstration: String?
@@ -29,6 +31,7 @@ final class Station: Service {
         companion: @escaping @Sendable (Station) -> any Service
     ) throws {
         registerMap = try settings.registerMap()
+        collectedMap = try settings.collected(of: registerMap)
         try settings.collecting.validate()
         self.settings = settings
         self.terminals = terminals
@@ -62,17 +65,17 @@ final class Station: Service {
         let directory = try DataDirectory(
             settings.dataDirectory, terminals: terminals, machine: settings.machineID)
         defer { directory.release() }
-        try await withSpool(in: terminals.contains(.collection) ? directory.spool : directory.recipeSpool) { spool in
+        try await withSpools(in: directory) { spools in
             if let url = self.settings.databaseURL {
                 let database = try PostgresConfiguration(connectionString: url)
                 let place = Place(database: database, description: "\(database)", server: nil)
                 try await self.withController(directory) {
-                    try await self.operate(directory, place, $0, spool)
+                    try await self.operate(directory, place, $0, spools)
                 }
             } else {
                 try await self.withLocalPostgres(directory) { place in
                     try await self.withController(directory) {
-                        try await self.operate(directory, place, $0, spool)
+                        try await self.operate(directory, place, $0, spools)
                     }
                 }
             }
@@ -80,11 +83,27 @@ final class Station: Service {
         try refuseDisplaced()
     }
 
-    /// Terminals 1 and 2 record. In one process they share a spool, otherwise each has its own.
-    private func withSpool(
-        in directory: String, _ body: @Sendable (Spool?) async throws -> Void
+    /// What Terminals 1 and 2 record waits here for the database.
+    struct Spools: Sendable {
+        var collection: Spool?
+        var recipes: Spool?
+    }
+
+    /// Each has its own, whether it runs alone or beside the other: so what one start has left, the next one finds.
+    private func withSpools(
+        in directory: DataDirectory, _ body: @Sendable (Spools) async throws -> Void
     ) async throws {
-        guard terminals != [.commands] else { return try await body(nil) }
+        try await withSpool(in: terminals.contains(.collection) ? directory.spool : nil) { collection in
+            try await self.withSpool(in: self.terminals.contains(.recipes) ? directory.recipeSpool : nil) { recipes in
+                try await body(Spools(collection: collection, recipes: recipes))
+            }
+        }
+    }
+
+    private func withSpool(
+        in directory: String?, _ body: @Sendable (Spool?) async throws -> Void
+    ) async throws {
+        guard let directory else { return try await body(nil) }
         let spool = try Spool(directory: directory)
         try await withCleanup {
             try await body(spool)

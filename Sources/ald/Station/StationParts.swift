@@ -8,7 +8,8 @@ struct StationParts: Sendable {
     var databasePlace = ""
     var startedAt: Timestamp?
     var started: MonotonicInstant?
-    var writer: BatchWriter?
+    /// Of the terminals that record.
+    var writers: [Terminal: BatchWriter] = [:]
     var collection: CollectionUnit?
     var commands: ParameterControlService?
     var recipes: RecipeService?
@@ -18,5 +19,6 @@ struct StationParts: Sendable {
     var displaced: [TerminalRegistry.Displaced] = []
     /// Rows of this run that the database itself counted at the end.
     var counted: Int?
-    var recounted: Spool.Contents?
+    /// Records that were found on disk at the end.
+    var recounted: Int?
 }

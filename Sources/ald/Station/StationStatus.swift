@@ -69,3 +69,21 @@ struct DatabaseStatus: Sendable {
     var isUp: Bool { fault == nil }
     var text: String { fault.map { "down: \($0)" } ?? "up" }
 }
+
+extension BatchWriter.Statistics {
+    /// Two writers of one process are one account.
+    mutating func add(_ other: Self) {
+        carriedOver += other.carriedOver
+        accepted += other.accepted
+        resurrected += other.resurrected
+        landed += other.landed
+        deadLettered += other.deadLettered
+        lost += other.lost
+        spooled += other.spooled
+        failedAttempts += other.failedAttempts
+        lastFault = lastFault ?? other.lastFault
+        heldBecause = heldBecause ?? other.heldBecause
+        if other.breaker != .closed { breaker = other.breaker }
+        isReconciled = isReconciled && other.isReconciled
+    }
+}

@@ -7,7 +7,10 @@ struct MachineReport {
     /// `nil` when the database could not be asked; then `problem` says why.
     let status: MachineStatus?
     let problem: String?
+    /// Of Terminal 1.
     let spool: SpoolReport?
+    /// Of Terminal 2.
+    let recipeSpool: SpoolReport?
     let now: Timestamp
 
     /// What somebody should look at.
@@ -30,15 +33,17 @@ struct MachineReport {
             }
         }
         return concerns + (spool?.concerns.map { "spool: \($0)" } ?? [])
+            + (recipeSpool?.concerns.map { "spool of recipes: \($0)" } ?? [])
     }
 
     func lines() -> [String] {
         var lines: [String] = []
         if let status { lines += body(of: status) }
-        if let spool {
-            let waiting = "\(TextTable.counted(spool.status.waitingRecords, "record")) wait"
-            let level = spool.status.isClosed ? "closed" : "level \(spool.status.level.rawValue)"
-            lines.append("Spool        \(waiting), \(level)")
+        for (title, spool) in [("Spool        ", spool), ("  of recipes ", recipeSpool)] {
+            guard let status = spool?.status else { continue }
+            let waiting = "\(TextTable.counted(status.waitingRecords, "record")) wait"
+            let level = status.isClosed ? "closed" : "level \(status.level.rawValue)"
+            lines.append("\(title)\(waiting), \(level)")
         }
         for (index, concern) in concerns.enumerated() {
             lines.append((index == 0 ? "ATTENTION    " : "             ") + concern)
@@ -134,6 +139,7 @@ struct MachineReport {
         var process: ProcessDocument?
         var commands: QueueDocument?
         var spool_records: Int?
+        var recipe_spool_records: Int?
         var database_problem: String?
         var concerns: [String]
     }
@@ -158,7 +164,8 @@ struct MachineReport {
                     pending: $0.queue.pending, under_way: $0.queue.underWay,
                     oldest_seconds: $0.queue.oldest?.inSeconds, ended_last_hour: $0.queue.lastHour,
                     recipe_commands: $0.queue.recipeCommands)
-            }, spool_records: spool?.status.waitingRecords, database_problem: problem, concerns: concerns)
+            }, spool_records: spool?.status.waitingRecords,
+            recipe_spool_records: recipeSpool?.status.waitingRecords, database_problem: problem, concerns: concerns)
         return try LineOutput.line(json: document)
     }
 }

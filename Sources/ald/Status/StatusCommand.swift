@@ -5,7 +5,7 @@ import Foundation
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show terminals, machine, process, command queue and spool.",
+        abstract: "Show terminals, machine, process, command queue and spools.",
         discussion: """
             Changes nothing and starts nothing. A terminal is silent when it was not
             heard of for three heartbeats.
@@ -80,13 +80,14 @@ struct StatusCommand: AsyncParsableCommand {
             problem = "\(error)"
         }
         return MachineReport(
-            machine: settings.machineID, status: status, problem: problem, spool: spool(settings),
+            machine: settings.machineID, status: status, problem: problem,
+            spool: spool(settings, DataDirectory.spool), recipeSpool: spool(settings, DataDirectory.recipeSpool),
             now: SystemTime().wallClock)
     }
 
     /// `nil` when this directory has none.
-    private func spool(_ settings: Settings) -> SpoolReport? {
-        let path = URL(fileURLWithPath: settings.dataDirectory).path + "/spool"
+    private func spool(_ settings: Settings, _ name: String) -> SpoolReport? {
+        let path = URL(fileURLWithPath: settings.dataDirectory).path + name
         guard FileManager.default.fileExists(atPath: path + "/status.json") else { return nil }
         do {
             let status = try SpoolStatus.read(directory: path)

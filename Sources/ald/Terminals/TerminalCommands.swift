@@ -35,7 +35,8 @@ struct RecipesCommand: AsyncParsableCommand {
             Takes recipe commands from the database and runs one recipe at a time. A
             valve that it has opened is closed, whatever happens: on a stop, an error, a
             lost controller, a shutdown, and after a crash at the next start. What a run
-            did waits in a spool of its own while the database is away.
+            did waits in a spool of its own while the database is away, the same that
+            `ald run` uses for it.
 
             EXAMPLES
               ald recipes --plc 10.0.0.5

@@ -71,7 +71,9 @@ struct CollectionOptions: ParsableArguments {
     var duration: String?
 
     @Option(
-        help: ArgumentHelp("Record only these, for instance \"MFC 1.flow,Valve 1.valve_state\".", valueName: "names"))
+        help: ArgumentHelp(
+            "Record only these, for instance \"MFC 1.flow,Valve 1.valve_state\"; recipes and commands know all.",
+            valueName: "names"))
     var parameters: String?
 
     @Flag(help: "Start although the database cannot be reached; rows wait in the spool.")

@@ -28,6 +28,7 @@ struct VerifyCommand: AsyncParsableCommand {
               ald verify --from 2026-11-01 --to 2026-11-08 --machine 1
               ald verify --from 6d --to 12h               from six days to half a day ago
               ald verify --from 2h --database-only        no spool on this computer
+              ald verify --spool .ald/recipe-spool        what recipes have recorded
 
             EXIT STATUS
               0   sound
@@ -48,7 +49,9 @@ struct VerifyCommand: AsyncParsableCommand {
     @Option(help: "Only this machine.")
     var machine: Int32?
 
-    @Option(help: ArgumentHelp("The recorder's spool; otherwise that of the data directory.", valueName: "directory"))
+    @Option(
+        help: ArgumentHelp(
+            "The recorder's spool; otherwise Terminal 1's in the data directory.", valueName: "directory"))
     var spool: String?
 
     @Flag(help: "Leave the spool out of it.")

@@ -8,6 +8,8 @@ struct TerminalPlant: Sendable {
     let server: LocalPostgres
     let database: PostgresConfiguration
     let machine: SimulatedPLC
+    /// What the machine is reached through.
+    let controller: ModbusServer
     let map: RegisterMap
     /// The terminals' data directory, database and controller.
     var station: AldProcess
@@ -27,8 +29,8 @@ struct TerminalPlant: Sendable {
                     station.environment["ALD_PLC"] = "127.0.0.1:\(port)"
                     try await body(
                         TerminalPlant(
-                            server: server, database: lease.configuration, machine: machine, map: map, station: station)
-                    )
+                            server: server, database: lease.configuration, machine: machine, controller: controller,
+                            map: map, station: station))
                 }
             }
         } cleanup: {

@@ -1,6 +1,7 @@
 import ALDCore
 import ALDTestKit
 import Foundation
+import Modbus
 import XCTest
 
 /// Real processes: each terminal ends in order on a signal, is one of its kind, leaves nothing after `kill -9`, and goes
@@ -116,6 +117,7 @@ final class TerminalProcessTests: XCTestCase {
                 XCTAssertEqual(trace.exitCode, 0, trace.transcript)
                 XCTAssertEqual(
                     trace.output.map { $0.prefix(2) }.filter { $0.hasPrefix("T") }, ["T1", "T2", "T3", "T4", "T5"])
+                XCTAssertEqual(plant.controller.statistics.accepted, 1, "all three share one connection, and keep it")
                 run.send(SIGKILL)
             }
             XCTAssertEqual(run.signal, SIGKILL)
@@ -163,6 +165,76 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    func test_eventsOfARunWaitOnDisk_recipesAloneOrAmongAllFindThem() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            let file = station.dataDirectory + ".yaml"
+            try "recipe: long\nsteps:\n  - wait: 50s\n".write(toFile: file, atomically: true, encoding: .utf8)
+            let first = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                let stored = try await station.command(["recipe", "import", file])
+                XCTAssertEqual(stored.exitCode, 0, stored.transcript)
+                run.send(SIGTERM)
+            }
+            Self.endsInOrder(first)
+            let spool = station.dataDirectory + "/recipe-spool"
+            for (number, (before, after)) in [("recipes", "run"), ("run", "recipes")].enumerated() {
+                let process = "FROM ald.process_executions WHERE process_id = \(number + 1)"
+                let cut = try await station.command([before], isTerminal: true) { terminal in
+                    try await eventually("\(before) runs") { plant.isRunning(terminal) }
+                    let started = try await station.command(["recipe", "start", "long"])
+                    XCTAssertEqual(started.exitCode, 0, started.transcript)
+                    try await eventually("the recipe runs") {
+                        try await plant.number("SELECT count(*) \(process) AND status = 'running'") == 1
+                    }
+                    try await plant.server.stop()
+                    terminal.send(SIGTERM)
+                }
+                Self.endsInOrder(cut)
+                _ = try await plant.server.start()
+                XCTAssertGreaterThan(try SpoolStatus.read(directory: spool).waitingRecords, 0)
+                let found = try await station.command([after], isTerminal: true) { terminal in
+                    try await eventually("the end of the process lands") {
+                        try await plant.number("SELECT count(*) \(process) AND status = 'aborted'") == 1
+                    }
+                    terminal.send(SIGTERM)
+                }
+                Self.endsInOrder(found)
+                let told = try await plant.number(
+                    "SELECT count(*) \(process) AND error = 'the recipe service was shut down'")
+                XCTAssertEqual(told, 1, "\(after) knows what \(before) has written down")
+                XCTAssertEqual(try SpoolStatus.read(directory: spool).waitingRecords, 0)
+            }
+        }
+    }
+
+    func test_aPartOfTheParametersIsCollected_commandsAndRecipesKnowAll() async throws {
+        try await TerminalPlant.with { plant in
+            var station = plant.station
+            station.environment["ALD_PARAMETERS"] = "MFC 1.flow, Pressure Gauge 1.pressure"
+            let recipe = Repository.root + "/Fixtures/Machine/Recipes/demonstration.yaml"
+            let sound = try await station.command(["recipe", "validate", recipe])
+            XCTAssertEqual(sound.exitCode, 0, sound.transcript)
+            let run = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                let done = try await station.command(["command", "set", "Chamber Heater.temperature", "40", "--wait"])
+                XCTAssertEqual(done.exitCode, 0, done.transcript)
+                try await eventually("rows land") {
+                    try await plant.number("SELECT count(*) FROM ald.parameter_value_history") > 0
+                }
+                run.send(SIGTERM)
+            }
+            Self.endsInOrder(run)
+            let setPoint = try await plant.setPoint("Chamber Heater.temperature")
+            XCTAssertEqual(setPoint, 40)
+            let collected = try await plant.number(
+                "SELECT count(DISTINCT parameter_id) FROM ald.parameter_value_history")
+            XCTAssertEqual(collected, 2)
+            let known = try await plant.number("SELECT count(*) FROM ald.component_parameters")
+            XCTAssertEqual(known, 51)
+        }
+    }
+
     func test_demonstration_runsOnTheSimulatedMachineAndEndsInOrder() async throws {
         try await TerminalPlant.with { plant in
             var station = plant.station
@@ -179,8 +251,13 @@ final class TerminalProcessTests: XCTestCase {
             }
             Self.endsInOrder(run)
             let failed = try await plant.number(
-                "SELECT count(*) FROM ald.process_executions WHERE status NOT IN ('aborted', 'running')")
+                "SELECT count(*) FROM ald.process_executions WHERE status NOT IN ('aborted', 'completed', 'running')")
             XCTAssertEqual(failed, 0)
+            // A process whose end is known has ended in the database, unless that end still waits on disk.
+            let running = try await plant.number(
+                "SELECT count(*) FROM ald.process_executions WHERE status = 'running'")
+            let waiting = try SpoolStatus.read(directory: station.dataDirectory + "/recipe-spool").waitingRecords
+            XCTAssertEqual(running, waiting > 0 ? 1 : 0, "\(waiting) records wait")
             let instances = try await plant.instances()
             XCTAssertEqual(instances.sorted(), ["terminal1 stopped", "terminal2 stopped", "terminal3 stopped"])
         }
