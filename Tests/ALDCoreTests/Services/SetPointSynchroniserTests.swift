@@ -111,6 +111,27 @@ extension SchemaServerTests {
                     value, to: map.parameter(named: name).id, deadline: SystemTime().now + .seconds(60))
             }
 
+            /// A command for MFC 1.flow from its insertion to its end, as Terminal 3 notes it.
+            func command(_ value: Double, ending: String, ago: String = "0 s") async throws {
+                try await connection.accept(
+                    """
+                    INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
+                    VALUES (1, 8, \(value))
+                    """)
+                let id = try #require(
+                    try await connection.rows("SELECT max(command_id) FROM ald.parameter_control_commands").first)
+                _ = try await connection.rows("SELECT * FROM ald.take_parameter_commands(1, 'w', 1, 60)")
+                try await connection.accept(
+                    """
+                    SELECT ald.finish_parameter_command(1, \(id), 'w', \(ending));
+                    SET session_replication_role = replica;
+                    UPDATE ald.parameter_control_commands SET executing_at = executing_at - interval '\(ago)',
+                        finished_at = finished_at - interval '\(ago)', written_at = written_at - interval '\(ago)'
+                    WHERE command_id = \(id);
+                    RESET session_replication_role
+                    """)
+            }
+
             var changes: [String] {
                 get async throws {
                     try await connection.rows(
@@ -173,6 +194,93 @@ extension SchemaServerTests {
                     "UPDATE ald.component_parameters SET set_value = 99 WHERE parameter_id = 8")
                 await bench.synchroniser.look()
                 #expect(try await bench.setValue("MFC 1.flow") == "0")
+                #expect(try await bench.changes == [], "nobody was at the machine")
+            }
+        }
+
+        @Test("What somebody does at the machine is noted also when it undoes what a command has just done")
+        func undone() async throws {
+            try await Self.withBench { bench in
+                await bench.synchroniser.look()
+                try await bench.command(40, ending: "'succeeded', NULL, 40, now(), now()")
+                // And back, before anybody has looked: the machine says what it said before.
+                await bench.synchroniser.look()
+                #expect(try await bench.changes == ["8|40|0"])
+                try await bench.turn("MFC 1.flow", to: 40)
+                await bench.synchroniser.look()
+                #expect(try await bench.changes == ["8|40|0", "8|0|40"], "the command is older than the change")
+                try await bench.connection.accept(
+                    "UPDATE ald.component_parameters SET set_value = 5 WHERE parameter_id = 8")
+                await bench.synchroniser.look()
+                #expect(try await bench.changes.count == 2)
+            }
+        }
+
+        @Test(
+            "What a controller makes of a command's value is no change at the machine",
+            arguments: [
+                "'succeeded', NULL, 40, now(), now()", "'failed', 'written, and reads back as 40', 40, now(), NULL",
+                "'unknown', 'lost', NULL, NULL, NULL",
+            ])
+        func rounded(ending: String) async throws {
+            try await Self.withBench { bench in
+                await bench.synchroniser.look()
+                try await bench.connection.accept(
+                    "UPDATE ald.component_parameters SET readback_tolerance = 0.5 WHERE parameter_id = 8")
+                try await bench.command(40.3, ending: ending)
+                try await bench.turn("MFC 1.flow", to: 40)
+                await bench.synchroniser.look()
+                #expect(try await bench.setValue("MFC 1.flow") == "40")
+                #expect(try await bench.changes == [])
+            }
+        }
+
+        @Test("What a command did while nobody looked is ours, however long ago; what it did not do is not")
+        func whileNobodyLooked() async throws {
+            try await Self.withBench { bench in
+                await bench.synchroniser.look()
+                try await bench.command(40, ending: "'unknown', 'lost', NULL, NULL, NULL", ago: "2 days")
+                try await bench.command(70, ending: "'failed', 'refused', NULL, NULL, NULL", ago: "1 day")
+                try await bench.turn("MFC 1.flow", to: 40)
+                await bench.synchroniser.look()
+                #expect(try await bench.changes == [])
+                try await bench.turn("MFC 1.flow", to: 70)
+                await bench.synchroniser.look()
+                #expect(try await bench.changes == ["8|40|70"])
+            }
+        }
+
+        @Test("What a recipe did while the database was away is ours when its records land, and afterwards")
+        func recipe() async throws {
+            try await Self.withBench { bench in
+                await bench.synchroniser.look()
+                try await bench.connection.accept(
+                    """
+                    INSERT INTO ald.process_executions (machine_id, operator, started_at)
+                    VALUES (1, 'o', now() - interval '2 h');
+                    UPDATE ald.process_executions SET status = 'running';
+                    UPDATE ald.process_executions SET status = 'completed', ended_at = now() - interval '1 h';
+                    INSERT INTO ald.recipe_execution_audit (machine_id, process_id, operation, event, kind, step_id,
+                        parameter_id, target_value, write_started_at, recorded_at)
+                    VALUES (1, 1, 1, 'succeeded', 'parameter', 1, 8, 40, now() - interval '90 min', now() - interval '1 h'),
+                        (1, 1, 2, 'succeeded', 'valve', 2, 29, 1, now() - interval '80 min', now() - interval '1 h');
+                    UPDATE ald.component_parameters SET set_value = 1 WHERE parameter_id = 29
+                    """)
+                try await bench.turn("MFC 1.flow", to: 40)
+                await bench.synchroniser.look()
+                #expect(try await bench.setValue("MFC 1.flow") == "40")
+                #expect(try await bench.setValue("Valve 1.valve_state") == "0")
+                #expect(try await bench.changes == [])
+                // On its way to 60 when the records of a later step landed.
+                try await bench.connection.accept(
+                    """
+                    INSERT INTO ald.recipe_execution_audit (machine_id, process_id, operation, event, kind, step_id,
+                        parameter_id, target_value, write_started_at)
+                    VALUES (1, 1, 3, 'succeeded', 'parameter', 3, 8, 60, now() - interval '70 min')
+                    """)
+                try await bench.turn("MFC 1.flow", to: 55)
+                await bench.synchroniser.look()
+                #expect(try await bench.changes == [])
             }
         }
 

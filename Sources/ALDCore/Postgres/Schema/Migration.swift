@@ -32,5 +32,6 @@ public struct Migration: Sendable {
         setPoints,
         lettersByWhom,
         runsAlone,
+        setPointsExplained,
     ]
 }

@@ -31,17 +31,22 @@ struct SetPointDesk: Sendable {
         return known
     }
 
-    /// - Parameter since: no set point was read from the machine before.
+    /// - Parameters:
+    ///   - previous: of each of `points`, what the machine said when it was compared last.
+    ///   - since: no set point was read from the machine before.
     func synchronise(
-        _ points: [SetPoint], since: Timestamp, deadline: MonotonicInstant
+        _ points: [SetPoint], previous: [Double?], since: Timestamp, deadline: MonotonicInstant
     ) async throws -> [SetPointSynchronisation.Outcome] {
         let result = try await pool.withConnection(holder: "set points", lane: .reader, deadline: deadline) {
             connection in
             try await connection.query(
-                "SELECT parameter_id, outcome, previous_value, problem FROM ald.synchronise_set_points($1, $2, $3, $4)",
+                """
+                SELECT parameter_id, outcome, previous_value, problem
+                FROM ald.synchronise_set_points($1, $2, $3, $4, $5)
+                """,
                 [
                     .int4(machine), .timestamptz(since), .int4Array(points.map(\.parameter.rawValue)),
-                    .float8Array(points.map(\.value)),
+                    .float8Array(points.map(\.value)), .float8Array(previous),
                 ], deadline: deadline)
         }
         return try result.compactMap { row in

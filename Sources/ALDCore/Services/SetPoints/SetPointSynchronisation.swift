@@ -40,6 +40,19 @@ struct SetPointSynchronisation: Sendable {
     }
 
     private var refused: [ParameterID: Double] = [:]
+    private var compared: [ParameterID: Double] = [:]
+
+    /// What the machine said when this was compared last; `nil` when it never was.
+    func previous(_ parameter: ParameterID) -> Double? { compared[parameter] }
+
+    /// Keeps what the machine has said, unless it was left to the next look.
+    mutating func keep(_ seen: [ParameterID: Double], different: [SetPoint], _ outcomes: [Outcome]) {
+        let settled = Set(outcomes.filter { $0.kind != .busy }.map(\.parameter))
+        let left = Set(different.map(\.parameter)).subtracting(settled)
+        for (parameter, value) in seen where value.isFinite && !left.contains(parameter) {
+            compared[parameter] = value
+        }
+    }
 
     /// Whether a value that the database refuses is worth a word: once, as long as it stays.
     mutating func isNews(_ outcome: Outcome, of value: Double?) -> Bool {

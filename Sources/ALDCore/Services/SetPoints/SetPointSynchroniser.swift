@@ -123,11 +123,16 @@ public final class SetPointSynchroniser: Service {
             let different = SetPointSynchronisation.differences(seen: seen, known: known.points)
             var outcomes: [SetPointSynchronisation.Outcome] = []
             if !different.isEmpty {
+                let previous = state.withLock { state in
+                    different.map { state.decisions.previous($0.parameter) }
+                }
                 outcomes = try await timed(&spent) {
                     try await self.desk.synchronise(
-                        different, since: asOf, deadline: self.time.now + self.configuration.callTimeout)
+                        different, previous: previous, since: asOf,
+                        deadline: self.time.now + self.configuration.callTimeout)
                 }
             }
+            state.withLock { $0.decisions.keep(seen, different: different, outcomes) }
             succeeded(outcomes, seen: seen, databaseTook: spent)
         } catch {
             if Task.isCancelled { return }

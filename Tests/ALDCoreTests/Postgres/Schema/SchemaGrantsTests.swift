@@ -94,7 +94,7 @@ extension SchemaServerTests {
               ald.protect_table() ald.recipe_commands_command_id_seq ald.recipes_recipe_id_seq ald.record_health()
               ald.refuse_change() ald.refuse_illegal_transition() ald.refuse_other_identity()
               ald.refuse_released_steps() ald.refuse_revival() ald.require_machine() ald.role_grants
-              ald.set_point_changes_change_id_seq ald.set_point_is_ours() ald.stamp_since()
+              ald.set_point_changes_change_id_seq ald.set_point_is_known() ald.set_point_is_ours() ald.stamp_since()
               ald.status_transitions ald.terminal_health_history_entry_id_seq
               ald.terminal_instances_instance_id_seq ald_history.act_for() ald_history.admit()
               ald_history.apply_retention()
