@@ -61,6 +61,11 @@ struct RecipePauseCommand: AsyncParsableCommand {
 
             EXAMPLE
               ald recipe pause
+
+            EXIT STATUS
+              0   it pauses
+              1   no recipe is under way, or it could not be paused
+              69  no recipe service took it in time
             """)
 
     @OptionGroup var control: RecipeControl
@@ -75,6 +80,11 @@ struct RecipeResumeCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLE
               ald recipe resume
+
+            EXIT STATUS
+              0   it goes on
+              1   no recipe pauses, or it could not go on
+              69  no recipe service took it in time
             """)
 
     @OptionGroup var control: RecipeControl

@@ -14,9 +14,11 @@ final class WriterCrashTests: SharedServerTestCase {
         let releasing: Set<FailPoint> = [.releaseNoted, .releaseDone]
         let others = FailPoint.allCases.filter { !releasing.contains($0) }
         let halves = [others.prefix(others.count / 2), others.suffix(from: others.count / 2)].map { Array($0) }
-        try await onMachines([halves[0], halves[1], Array(releasing)]) { chain, places, offset in
+        let rounds = Gate.rounds(3, nominal: 60)
+        let parts = [halves[0], halves[1], Array(releasing)]
+        try await onMachines(parts, kills: FailPoint.allCases.count * rounds) { chain, places, offset in
             var random = SeededGenerator(seed: seed + offset)
-            for round in 0..<Gate.rounds(3, nominal: 60) {
+            for round in 0..<rounds {
                 for place in places.shuffled(using: &random) {
                     try await Self.die(at: place, chain, round: round, &random)
                     guard releasing.isDisjoint(with: places), Int.random(in: 0..<8, using: &random) == 0 else {
@@ -55,9 +57,9 @@ final class WriterCrashTests: SharedServerTestCase {
 
     func test_killedInTheMiddleOfADelivery_nothingIsLostOrDoubled() async throws {
         let seed = TestSeed.draw()
-        try await onMachines([0, 1]) { chain, _, offset in
+        let rounds = Gate.rounds(30, nominal: 900)
+        try await onMachines([0, 1], kills: 2 * rounds) { chain, _, offset in
             var random = SeededGenerator(seed: seed + offset)
-            let rounds = Gate.rounds(30, nominal: 900)
             for round in 0..<rounds {
                 let delay = Int.random(in: 0...3000, using: &random)
                 let number = Int.random(in: 1...8, using: &random)
@@ -72,9 +74,9 @@ final class WriterCrashTests: SharedServerTestCase {
 
     func test_killedWheneverItHappens_nothingIsLostOrDoubled() async throws {
         let seed = TestSeed.draw()
-        try await onMachines([0, 1]) { chain, _, offset in
+        let rounds = Gate.rounds(35, nominal: 900)
+        try await onMachines([0, 1], kills: 2 * rounds) { chain, _, offset in
             var random = SeededGenerator(seed: seed + offset)
-            let rounds = Gate.rounds(35, nominal: 900)
             for round in 0..<rounds {
                 let patience = Int.random(in: 1...120, using: &random)
                 if Bool.random(using: &random) {
@@ -93,8 +95,11 @@ final class WriterCrashTests: SharedServerTestCase {
     }
 
     /// Several spools at a time, each with a machine and a part of the work of its own.
+    ///
+    /// - Parameter kills: so many processes have to die, or the story has not happened.
     private func onMachines<Part: Sendable>(
-        _ parts: [Part], _ story: @escaping @Sendable (WriterChain, Part, UInt64) async throws -> Void
+        _ parts: [Part], kills expected: Int,
+        _ story: @escaping @Sendable (WriterChain, Part, UInt64) async throws -> Void
     ) async throws {
         let database = try await Self.database()
         try await withTemporaryDirectory { directory in
@@ -109,7 +114,7 @@ final class WriterCrashTests: SharedServerTestCase {
                     }
                 }
                 let kills = try await group.reduce(into: []) { $0.append($1) }
-                print("processes killed: \(kills.reduce(0, +))")
+                XCTAssertEqual(kills.reduce(0, +), expected)
             }
         }
     }

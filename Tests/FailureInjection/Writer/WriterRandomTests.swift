@@ -15,6 +15,9 @@ final class WriterRandomTests: XCTestCase {
         try await TestDatabase.withConnection(database) { _ = try await $0.execute(script: script, deadline: $1) }
     }
 
+    /// Those that may happen to have no effect, and then prove nothing.
+    private enum Fault: Hashable { case cut, reset, silence, freeze }
+
     /// What the stories act on.
     private struct Stage {
         let cluster: PostgresCluster
@@ -25,6 +28,18 @@ final class WriterRandomTests: XCTestCase {
         var random: SeededGenerator
         /// What has been done, for whoever has to find out why.
         var story: [String] = []
+        var planted: [Fault: Int] = [:]
+        var bitten: [Fault: Int] = [:]
+
+        /// Plants a fault and counts whether it bites: whether `evidence` of it is more afterwards.
+        mutating func plant(
+            _ fault: Fault, evidence: () -> Int, _ body: (inout Stage) async throws -> Void
+        ) async throws {
+            let before = evidence()
+            try await body(&self)
+            planted[fault, default: 0] += 1
+            if evidence() > before { bitten[fault, default: 0] += 1 }
+        }
 
         mutating func chance(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
     }
@@ -52,6 +67,13 @@ final class WriterRandomTests: XCTestCase {
                     do {
                         for life in 0..<Gate.rounds(4, nominal: 150) { try await Self.live(life, &stage) }
                         try await Self.settle(&stage, database)
+                        // The proxy's thread has counted them by now.
+                        stage.bitten[.reset] = proxy.evidence.resets
+                        let bites = "planted \(stage.planted), bitten \(stage.bitten), seed \(seed)"
+                        XCTAssertGreaterThan(stage.bitten.values.reduce(0, +), 0, bites)
+                        for (fault, count) in stage.planted where count >= 4 {
+                            XCTAssertGreaterThan(stage.bitten[fault, default: 0], 0, "\(fault): \(bites)")
+                        }
                     } catch {
                         XCTFail("\(error), seed \(seed), after \(stage.story.suffix(40).joined(separator: ", "))")
                     }
@@ -95,22 +117,41 @@ final class WriterRandomTests: XCTestCase {
         let direction: FaultProxy.Direction = stage.chance(0...1) == 0 ? .upstream : .downstream
         switch step {
         case 0...3:
-            let bytes = stage.chance(0...6000)
+            // A delivery is some thousand bytes, its answer some dozen.
+            let bytes = stage.chance(direction == .upstream ? 0...6000 : 0...60)
             let ending: StreamFaults.Ending = [.close, .reset, .timeout][stage.chance(0...2)]
             stage.story.append("cut \(direction) after \(bytes): \(ending)")
-            stage.proxy.set(.cut(after: bytes, ending), direction)
-            try await append(stage.chance(1...300), to: rig)
-            try await settleDown(rig, stage)
-            stage.proxy.heal()
+            let proxy = stage.proxy
+            try await stage.plant(.cut) {
+                proxy.evidence.cuts
+            } _: { stage in
+                let (cuts, before) = (proxy.evidence.cuts, rig.writer.statistics)
+                proxy.set(.cut(after: bytes, ending), direction)
+                try await append(stage.chance(1...300), to: rig)
+                // Readings may be held, and then only others are sent.
+                try await append(210, to: rig)
+                try await eventually("it bites or all goes through, \(rig.writer.statistics)") {
+                    let now = rig.writer.statistics
+                    return proxy.evidence.cuts > cuts || now.spooled == 0 || now.landed >= before.landed + 210
+                        || now.failedAttempts > before.failedAttempts
+                }
+                proxy.heal()
+            }
         case 4, 5:
             stage.story.append("reset")
+            stage.planted[.reset, default: 0] += 1
             stage.proxy.reset()
         case 6:
             stage.story.append("silence")
-            stage.proxy.freeze()
-            try await append(300, to: rig)
-            try await settleDown(rig, stage)
-            stage.proxy.heal()
+            let proxy = stage.proxy
+            try await stage.plant(.silence) {
+                rig.writer.statistics.failedAttempts
+            } _: { stage in
+                proxy.freeze()
+                try await append(300, to: rig)
+                try await settleDown(rig, stage)
+                proxy.heal()
+            }
         case 7:
             stage.story.append("kill")
             try await stage.cluster.kill()
@@ -118,10 +159,15 @@ final class WriterRandomTests: XCTestCase {
             try await stage.cluster.start()
         case 8:
             stage.story.append("freeze")
-            stage.cluster.freeze()
-            try await append(stage.chance(1...300), to: rig)
-            try await settleDown(rig, stage)
-            stage.cluster.thaw()
+            let cluster = stage.cluster
+            try await stage.plant(.freeze) {
+                rig.writer.statistics.failedAttempts
+            } _: { stage in
+                cluster.freeze()
+                try await append(stage.chance(1...300), to: rig)
+                try await settleDown(rig, stage)
+                cluster.thaw()
+            }
         case 9:
             let hours = stage.chance(-50...50)
             stage.story.append("clock \(hours) h")
