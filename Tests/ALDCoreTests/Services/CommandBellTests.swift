@@ -127,7 +127,7 @@ extension SchemaServerTests.ParameterControl {
 }
 
 /// A machine whose writes wait and whose set points read back otherwise than they were written.
-private struct TestPLC: PLC {
+struct TestPLC: PLC {
     let machine: SimulatedPLC
     let readsBack: @Sendable (Double) -> Double
     let onWrite: @Sendable () async -> Void

@@ -187,6 +187,41 @@ struct LinkStories {
         #expect(story.sentAddresses == [2])
     }
 
+    @Test("urgent writes go before all that wait, in their order, and behind what was sent")
+    func urgentFirst() {
+        var story = ClientStory.connected()
+        story.write(1)
+        story.read(2)
+        story.write(3)
+        story.write(4, isUrgent: true)
+        story.write(5)
+        story.write(6, isUrgent: true)
+        var order: [UInt16] = []
+        while let address = story.sentAddresses.first {
+            order.append(address)
+            story.answer()
+        }
+        #expect(order == [1, 4, 6, 3, 5, 2])
+    }
+
+    @Test("an urgent write that is cancelled, or late, is never sent; a full queue refuses it as any other")
+    func urgentEnds() {
+        var story = ClientStory.connected { $0.queueLimit = 3 }
+        story.write(1)
+        story.write(2, isUrgent: true)
+        story.write(3, isUrgent: true, within: .milliseconds(10))
+        story.write(4, isUrgent: true)
+        story.write(5, isUrgent: true)
+        #expect(story.error(5) == .queueFull(limit: 3))
+        story.cancel(2)
+        story.pass(.milliseconds(20))
+        story.answer()
+        #expect(story.sentAddresses == [4])
+        #expect(story.error(2) == .cancelled)
+        story.answer()
+        #expect(story.sent.isEmpty && story.machine.statistics.pending == 0)
+    }
+
     @Test("a write does not wait for a whole plan, only for the request that is out")
     func writeBetweenPlan() {
         var story = ClientStory.connected()

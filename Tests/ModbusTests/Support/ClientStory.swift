@@ -45,14 +45,20 @@ struct ClientStory {
     }
 
     /// Writes one holding register.
-    mutating func write(_ id: UInt64, _ value: UInt16 = 7, within time: TimeAmount = .seconds(1)) {
-        submit(id, .single(.writeRegister(address: UInt16(id), value: value)), within: time)
+    mutating func write(
+        _ id: UInt64, _ value: UInt16 = 7, isUrgent: Bool = false, within time: TimeAmount = .seconds(1)
+    ) {
+        submit(
+            id, .single(.writeRegister(address: UInt16(id), value: value)), isUrgent: isUrgent, within: time)
     }
 
     mutating func submit(
-        _ id: UInt64, _ work: ClientWork, unit: UnitID = 1, within time: TimeAmount = .seconds(1)
+        _ id: UInt64, _ work: ClientWork, unit: UnitID = 1, isUrgent: Bool = false,
+        within time: TimeAmount = .seconds(1)
     ) {
-        perform(machine.submit(work, unit: unit, deadline: now + time, id: JobID(rawValue: id), now: now))
+        perform(
+            machine.submit(
+                work, unit: unit, deadline: now + time, isUrgent: isUrgent, id: JobID(rawValue: id), now: now))
     }
 
     mutating func cancel(_ id: UInt64) {
