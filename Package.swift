@@ -23,7 +23,7 @@ let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift
 
 func suite(_ name: String, path: String? = nil, exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: ["ALDCore", "ALDTestKit", "Modbus"], path: path, exclude: exclude,
+        name: name, dependencies: ["ALDCore", "ALDTestKit", "Modbus", "ScenarioCase"], path: path, exclude: exclude,
         swiftSettings: settings)
 }
 
@@ -79,6 +79,8 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "ScenarioCase", dependencies: ["ALDTestKit"], path: "Tests/ScenarioCase", swiftSettings: settings),
         .executableTarget(
             name: "ald",
             dependencies: [

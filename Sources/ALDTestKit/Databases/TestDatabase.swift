@@ -17,7 +17,7 @@ public enum TestDatabase {
     /// A logger that keeps quiet, for code under test whose messages nobody reads.
     public static let quiet = Logger(label: "ald.test") { _ in SwiftLogNoOpLogHandler() }
 
-    public static func withDatabase<Result>(
+    @discardableResult public static func withDatabase<Result>(
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
         if let url = ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] {

@@ -1,5 +1,5 @@
 public import ALDCore
-import Logging
+public import Logging
 import Modbus
 
 /// Terminal 1 with everything below it, in this process: pool, sink, spool, writer, Modbus client, collection.
@@ -11,15 +11,25 @@ public struct RecordingRig: Sendable {
     public let plc: ModbusPLC
     public let database: PostgresConfiguration
 
+    /// What there was to be told when everything had ended.
+    public struct Summary: Sendable {
+        public var collection: CollectionStatistics
+        public var writer: BatchWriter.Statistics
+        public var pool: PoolStatistics
+    }
+
     /// Records from the controller on 127.0.0.1:`port` into `database` while `body` runs, then shuts down in order:
     /// collection, writer, pool.
     ///
-    /// - Parameter directory: holds the spool, also after a failure.
-    public static func record(
+    /// - Parameters:
+    ///   - directory: holds the spool, also after a failure.
+    ///   - configure: changes what the writer is told.
+    @discardableResult public static func record(
         _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
-        period: Duration = .milliseconds(100), _ body: @Sendable (RecordingRig) async throws -> Void
-    ) async throws {
-        let (time, logger) = (SystemTime(), TestDatabase.quiet)
+        period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
+        configure: (inout BatchWriter.Configuration) -> Void = { _ in }, _ body: @Sendable (RecordingRig) async throws -> Void
+    ) async throws -> Summary {
+        let time = SystemTime()
         let spool = try Spool(directory: directory)
         let pool = try ConnectionPool(
             configuration: database, pool: PoolConfiguration(), time: time, logger: logger)
@@ -29,6 +39,7 @@ public struct RecordingRig: Sendable {
         var patience = BatchWriter.Configuration()
         patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
         patience.breaker.openTime = patience.backoff
+        configure(&patience)
         let writer = try BatchWriter(spool: spool, sink: sink, configuration: patience, time: time, logger: logger)
         var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
         reach.backoffCap = .seconds(1)
@@ -39,8 +50,10 @@ public struct RecordingRig: Sendable {
         let collection = try DataCollectionService(
             plc: plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
         let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
-        try await withCleanup {
+        return try await withCleanup {
             try await rig.run(pool, body)
+            return Summary(
+                collection: collection.statistics, writer: writer.statistics, pool: pool.statistics)
         } cleanup: {
             await client.close()
             try spool.close()

@@ -1,5 +1,5 @@
 public import ALDCore
-import Logging
+public import Logging
 
 /// A batch writer with everything below it, in this process: spool, sink, pool, and a database of the caller's choice
 /// that a test may disturb.
@@ -20,6 +20,7 @@ public struct WriterRig: Sendable {
         /// So many of the parameters of ``NumberedRecords`` the writer's machine does not know.
         public var strangers = 0
         public var time: any TimeSource = SystemTime()
+        public var logger = TestDatabase.quiet
         /// Puts something between writer and sink.
         public var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
@@ -54,20 +55,20 @@ public struct WriterRig: Sendable {
     ) async throws -> Result {
         let spool = try Spool(
             directory: options.directory, configuration: options.spool, time: options.time,
-            logger: TestDatabase.quiet)
+            logger: options.logger)
         return try await withCleanup {
             let pool = try ConnectionPool(
-                configuration: options.database, pool: options.pool, time: options.time, logger: TestDatabase.quiet)
+                configuration: options.database, pool: options.pool, time: options.time, logger: options.logger)
             let sink = PostgresSink(
                 pool: pool,
                 registration: NumberedRecords.registration(machine: options.machine, without: options.strangers),
                 recording: options.recording, copiedRows: options.copiedRows,
-                failPoints: options.writer.failPoints, time: options.time, logger: TestDatabase.quiet)
+                failPoints: options.writer.failPoints, time: options.time, logger: options.logger)
             var configuration = options.writer
             configuration.flushTimeout = .zero
             let writer = try BatchWriter(
                 spool: spool, sink: options.around(sink), configuration: configuration, time: options.time,
-                logger: TestDatabase.quiet)
+                logger: options.logger)
             let rig = WriterRig(options: options, spool: spool, writer: writer, promises: promises)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }

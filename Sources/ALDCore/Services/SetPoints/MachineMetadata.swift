@@ -11,6 +11,13 @@ public struct MachineMetadata: Codable, Hashable, Sendable {
         public var isWritable: Bool
         /// Smallest difference that is a change of its set point, in its unit; `nil`: that of the unit.
         public var setPointTolerance: Double?
+
+        public init(minimum: Double, maximum: Double, isWritable: Bool, setPointTolerance: Double? = nil) {
+            self.minimum = minimum
+            self.maximum = maximum
+            self.isWritable = isWritable
+            self.setPointTolerance = setPointTolerance
+        }
     }
 
     /// Of the file; another version is not read.

@@ -29,7 +29,7 @@ public final class MetadataCache: Sendable {
 
     /// - Returns: whether it is another one than before.
     @discardableResult
-    func renew(_ metadata: MachineMetadata) -> Bool {
+    package func renew(_ metadata: MachineMetadata) -> Bool {
         let isNew = state.withLock { state in
             defer { state = metadata }
             return state != metadata

@@ -1,0 +1,100 @@
+import Foundation
+
+/// What a process uses at this moment, as the kernel tells it. Linux only: elsewhere every number is `nil`.
+public struct ProcessProbe: Hashable, Sendable {
+    /// Resident memory, bytes.
+    public var residentBytes: Int?
+    /// Open file descriptors; sockets are among them.
+    public var descriptors: Int?
+    /// Sockets among the descriptors.
+    public var sockets: Int?
+    public var threads: Int?
+    /// User and system time since it began, seconds.
+    public var processorSeconds: Double?
+    /// Read from and written to storage, bytes.
+    public var readBytes: Int?
+    public var writtenBytes: Int?
+    /// Both kinds together, of all threads.
+    public var contextSwitches: Int?
+
+    /// - Parameter process: `nil` for this one.
+    public init(of process: Int32? = nil) {
+        let folder = process.map { "/proc/\($0)" } ?? "/proc/self"
+        let status = Self.fields(folder + "/status", separator: ":")
+        residentBytes = status["VmRSS"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
+        threads = status["Threads"].flatMap { Int($0) }
+        let entries = try? FileManager.default.contentsOfDirectory(atPath: folder + "/fd")
+        descriptors = entries?.count
+        sockets = entries?.count { entry in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/fd/\(entry)")
+            return target?.hasPrefix("socket:") == true
+        }
+        let io = Self.fields(folder + "/io", separator: ":")
+        readBytes = io["read_bytes"].flatMap { Int($0) }
+        writtenBytes = io["write_bytes"].flatMap { Int($0) }
+        processorSeconds = Self.processorSeconds(folder)
+        contextSwitches = Self.contextSwitches(folder)
+    }
+
+    /// Bytes that this process has allocated and not given back: unlike resident memory, it falls when something is
+    /// freed. `nil` where the C library does not tell.
+    public static var heapBytes: Int? {
+        // The allocator describes itself as XML; by name, since no Swift module has this function.
+        guard let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "malloc_info") else { return nil }
+        let describe = unsafeBitCast(symbol, to: (@convention(c) (Int32, UnsafeMutableRawPointer?) -> Int32).self)
+        var (buffer, size): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
+        guard let stream = open_memstream(&buffer, &size) else { return nil }
+        let isDescribed = describe(0, UnsafeMutableRawPointer(stream)) == 0
+        fclose(stream)
+        guard isDescribed, let buffer else { return nil }
+        defer { free(buffer) }
+        return heapBytes(in: String(cString: buffer))
+    }
+
+    /// What was got from the system, less what lies ready to be given out.
+    static func heapBytes(in description: String) -> Int? {
+        // Behind the parts comes the sum of them.
+        guard let end = description.range(of: "</heap>", options: .backwards)?.upperBound else { return nil }
+        func size(_ element: String) -> Int? {
+            guard let place = description.range(of: element, range: end..<description.endIndex),
+                let size = description.range(of: "size=\"", range: place.upperBound..<description.endIndex)
+            else { return nil }
+            return Int(description[size.upperBound...].prefix { $0.isNumber })
+        }
+        guard let system = size("<system type=\"current\""), let fast = size("<total type=\"fast\""),
+            let rest = size("<total type=\"rest\""), let mapped = size("<total type=\"mmap\"")
+        else { return nil }
+        return system + mapped - fast - rest
+    }
+
+    private static func fields(_ path: String, separator: Character) -> [String: String] {
+        var fields: [String: String] = [:]
+        for line in text(path).split(separator: "\n") {
+            let parts = line.split(separator: separator, maxSplits: 1)
+            if parts.count == 2 { fields[String(parts[0])] = parts[1].trimmingCharacters(in: .whitespaces) }
+        }
+        return fields
+    }
+
+    /// Fields 14 and 15 of `stat`, counted behind the name in parentheses, which may hold anything.
+    private static func processorSeconds(_ folder: String) -> Double? {
+        let line = text(folder + "/stat")
+        guard let end = line.lastIndex(of: ")") else { return nil }
+        let fields = line[line.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    private static func contextSwitches(_ folder: String) -> Int? {
+        guard let tasks = try? FileManager.default.contentsOfDirectory(atPath: folder + "/task") else { return nil }
+        return tasks.reduce(0) { sum, task in
+            let status = fields("\(folder)/task/\(task)/status", separator: ":")
+            let counts = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].compactMap { status[$0] }
+            return sum + counts.compactMap { Int($0) }.reduce(0, +)
+        }
+    }
+
+    private static func text(_ path: String) -> String {
+        FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+}

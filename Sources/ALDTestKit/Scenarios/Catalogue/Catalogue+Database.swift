@@ -1,0 +1,135 @@
+extension Catalogue {
+    static let database: [Scenario] = highFrequency + concurrency + batches + timeouts + channel + [
+        Scenario(
+            "DB-RATE", "The rate at which the database gives up",
+            requirement: "10, 50, 100, 500 and 1000 requests a second until the first capacity error, which is "
+                + "recognised as one; the limit is reported.",
+            nominal: .seconds(50), short: .seconds(10),
+            criteria: [
+                Criterion("capacity errors recognised", .atLeast, 1), Criterion("other errors", .exactly, 0),
+                Criterion("served per second", .atLeast, 100), Criterion("served after the limit", .atLeast, 1),
+            ])
+    ]
+
+    private static let highFrequency: [Scenario] = [
+        ("01", 10, 5, 0.1, 0.0), ("02", 50, 10, 0.1, 0.01), ("03", 100, 10, 0.15, 0.05), ("04", 500, 5, nil, 0.1),
+        ("05", 1000, 2, nil, nil),
+    ].map { number, parameters, minutes, jitter, failures in
+        Scenario(
+            "DB-HF-\(number)", "\(parameters) parameters every second",
+            requirement: "\(parameters) parameters at 1 Hz for \(minutes) min: "
+                + (jitter.map { "jitter below \(Quantity.seconds.text($0)), " } ?? "")
+                + (failures.map { "failures at most \(Quantity.ratio.text($0))" } ?? "degrades without a crash") + ".",
+            nominal: .minutes(minutes), short: .seconds(4),
+            criteria: (jitter.map { [Criterion("jitter p99", .below, $0)] } ?? [])
+                + [
+                    Criterion("failures", failures == 0 ? .exactly : .atMost, failures ?? 0.5),
+                    Criterion("lost or doubled", .exactly, 0), Criterion("cycles", .atLeast, 3),
+                ],
+            work: CollectionLoad(parameters: parameters))
+    }
+
+    private static let concurrency: [Scenario] = [
+        ("01", "Three terminals", 3, 10.0, 5, 0.0), ("02", "Three terminals and five clients", 8, 50, 3, 0.05),
+        ("03", "Ten clients at once", 10, 100, 1, 0.0), ("04", "Three terminals and ten clients", 13, 30, 10, 0.0),
+    ].map { number, title, clients, rate, minutes, failures in
+        Scenario(
+            "DB-CE-\(number)", title,
+            requirement: "\(clients) clients with \(Int(rate)) operations a second together for \(minutes) min: "
+                + (failures == 0 ? "all succeed" : "fewer than \(Quantity.ratio.text(failures)) fail")
+                + ", no connection is left over.",
+            nominal: .minutes(minutes), short: .seconds(3),
+            criteria: [
+                Criterion("operations failures", failures == 0 ? .exactly : .below, failures),
+                Criterion("connections left", .exactly, 0), Criterion("database deadlocks", .exactly, 0),
+            ],
+            work: ClientLoad(clients: clients, rate: rate))
+    }
+
+    private static let batches: [Scenario] = [
+        ("01", 10, 1.0, 300), ("02", 50, 1, 300), ("03", 100, 1, 300), ("04", 500, 1, 180), ("05", 1000, 1, 60),
+        ("06", 100, 10, 120),
+    ].map { number, rows, rate, seconds in
+        Scenario(
+            "DB-BI-\(number)", "Batches of \(rows), \(Int(rate)) a second",
+            requirement: "\(rows) rows in a batch, \(Int(rate)) a second for \(seconds / 60) min: "
+                + (rows <= 500 ? "p95 below 300 ms" : "within a second") + ", nothing lost or doubled.",
+            nominal: .seconds(seconds), short: .seconds(4),
+            criteria: [
+                Criterion("insert p95", .below, rows <= 500 ? 0.3 : 1), Criterion("insert failures", .exactly, 0),
+                Criterion("lost or doubled", .exactly, 0),
+            ],
+            work: BatchLoad(rows: rows, rate: rate))
+    }
+
+    private static let timeouts: [Scenario] = [
+        Scenario(
+            "DB-QT-01", "Metadata come two seconds late",
+            requirement: "2 s latency of the metadata's SELECT at start: the start completes, the delay is logged.",
+            nominal: .seconds(30), short: .seconds(30),
+            criteria: [
+                Criterion("start", .below, 30), Criterion("delays logged", .atLeast, 1),
+                Criterion("lost or doubled", .exactly, 0),
+            ]),
+        Scenario(
+            "DB-QT-02", "Polling takes five seconds",
+            requirement: "5 s latency of the polls of Terminals 2 and 3: they fall back and go on.",
+            nominal: .minutes(1), short: .seconds(15),
+            criteria: [
+                Criterion("commands lost", .exactly, 0), Criterion("commands done", .atLeast, 1),
+                Criterion("collection missed", .exactly, 0),
+            ]),
+        Scenario(
+            "DB-QT-03", "A statement that never returns",
+            requirement: "A SELECT that hangs times out at the configured limit, and the connection is usable again "
+                + "or replaced.",
+            nominal: .seconds(10), short: .seconds(10),
+            criteria: [
+                Criterion("timed out after", .atLeast, 1.0), Criterion("over the limit", .below, 1.0),
+                Criterion("statement afterwards", .exactly, 1), Criterion("backends that still hang", .exactly, 0),
+            ],
+            work: StatementHang()),
+        Scenario(
+            "DB-QT-04", "Several terminals wait three seconds",
+            requirement: "3 s latency for several terminals at once: no cascading failure.",
+            nominal: .minutes(1), short: .seconds(15),
+            criteria: [
+                Criterion("lost or doubled", .exactly, 0), Criterion("terminals that stopped", .exactly, 0),
+                Criterion("recovery", .below, .seconds(30)),
+            ]),
+    ]
+
+    private static let channel: [Scenario] = [
+        Scenario(
+            "DB-RT-01", "One channel, an event a second", requirement: "1 event a second for 5 min: all are received.",
+            nominal: .minutes(5), short: .seconds(4), criteria: noLoss,
+            work: CommandChannel(rate: 1)),
+        Scenario(
+            "DB-RT-02", "Three channels, ten events a second",
+            requirement: "3 channels with 10 events a second for 5 min: none is dropped.",
+            nominal: .minutes(5), short: .seconds(4), criteria: noLoss,
+            work: CommandChannel(channels: 3, rate: 10)),
+        Scenario(
+            "DB-RT-03", "A hundred events a second",
+            requirement: "100 events a second for 2 min: none is lost; the throughput limit is measured.",
+            nominal: .minutes(2), short: .seconds(4),
+            criteria: noLoss + [Criterion("throughput limit", .atLeast, 100)],
+            work: CommandChannel(rate: 100, measuresLimit: true)),
+        Scenario(
+            "DB-RT-04", "Ten quick reconnections",
+            requirement: "10 connections in a row within a minute: all succeed, no command is lost.",
+            nominal: .minutes(1), short: .seconds(10),
+            criteria: noLoss + [Criterion("reconnections", .exactly, 10)],
+            work: CommandChannel(rate: 5, resets: 10)),
+        Scenario(
+            "DB-RT-05", "An hour of changing load",
+            requirement: "3 channels at a changing rate for 1 h: no disconnection.",
+            nominal: .hours(1), short: .seconds(6), criteria: noLoss + [Criterion("disconnections", .exactly, 0)],
+            work: CommandChannel(channels: 3, rate: 5, isVarying: true)),
+    ]
+
+    private static let noLoss = [
+        Criterion("events lost", .exactly, 0), Criterion("events doubled", .exactly, 0),
+        Criterion("events", .atLeast, 3),
+    ]
+}

@@ -1,0 +1,33 @@
+extension Catalogue {
+    static let failureInjection: [Scenario] =
+        [
+            ("NL-01", "A second of delay", 300, "Every packet of all terminals is 1000 ms late for 5 min", goesOn),
+            ("NL-02", "A fifth is lost", 180, "20 % of the packets of all terminals are lost for 3 min", landsAll),
+            ("NL-03", "Delay that changes", 600, "Terminal 1 has 100 to 1000 ms for 10 min", "its timing adapts"),
+            ("NL-04", "An hour of delay", 3600, "500 ms for all terminals for 1 h", "stable over a long time"),
+            ("DT-01", "Statements time out", 300, "5 s per statement for 5 min", "logged, tried again or skipped"),
+            ("DT-02", "Connecting times out", 180, "1 s for 3 min", "a new connection is tried, the cache is used"),
+            ("DT-03", "Batches time out", 120, "Inserts time out for 2 min", "part is saved or kept for later"),
+            ("DT-04", "Metadata time out", 30, "At start", "a degraded start, or one that fails gracefully"),
+            ("PD-01", "A slow controller, read", 60, "500 ms per read", "violations are counted, it goes on"),
+            ("PD-02", "A slow controller, write", 60, "2000 ms per write", "tried again, succeeds in the end"),
+            ("PD-03", "A moody controller", 60, "100 to 1000 ms, mixed", "timing adapts, no crash"),
+            ("PD-04", "A controller that stays slow", 600, "1000 ms for 10 min", "the degradation is measured"),
+            ("RD-01", "The controller goes away", 120, "Once an hour for 2 min", "reconnects, little is missed"),
+            ("RD-02", "The database goes away", 300, "Once an hour for 5 min", "cached data, all lands later"),
+            ("RD-03", "The channel goes away", 60, "Once an hour for 1 min", "polling, no command is lost"),
+            ("RD-04", "Several go away", 180, "At once, every 2 h for 3 min", "recovery without a cascade"),
+            ("PF-01", "Without the controller", 600, "For 10 min", "terminals go on as far as they can"),
+            ("PF-02", "Without the database", 600, "For 10 min", "works from the cache, writes wait"),
+            ("PF-03", "Terminal 1 crashes", 600, "For 10 min", "Terminals 2 and 3 do not notice"),
+            ("PF-04", "Without the channel", 600, "For 10 min", "polling at once"),
+            ("PF-05", "Two of three crash", 1800, "For 30 min", "the one that is left does its work"),
+        ].map { number, title, seconds, injection, expected in
+            Scenario(
+                "FI-\(number)", title, requirement: "\(injection): \(expected).", nominal: .seconds(seconds),
+                short: .seconds(min(10, seconds)))
+        }
+
+    private static let goesOn = "violations are counted, it goes on"
+    private static let landsAll = "tried again, nothing is lost"
+}

@@ -1,0 +1,48 @@
+extension Catalogue {
+    /// The second document: what it costs to keep current values beside the history.
+    static let synchronisation: [Scenario] = [
+        Scenario(
+            "SYNC-BASELINE", "84 parameters without and with synchronisation",
+            requirement: "Both in one run: throughput falls by less than 20 %, latency rises by less than 30 %, memory "
+                + "by less than 40 %, 95 % succeed.",
+            nominal: .seconds(60), short: .seconds(6),
+            criteria: [
+                Criterion("throughput reduction", .below, 0.2), Criterion("latency increase", .below, 0.3),
+                Criterion("memory increase", .below, 0.4), Criterion("success", .above, 0.95),
+            ]),
+        Scenario(
+            "SYNC-ESCALATION", "Load rises to the breaking point",
+            requirement: "50, 84, 200, 500 and 1000 parameters at 10 to 200 operations a second: every stage is "
+                + "classified, and the first that fails is reported.",
+            nominal: .seconds(270), short: .seconds(10),
+            criteria: [Criterion("stages classified", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)]),
+        Scenario(
+            "SYNC-STORM", "2 to 100 simultaneous transactions",
+            requirement: "2, 5, 10, 20, 50 and 100 transactions at a time on the same rows: no deadlock.",
+            nominal: .seconds(360), short: .seconds(6),
+            criteria: [
+                Criterion("database deadlocks", .exactly, 0), Criterion("success", .above, 0.95),
+                Criterion("lost or doubled", .exactly, 0),
+            ]),
+        Scenario(
+            "SYNC-POOL", "More workers than connections",
+            requirement: "50 workers with 10 operations each on an exhausted pool: fewer than 5 fail, all end.",
+            nominal: .seconds(10), short: .seconds(10),
+            criteria: [Criterion("failed operations", .below, 5), Criterion("connections left", .exactly, 0)]),
+        Scenario(
+            "SYNC-MEMORY", "Memory under pressure",
+            requirement: "Batches of 100 to 5000 rows, 50 rounds: memory rises by less than 0.1 MB a round.",
+            nominal: .seconds(60), short: .seconds(10),
+            criteria: [Criterion("growth per round", .below, 100_000), Criterion("lost or doubled", .exactly, 0)]),
+        Scenario(
+            "SYNC-RECOVERY", "Faults in the middle of it",
+            requirement: "Connections reset, statements cancelled and rolled back under load: all is made good.",
+            nominal: .seconds(60), short: .seconds(5),
+            criteria: [Criterion("lost or doubled", .exactly, 0), Criterion("recovery", .below, .seconds(30))]),
+        Scenario(
+            "SYNC-BREAKING", "The breaking point",
+            requirement: "The highest rate of cycles of 84 parameters that lands without a growing backlog is found.",
+            nominal: .seconds(60), short: .seconds(10),
+            criteria: [Criterion("cycles per second", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)]),
+    ]
+}

@@ -1,0 +1,72 @@
+import ALDCore
+import Foundation
+
+/// How long it takes to read all parameters.
+struct ScanSpeed: ScenarioWork {
+    var parameters: Int
+
+    func run(_ run: ScenarioRun) async throws {
+        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        for way in ControllerWay.allCases {
+            try await way.with(map, seed: run.seed) { bench in
+                try await bench.withClient { plc in try await read(plc, way, run) }
+            }
+        }
+    }
+
+    private func read(_ plc: any PLC, _ way: ControllerWay, _ run: ScenarioRun) async throws {
+        var (times, missing, scans) = (DurationHistogram(), 0, 0)
+        let end = run.time.now + run.duration / 2
+        // A few at least, however slow they are.
+        while scans < 5 || (run.time.now < end && scans < 10_000) {
+            let began = run.time.now
+            let readings = try await plc.scan(deadline: run.patience).readings
+            times.record(run.time.now - began)
+            missing += plc.registerMap.parameters.count - readings.count { $0.value != nil }
+            scans += 1
+        }
+        run.note("\(way.rawValue): read all", times)
+        run.note("\(way.rawValue): scans", count: scans)
+        run.note("\(way.rawValue): missing values", count: missing)
+    }
+}
+
+/// From nothing to the first reading: the register map from its file, the parameters into the database and out of it
+/// again, a connection, a reading.
+struct ParameterLoading: ScenarioWork {
+    var parameters: Int
+    private static let rounds = 5
+
+    func run(_ run: ScenarioRun) async throws {
+        let generated = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let file = try await run.host.directory() + "/machine.csv"
+        try generated.csv.write(toFile: file, atomically: true, encoding: .utf8)
+        try await run.host.withDatabase { database in
+            try await ControllerWay.wired.with(generated, seed: run.seed) { bench in
+                var times = DurationHistogram()
+                for machine in 1...Int32(Self.rounds) {
+                    let began = run.time.now
+                    let map = try RegisterMap(file: file)
+                    let known = try await register(map, machine, database)
+                    let readings = try await bench.withClient { try await $0.scan(deadline: run.patience).readings }
+                    times.record(run.time.now - began)
+                    run.note("parameters", count: min(known, readings.count { $0.value != nil }))
+                }
+                run.note("loaded and read", times)
+            }
+        }
+    }
+
+    private func register(
+        _ map: RegisterMap, _ machine: Int32, _ database: PostgresConfiguration
+    ) async throws -> Int {
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            _ = try await MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map)
+                .register(connection, updatesExisting: false, deadline: deadline)
+            let rows = try await connection.query(
+                "SELECT parameter_id, min_value, max_value FROM ald.component_parameters WHERE machine_id = $1",
+                [.int4(machine)], deadline: deadline)
+            return rows.count
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import ALDCore
+import Synchronization
+
+/// Batches of one size at one rate, through spool and writer. Each delivery to the database is timed.
+struct BatchLoad: ScenarioWork {
+    var rows: Int
+    /// Batches per second.
+    var rate: Double
+
+    func run(_ run: ScenarioRun) async throws {
+        try await run.host.withDatabase { database in
+            try await withTemporaryDirectory(in: run.host.directory()) { directory in
+                let times = DeliveryTimes()
+                var options = WriterRig.Options(directory: directory, database: database)
+                options.around = { TimedSink(sink: $0, times: times) }
+                let promises = Promises()
+                try await WriterRig.run(options, promises: promises) { rig in
+                    let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
+                    let size = run.scaled(rows)
+                    let report = try await load.run { _, _ in try await rig.append(size, kind: .history) }
+                    run.note("acceptance", report)
+                    let began = run.time.now
+                    try await rig.drain()
+                    run.note("drained after", run.time.now - began)
+                    let audit = try await rig.audit()
+                    for problem in audit.problems { run.fail(problem) }
+                    run.note("rows", count: audit.rows)
+                    run.note("lost or doubled", count: abs(promises.acceptedCount - audit.rows))
+                }
+                times.note(run)
+            }
+        }
+    }
+}
+
+/// How long deliveries took, and how many failed.
+final class DeliveryTimes: Sendable {
+    private let state = Mutex<(histogram: DurationHistogram, failures: Int, rows: Int)>((DurationHistogram(), 0, 0))
+
+    func add(_ duration: Duration, rows: Int) {
+        state.withLock { state in
+            state.histogram.record(duration)
+            state.rows += rows
+        }
+    }
+
+    func addFailure() { state.withLock { $0.failures += 1 } }
+
+    func note(_ run: ScenarioRun) {
+        let (histogram, failures, rows) = state.withLock(\.self)
+        run.note("insert", histogram)
+        run.note("inserts", count: histogram.count)
+        run.note("insert failures", count: failures)
+        run.note("rows per second", Double(rows) / run.duration.inSeconds, .perSecond)
+    }
+}
+
+/// Times every delivery to the sink behind it.
+struct TimedSink: ForwardingSink {
+    let sink: any BatchSink
+    let times: DeliveryTimes
+
+    func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
+        let time = SystemTime()
+        let began = time.now
+        do throws(SinkFault) {
+            let landings = try await sink.deliver(batches, deadline: deadline)
+            times.add(time.now - began, rows: batches.reduce(0) { $0 + $1.records.count })
+            return landings
+        } catch {
+            times.addFailure()
+            throw error
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import ALDCore
+
+/// Terminal 1 at its full rate: machine, Modbus TCP, spool, database.
+struct CollectionLoad: ScenarioWork {
+    var parameters: Int
+    /// Cycles per second.
+    var rate = 1.0
+
+    func run(_ run: ScenarioRun) async throws {
+        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        try await run.host.withDatabase { database in
+            try await withTemporaryDirectory(in: run.host.directory()) { directory in
+                try await ControllerWay.wired.with(map, seed: run.seed) { bench in
+                    let summary = try await RecordingRig.record(
+                        map, fromPort: bench.port, into: database, directory: directory, period: .seconds(1 / rate)
+                    ) { rig in try await watch(rig, run) }
+                    try await judge(summary, run, database)
+                }
+            }
+        }
+    }
+
+    private func watch(_ rig: RecordingRig, _ run: ScenarioRun) async throws {
+        let end = run.time.now + run.duration
+        while run.time.now < end {
+            try await run.time.sleep(for: .milliseconds(250))
+            run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+            if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+        }
+    }
+
+    private func judge(
+        _ summary: RecordingRig.Summary, _ run: ScenarioRun, _ database: PostgresConfiguration
+    ) async throws {
+        let collection = summary.collection
+        run.note("jitter", collection.jitter)
+        run.note("cycle", collection.cycleTime)
+        run.note("cycles", count: collection.cycles)
+        run.note("failures", Double(collection.missed) / Double(max(1, collection.due)), .ratio)
+        run.note("bad readings", count: collection.badRows)
+        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
+        run.note("rows", count: rows)
+        run.note("rows per second", Double(rows) / run.duration.inSeconds, .perSecond)
+        run.note("lost or doubled", count: abs(rows - collection.rows))
+        run.note("failed deliveries", count: summary.writer.failedAttempts)
+        run.note("connections created", count: summary.pool.connectsSucceeded)
+        run.note("connections closed", count: summary.pool.closed)
+        if let failure = collection.lastFailure { run.say(failure) }
+    }
+}

@@ -1,0 +1,184 @@
+import ALDCore
+import Synchronization
+
+/// The command channel: commands are inserted into the table, a notification rings, Terminal 3 executes them. None may be
+/// lost and none executed twice, whatever becomes of the connection.
+struct CommandChannel: ScenarioWork {
+    /// Machines, each with a terminal and a channel of its own.
+    var channels = 1
+    /// Commands per second on each of them.
+    var rate: Double
+    /// So often all connections are reset meanwhile.
+    var resets = 0
+    /// Afterwards: how many a second get through when they come all at once.
+    var measuresLimit = false
+    /// Whether the rate goes up and down.
+    var isVarying = false
+
+    private struct Terminal: Sendable {
+        var machine: Int32
+        var parameters: [Int32]
+        var service: ParameterControlService
+    }
+
+    func run(_ run: ScenarioRun) async throws {
+        let map = try GeneratedMachine.registerMap(parameters: 100, seed: run.seed)
+        try await run.host.withDatabase { database in
+            try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
+                try await serve(map, run, database, through: proxied) { terminals in
+                    let report = try await load(run, terminals, database, proxy)
+                    run.note("insertion", report)
+                    try await judge(run, terminals, database, report)
+                    if measuresLimit { try await limit(run, terminals, database) }
+                }
+            }
+        }
+    }
+
+    private func serve(
+        _ map: RegisterMap, _ run: ScenarioRun, _ database: PostgresConfiguration,
+        through proxied: PostgresConfiguration, _ body: ([Terminal]) async throws -> Void
+    ) async throws {
+        var configuration = PoolConfiguration()
+        configuration.initialBackoff = .milliseconds(20)
+        configuration.maximumBackoff = .milliseconds(200)
+        configuration.maximumConnections = 10
+        let pool = try ConnectionPool(configuration: proxied, pool: configuration, logger: TestDatabase.quiet)
+        var terminals: [Terminal] = []
+        for machine in 1...Int32(channels) {
+            let registration = MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map)
+            try await TestDatabase.withConnection(database) {
+                _ = try await registration.register($0, updatesExisting: false, deadline: $1)
+            }
+            terminals.append(
+                Terminal(
+                    machine: machine,
+                    parameters: map.parameters.filter { $0.isWritable && $0.dataType == .float32 }.map(\.id.rawValue),
+                    service: try ParameterControlService(
+                        plc: SimulatedPLC(map, seed: run.seed), pool: pool, machine: machine,
+                        logger: TestDatabase.quiet)))
+        }
+        try await withThrowingTaskGroup(of: Void.self) { pooling in
+            pooling.addTask { try await pool.run() }
+            try await withThrowingTaskGroup(of: Void.self) { serving in
+                for terminal in terminals { serving.addTask { try await terminal.service.run() } }
+                try await eventually("every bell works") { terminals.allSatisfy(\.service.statistics.hearsBell) }
+                try await body(terminals)
+                serving.cancelAll()
+                try await serving.waitForAll()
+            }
+            pooling.cancelAll()
+            try await pooling.waitForAll()
+        }
+    }
+
+    private func load(
+        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, _ proxy: FaultProxy
+    ) async throws -> OpenLoop.Report {
+        try await withThrowingTaskGroup(of: OpenLoop.Report.self) { group in
+            for terminal in terminals {
+                group.addTask {
+                    // In ten parts, of which every other one is twice as quick.
+                    var sum = OpenLoop.Report()
+                    for part in 0..<(isVarying ? 10 : 1) {
+                        let rate = rate * (isVarying ? (part % 2 == 0 ? 0.5 : 1.5) : 1)
+                        let loop = OpenLoop(
+                            rate: rate, duration: isVarying ? run.duration / 10 : run.duration, clients: 2)
+                        sum.add(
+                            try await loop.run { _, number in
+                                try await insert(1, from: number + part, terminal, database)
+                            })
+                    }
+                    return sum
+                }
+            }
+            if resets > 0 { try await disturb(run, terminals, proxy) } else { try await watch(run, terminals) }
+            return try await group.reduce(into: OpenLoop.Report()) { $0.add($1) }
+        }
+    }
+
+    /// Connections are reset over and over; each time the bell must work again.
+    private func disturb(_ run: ScenarioRun, _ terminals: [Terminal], _ proxy: FaultProxy) async throws {
+        let beginning = run.time.now
+        var times = DurationHistogram()
+        try await run.fault("connections reset") {
+            for number in 1...resets {
+                try await run.time.sleep(until: beginning + run.duration * number / (resets + 1))
+                let connections = proxy.evidence.connections
+                proxy.reset()
+                let began = run.time.now
+                try await eventually("the bell works again") {
+                    proxy.evidence.connections > connections && terminals.allSatisfy(\.service.statistics.hearsBell)
+                }
+                times.record(run.time.now - began)
+            }
+            return proxy.evidence.resets
+        }
+        run.note("reconnection", times)
+        run.note("reconnections", count: times.count)
+    }
+
+    /// Counts how often a bell falls silent of itself.
+    private func watch(_ run: ScenarioRun, _ terminals: [Terminal]) async throws {
+        let end = run.time.now + run.duration
+        var (silent, losses) = (0, 0)
+        while run.time.now < end {
+            try await run.time.sleep(for: .milliseconds(20))
+            let now = terminals.count { !$0.service.statistics.hearsBell }
+            losses += max(0, now - silent)
+            silent = now
+        }
+        run.note("disconnections", count: losses)
+    }
+
+    /// Commands for one parameter after the other, each with a value of its own.
+    private func insert(
+        _ count: Int, from number: Int, _ terminal: Terminal, _ database: PostgresConfiguration
+    ) async throws {
+        let parameters = (number..<number + count).map { terminal.parameters[$0 % terminal.parameters.count] }
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            _ = try await connection.query(
+                """
+                INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
+                SELECT $1, p.parameter_id, p.min_value
+                FROM unnest($2::int[]) u(id) JOIN ald.component_parameters p
+                    ON p.machine_id = $1 AND p.parameter_id = u.id
+                """, [.int4(terminal.machine), .int4Array(parameters)], deadline: deadline)
+        }
+    }
+
+    private func judge(
+        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, _ report: OpenLoop.Report
+    ) async throws {
+        let ended = "SELECT count(*) FROM ald.parameter_control_commands WHERE status = 'succeeded'"
+        let all = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_control_commands", database)
+        try? await eventually("every command has ended") { try await TestDatabase.number(ended, database) == all }
+        let done = try await TestDatabase.number(ended, database)
+        run.note("events", count: all)
+        run.note("events lost", count: all - done)
+        // What a terminal has begun more often than there are commands.
+        let taken = terminals.reduce(0) { $0 + $1.service.statistics.taken }
+        run.note("events doubled", count: max(0, taken - all))
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            let rows = try await connection.query(
+                "SELECT total_ms::float8 FROM ald.parameter_command_traces WHERE status = 'succeeded'",
+                deadline: deadline)
+            var total = DurationHistogram()
+            for row in rows { total.record(.seconds(try row.decode(0, as: Double.self) / 1000)) }
+            run.note("inserted to finalised", total)
+        }
+    }
+
+    /// A thousand commands at once: how many a second are carried out.
+    private func limit(_ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration) async throws {
+        let before = terminals.reduce(0) { $0 + $1.service.statistics.succeeded }
+        let began = run.time.now
+        for terminal in terminals { try await insert(1000, from: 0, terminal, database) }
+        let wanted = before + 1000 * terminals.count
+        try await eventually("all of them are done", within: .seconds(120)) {
+            terminals.reduce(0) { $0 + $1.service.statistics.succeeded } >= wanted
+        }
+        let seconds = (run.time.now - began).inSeconds
+        run.note("throughput limit", Double(1000 * terminals.count) / seconds, .perSecond)
+    }
+}

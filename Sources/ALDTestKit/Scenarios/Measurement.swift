@@ -1,0 +1,98 @@
+/// One number that a run has measured.
+public struct Measurement: Hashable, Sendable, Codable {
+    public var name: String
+    /// In the base unit of `quantity`.
+    public var value: Double
+    public var quantity: Quantity
+
+    public init(_ name: String, _ value: Double, _ quantity: Quantity) {
+        self.name = name
+        self.value = value
+        self.quantity = quantity
+    }
+
+    /// For people.
+    public var text: String { quantity.text(value) }
+}
+
+/// A distribution of durations, as its percentiles.
+public struct Distribution: Hashable, Sendable, Codable {
+    /// What reports draw, in percent.
+    public static let percents: [Double] = [0, 10, 25, 50, 75, 90, 95, 99, 99.9, 100]
+
+    public var name: String
+    public var count: Int
+    /// Seconds, one for each of ``percents``.
+    public var values: [Double]
+}
+
+/// One number over time.
+public struct Series: Hashable, Sendable, Codable {
+    public struct Point: Hashable, Sendable, Codable {
+        /// Seconds since the run began.
+        public var at: Double
+        public var value: Double
+    }
+
+    public var name: String
+    public var quantity: Quantity
+    public var points: [Point]
+}
+
+/// A fault that was on, and what it did.
+public struct FaultRecord: Hashable, Sendable, Codable {
+    public var name: String
+    /// Seconds since the run began.
+    public var from: Double
+    public var to: Double
+    /// How often it is known to have hit something. A fault that never did proves nothing.
+    public var bites: Int
+}
+
+/// Everything a run has come to, as it is written to disk.
+public struct ScenarioResult: Hashable, Sendable, Codable {
+    /// Of this format.
+    public private(set) var version = 1
+    public var id: String
+    public var title: String
+    public var requirement: String
+    public var verdict: Verdict
+    public var reasons: [String]
+    public var findings: [Finding]
+    public var measurements: [Measurement]
+    public var distributions: [Distribution]
+    public var series: [Series]
+    public var faults: [FaultRecord]
+    /// What was said while it ran.
+    public var notes: [String]
+    /// Replays the run.
+    public var seed: UInt64
+    /// Load was multiplied by this.
+    public var scale: Double
+    /// What the requirement document asks for, in seconds.
+    public var nominalSeconds: Double
+    /// What was run, in seconds; virtual ones when ``isVirtual``.
+    public var plannedSeconds: Double
+    public var isVirtual: Bool
+    /// Real time from the first step to the last.
+    public var elapsedSeconds: Double
+    /// Civil time, ISO 8601.
+    public var startedAt: String
+    public var machine: MachineFingerprint
+
+    public func measurement(_ name: String) -> Double? { measurements.first { $0.name == name }?.value }
+}
+
+extension ScenarioResult {
+    /// The verdict and the numbers that it rests on, in one line.
+    public var line: String {
+        let numbers = findings.compactMap { finding -> String? in
+            guard let value = finding.value,
+                let quantity = measurements.first(where: { $0.name == finding.criterion.measure })?.quantity
+            else { return nil }
+            return "\(finding.criterion.measure) \(quantity.text(value))"
+        }
+        return "\(id) \(verdict.rawValue) in \(Quantity.seconds.text(elapsedSeconds)): "
+            + numbers.joined(separator: ", ")
+    }
+}

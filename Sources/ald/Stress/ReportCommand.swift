@@ -1,0 +1,51 @@
+import ALDTestKit
+import ArgumentParser
+import Foundation
+
+struct ReportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report",
+        abstract: "Make one page of results.",
+        discussion: """
+            Reads what `ald stress --output` has written, or the single results that a test
+            run leaves in .build/results, and makes a page that needs nothing else: verdicts
+            beside the requirements, percentiles, numbers over time with the faults shaded.
+
+            EXAMPLES
+              ald report results.json                            to report.html
+              ald report .build/results/*.json --output page.html
+              ald report new.json --earlier old.json             with the ratios between both
+
+            EXIT STATUS
+              0   written
+              69  a file cannot be read or written
+            """)
+
+    @Argument(help: ArgumentHelp("Files with results.", valueName: "file"))
+    var files: [String]
+
+    @Option(help: ArgumentHelp("An earlier run to compare with; may be repeated.", valueName: "file"))
+    var earlier: [String] = []
+
+    @Option(help: ArgumentHelp("The page to write (report.html).", valueName: "file"))
+    var output = "report.html"
+
+    func run() async throws {
+        try await reportingFailures {
+            let (results, before) = (try Self.read(files), try Self.read(earlier))
+            try StressCommand.writing(output) {
+                try HTMLReport(results, comparedWith: before).page.write(
+                    toFile: output, atomically: true, encoding: .utf8)
+            }
+            try LineOutput.write("\(output): \(TextTable.counted(results.count, "scenario"))")
+        }
+    }
+
+    private static func read(_ files: [String]) throws -> [ScenarioResult] {
+        do {
+            return try files.flatMap { try ResultFile.read($0) }
+        } catch {
+            throw Failure(.unavailable, "\(error)")
+        }
+    }
+}

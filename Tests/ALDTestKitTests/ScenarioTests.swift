@@ -1,0 +1,197 @@
+import ALDCore
+import Foundation
+import Testing
+
+@testable import ALDTestKit
+
+@Suite("Scenarios") struct ScenarioTests {
+    /// The numbers of the requirement documents, group by group.
+    private static let groups = [
+        "DB-HF": 5, "DB-CE": 4, "DB-BI": 6, "DB-QT": 4, "DB-RT": 5, "PLC-CA": 4, "PLC-PS": 5, "PLC-BG": 4,
+        "PLC-CS": 4, "PLC-ML": 4, "ML": 4, "CL": 4, "LR": 4, "RC": 4, "FI-NL": 4, "FI-DT": 4, "FI-PD": 4, "FI-RD": 4,
+        "FI-PF": 5, "BENCH-DC": 5, "BENCH-RE": 5, "BENCH-PW": 4, "E2E": 4, "PROF": 5,
+    ]
+    private static let without = ["DB-RATE", "PLC-CONNECTIONS", "STABILITY-24H", "STABILITY-72H"]
+
+    @Test("all 105 numbers are in the catalogue, and the four without, once each")
+    func complete() {
+        let numbered = Self.groups.flatMap { group, count in (1...count).map { "\(group)-0\($0)" } }
+        #expect(numbered.count == 105)
+        let ids = Catalogue.scenarios.map(\.id)
+        #expect(Set(ids).count == ids.count)
+        #expect(Set(ids).subtracting(numbered).subtracting(Self.without).allSatisfy { $0.hasPrefix("SYNC-") })
+        #expect(Set(numbered + Self.without).subtracting(ids) == [])
+    }
+
+    @Test("what nobody has written yet is known, and does not pass")
+    func implemented() async throws {
+        let missing = Catalogue.scenarios.filter { !$0.isImplemented }
+        // Grows shorter with every suite; a group that is done must not come back.
+        let open: Set = ["DB", "SYNC", "ML", "CL", "LR", "RC", "STABILITY", "FI", "BENCH", "E2E", "PROF"]
+        #expect(Set(missing.map { String($0.id.prefix { $0 != "-" }) }).subtracting(open) == [])
+        for scenario in Catalogue.scenarios where scenario.isImplemented {
+            #expect(!scenario.criteria.isEmpty, "\(scenario.id) demands nothing")
+        }
+        let host = ScenarioHost()
+        let result = await ScenarioRunner(host: host).run(try #require(missing.first))
+        #expect(result.verdict == .unknown && result.reasons.contains("nobody has written it yet"))
+        try await host.stop()
+    }
+
+    @Test(
+        "patterns choose", arguments: [("PLC-CA-01", 1), ("plc-ca-*", 4), ("*-ML-0*", 4), ("*", 116), ("DB-*-01", 5)])
+    func patterns(pattern: String, count: Int) throws {
+        #expect(try Catalogue.matching([pattern]).count == count)
+    }
+
+    @Test("a pattern that matches none is an error that says how to find one")
+    func unknownPattern() {
+        let error = #expect(throws: UnknownScenario.self) { try Catalogue.matching(["DB-HF-*", "DB-XX"]) }
+        #expect("\(error.map { "\($0)" } ?? "")".contains("DB-XX"))
+    }
+
+    // MARK: Verdicts
+
+    private let bound = [Criterion("jitter", .below, 0.1)]
+
+    @Test("a bound that is kept passes, one that is not fails, one without a number is unknown")
+    func verdicts() {
+        func judge(_ value: Double?) -> Verdict {
+            Judgement(bound, measurements: value.map { [Measurement("jitter", $0, .seconds)] } ?? []).verdict
+        }
+        #expect(judge(0.05) == .pass)
+        #expect(judge(0.1) == .fail)
+        #expect(judge(nil) == .unknown)
+        #expect(judge(.nan) == .unknown)
+    }
+
+    @Test("each relation means what it says")
+    func relations() {
+        let truths: [(Criterion.Relation, [Double])] = [
+            (.below, [1]), (.atMost, [1, 2]), (.above, [3]), (.atLeast, [2, 3]), (.exactly, [2]),
+        ]
+        for (relation, holding) in truths {
+            #expect([1, 2, 3].filter { relation.holds($0, 2) } == holding, "\(relation)")
+        }
+    }
+
+    @Test("a problem fails whatever the numbers say, a doubt makes a pass unknown and leaves a failure one")
+    func reasons() {
+        let good = [Measurement("jitter", 0.05, .seconds)]
+        let bad = [Measurement("jitter", 0.5, .seconds)]
+        #expect(Judgement(bound, measurements: good, problems: ["lost"]).verdict == .fail)
+        #expect(Judgement(bound, measurements: good, doubts: ["no bite"]).verdict == .unknown)
+        let failure = Judgement(bound, measurements: bad, doubts: ["no bite"])
+        #expect(failure.verdict == .fail)
+        #expect(failure.reasons == ["jitter is 500 ms, required < 100 ms", "no bite"])
+        #expect(Judgement([], measurements: good).verdict == .unknown)
+    }
+
+    private struct Work: ScenarioWork {
+        var body: @Sendable (ScenarioRun) async throws -> Void
+        func run(_ run: ScenarioRun) async throws { try await body(run) }
+    }
+
+    private func result(_ body: @escaping @Sendable (ScenarioRun) async throws -> Void) async -> ScenarioResult {
+        let scenario = Scenario(
+            "X", "x", requirement: "x", nominal: .seconds(1), short: .seconds(1), criteria: bound,
+            work: Work(body: body))
+        return await ScenarioRunner(host: ScenarioHost()).run(scenario)
+    }
+
+    @Test("a fault that does nothing, a load that is not reached and an error are no pass")
+    func noPass() async {
+        let idle = await result { run in
+            run.note("jitter", 0.01, .seconds)
+            try await run.fault("nothing") { 0 }
+        }
+        #expect(idle.verdict == .unknown && idle.reasons == ["the fault “nothing” had no effect"])
+        let behind = await result { run in
+            run.note("jitter", 0.01, .seconds)
+            var report = OpenLoop.Report()
+            (report.due, report.dropped) = (100, 2)
+            run.note("load", report)
+        }
+        #expect(behind.verdict == .unknown)
+        let broken = await result { _ in throw NeverHappened(description: "the sky fell") }
+        #expect(broken.verdict == .fail && broken.reasons.first == "the sky fell")
+    }
+
+    @Test("a result comes back from its file as it was")
+    func file() async throws {
+        let result = await result { run in
+            run.note("jitter", 0.01, .seconds)
+            run.sample("queue", 3, .count)
+            try await run.fault("cut") { 7 }
+        }
+        try await withTemporaryDirectory { directory in
+            try ResultFile.write(result, to: directory)
+            #expect(try ResultFile.read(directory + "/X.json") == [result])
+            let path = directory + "/other.json"
+            try "{}".write(toFile: path, atomically: true, encoding: .utf8)
+            let error = #expect(throws: NeverHappened.self) { try ResultFile.read(path) }
+            #expect(error?.description.contains(path) == true)
+        }
+    }
+
+    // MARK: Load
+
+    @Test("latency counts from when an operation was due: a stall is seen by all that were due during it")
+    func openLoop() async throws {
+        // The first of ten operations, due every 10 ms, blocks the only client for long.
+        let loop = OpenLoop(rate: 100, duration: .milliseconds(100), clients: 1)
+        let report = try await loop.run { _, number in
+            if number == 0 { await Wakeup().wait(until: SystemTime().now + .milliseconds(300), time: SystemTime()) }
+        }
+        #expect(report.due == 10 && report.succeeded == 10 && report.failed == 0 && report.dropped == 0)
+        #expect(report.latency.percentile(50) >= .milliseconds(200))
+        #expect(report.service.percentile(50) < report.latency.percentile(50))
+    }
+
+    @Test("what cannot be begun in time is dropped and counted, and a failure is counted with its first error")
+    func dropped() async throws {
+        var loop = OpenLoop(rate: 100, duration: .milliseconds(100), clients: 1)
+        loop.patience = .milliseconds(50)
+        let report = try await loop.run { _, _ in
+            await Wakeup().wait(until: SystemTime().now + .milliseconds(300), time: SystemTime())
+            throw NeverHappened(description: "no")
+        }
+        #expect(report.dropped > 0 && report.failed > 0 && report.failed + report.dropped == 10)
+        #expect(report.firstError == "no" && report.failureRatio == 1)
+    }
+
+    // MARK: Checkers, with planted bugs
+
+    @Test("a register that is torn, forgets or goes back is found out")
+    func history() {
+        var history = RegisterHistory()
+        func read(_ number: Double, by reader: Int = 0, floor: Int? = nil) {
+            history.readEnded(number / 32, by: reader, floor: floor ?? history.ended)
+        }
+        history.writeBegins(1)
+        read(0)
+        read(1, by: 1)
+        history.writeEnded(1)
+        read(1)
+        #expect(history.problems == [])
+        read(0.5)
+        read(2)
+        read(0)
+        #expect(history.problems.count == 4)
+        history = RegisterHistory()
+        history.writeBegins(1)
+        read(1, floor: 0)
+        read(0, floor: 0)
+        #expect(history.problems.count == 1)
+    }
+
+    @Test("numbers are written for people")
+    func quantities() {
+        #expect(Quantity.seconds.text(0.0123) == "12.3 ms")
+        #expect(Quantity.seconds.text(90) == "90 s")
+        #expect(Quantity.ratio.text(0.031) == "3.1 %")
+        #expect(Quantity.bytes.text(1_500_000) == "1.5 MB")
+        #expect(Quantity.count.text(12) == "12")
+        #expect(Quantity.perSecond.text(1234) == "1234/s")
+    }
+}
