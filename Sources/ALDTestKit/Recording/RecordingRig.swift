@@ -27,7 +27,8 @@ public struct RecordingRig: Sendable {
     @discardableResult public static func record(
         _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
         period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
-        configure: (inout BatchWriter.Configuration) -> Void = { _ in }, _ body: @Sendable (RecordingRig) async throws -> Void
+        configure: (inout BatchWriter.Configuration) -> Void = { _ in },
+        _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws -> Summary {
         let time = SystemTime()
         let spool = try Spool(directory: directory)
@@ -71,11 +72,22 @@ public struct RecordingRig: Sendable {
                     collecting.cancelAll()
                     try await collecting.waitForAll()
                 }
-                try await eventually("everything accepted has landed") { writer.statistics.spooled == 0 }
+                try await drain()
                 writing.cancelAll()
                 try await writing.waitForAll()
             }
             pooling.cancelAll()
+        }
+    }
+
+    /// Everything accepted lands; otherwise the error says what the writer has to say.
+    private func drain() async throws {
+        do {
+            try await eventually("everything accepted has landed", within: .seconds(60)) {
+                writer.statistics.spooled == 0
+            }
+        } catch {
+            throw NeverHappened(description: "\(error); \(writer.statistics)")
         }
     }
 }

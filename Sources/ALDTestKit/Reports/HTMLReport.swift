@@ -39,7 +39,8 @@ public struct HTMLReport: Sendable {
         }
         let others = Set(earlier.values.map(\.machine)).subtracting(results.map(\.machine))
         if !others.isEmpty {
-            lines.append("<p class=\"unknown\">The earlier run is of another machine or build: compare counts, not times.</p>")
+            lines.append(
+                "<p class=\"unknown\">The earlier run is of another machine or build: compare counts, not times.</p>")
         }
         return lines.joined(separator: "\n")
     }
@@ -153,8 +154,10 @@ public struct HTMLReport: Sendable {
     }
 
     private func legend(_ names: [String]) -> String {
-        names.enumerated().map { "<span class=\"key \(["a", "b", "c", "d"][$0.offset % 4])\"></span>\(HTML.escaped($0.element))" }
-            .joined(separator: " ")
+        names.enumerated().map {
+            "<span class=\"key \(["a", "b", "c", "d"][$0.offset % 4])\"></span>\(HTML.escaped($0.element))"
+        }
+        .joined(separator: " ")
     }
 
     private func short(_ value: Double) -> String {

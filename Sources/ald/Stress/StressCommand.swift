@@ -88,9 +88,15 @@ struct StressCommand: AsyncParsableCommand {
             try await withCleanup {
                 for (number, scenario) in chosen.enumerated() {
                     try Task.checkCancellation()
-                    let result = await display.during(scenario, number) { say in await runner.run(scenario, progress: say) }
+                    let result = await display.during(scenario, number) { say in
+                        await runner.run(scenario, progress: say)
+                    }
                     results.append(result)
-                    if json { try LineOutput.write(json: result) } else { try LineOutput.write(text: display.text(result)) }
+                    if json {
+                        try LineOutput.write(json: result)
+                    } else {
+                        try LineOutput.write(text: display.text(result))
+                    }
                 }
             } cleanup: {
                 try await host.stop()
@@ -119,7 +125,9 @@ struct StressCommand: AsyncParsableCommand {
                 scenario.isVirtual ? "virtual" : DurationText.short(scenario.nominal), scenario.title,
             ]
         }
-        for line in TextTable.lines([["ID", "STATE", "SHORT", "NOMINAL", "TITLE"]] + rows) { try LineOutput.write(line) }
+        for line in TextTable.lines([["ID", "STATE", "SHORT", "NOMINAL", "TITLE"]] + rows) {
+            try LineOutput.write(line)
+        }
         let written = scenarios.count(where: \.isImplemented)
         try LineOutput.write("\(scenarios.count) scenarios, \(written) of them written")
     }

@@ -31,7 +31,8 @@ final class StressDisplay: Sendable {
                     while true {
                         let seconds = Int((time.now - began).inSeconds)
                         let words = self.words.withLock(\.self)
-                        let line = "[\(number + 1)/\(self.total)] \(scenario.id)  \(seconds) s  \(scenario.title)  \(words)"
+                        let line =
+                            "[\(number + 1)/\(self.total)] \(scenario.id)  \(seconds) s  \(scenario.title)  \(words)"
                         StandardStream.error.write("\r\u{1B}[K" + line.prefix(100))
                         try await time.sleep(for: .milliseconds(200))
                     }
@@ -49,7 +50,8 @@ final class StressDisplay: Sendable {
 
     /// A scenario that has ended: its verdict, the numbers that it rests on, and why it is no pass.
     func text(_ result: ScenarioResult) -> String {
-        var text = "\(result.id)  \(mark(result.verdict))  \(Quantity.seconds.text(result.elapsedSeconds))  \(result.title)\n"
+        var text =
+            "\(result.id)  \(mark(result.verdict))  \(Quantity.seconds.text(result.elapsedSeconds))  \(result.title)\n"
         let rows = result.findings.map { finding in
             let quantity = result.measurements.first { $0.name == finding.criterion.measure }?.quantity ?? .count
             return [

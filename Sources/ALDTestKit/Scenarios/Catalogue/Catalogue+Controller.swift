@@ -1,19 +1,22 @@
 import ALDCore
 
 extension Catalogue {
-    static let controller: [Scenario] = access + speed + backgroundWrites + cycles + controllerMemory + [
-        Scenario(
-            "PLC-CONNECTIONS", "How many connections a controller takes",
-            requirement: "Up to 20 connections are tried; those above the controller's limit are refused clearly, and "
-                + "a place that becomes free can be had.",
-            nominal: .seconds(10), short: .seconds(10),
-            criteria: [
-                Criterion("connections at a time", .exactly, 5), Criterion("refused", .exactly, 15),
-                Criterion("refusals that say why", .exactly, 15), Criterion("had after one was given up", .exactly, 1),
-                Criterion("left open", .exactly, 0),
-            ],
-            work: ControllerConnectionLimit(limit: 5, attempts: 20))
-    ]
+    static let controller: [Scenario] =
+        access + speed + backgroundWrites + cycles + controllerMemory + [
+            Scenario(
+                "PLC-CONNECTIONS", "How many connections a controller takes",
+                requirement:
+                    "Up to 20 connections are tried; those above the controller's limit are refused clearly, and "
+                    + "a place that becomes free can be had.",
+                nominal: .seconds(10), short: .seconds(10),
+                criteria: [
+                    Criterion("connections at a time", .exactly, 5), Criterion("refused", .exactly, 15),
+                    Criterion("refusals that say why", .exactly, 15),
+                    Criterion("had after one was given up", .exactly, 1),
+                    Criterion("left open", .exactly, 0),
+                ],
+                work: ControllerConnectionLimit(limit: 5, attempts: 20))
+        ]
 
     /// Of both ways to the machine: in this process, and over Modbus TCP.
     private static func both(_ measure: String, _ relation: Criterion.Relation, _ bound: Duration) -> [Criterion] {

@@ -1,15 +1,16 @@
 extension Catalogue {
-    static let database: [Scenario] = highFrequency + concurrency + batches + timeouts + channel + [
-        Scenario(
-            "DB-RATE", "The rate at which the database gives up",
-            requirement: "10, 50, 100, 500 and 1000 requests a second until the first capacity error, which is "
-                + "recognised as one; the limit is reported.",
-            nominal: .seconds(50), short: .seconds(10),
-            criteria: [
-                Criterion("capacity errors recognised", .atLeast, 1), Criterion("other errors", .exactly, 0),
-                Criterion("served per second", .atLeast, 100), Criterion("served after the limit", .atLeast, 1),
-            ])
-    ]
+    static let database: [Scenario] =
+        highFrequency + concurrency + batches + timeouts + channel + [
+            Scenario(
+                "DB-RATE", "The rate at which the database gives up",
+                requirement: "10, 50, 100, 500 and 1000 requests a second until the first capacity error, which is "
+                    + "recognised as one; the limit is reported.",
+                nominal: .seconds(50), short: .seconds(10),
+                criteria: [
+                    Criterion("capacity errors recognised", .atLeast, 1), Criterion("other errors", .exactly, 0),
+                    Criterion("served per second", .atLeast, 100), Criterion("served after the limit", .atLeast, 1),
+                ])
+        ]
 
     private static let highFrequency: [Scenario] = [
         ("01", 10, 5, 0.1, 0.0), ("02", 50, 10, 0.1, 0.01), ("03", 100, 10, 0.15, 0.05), ("04", 500, 5, nil, 0.1),

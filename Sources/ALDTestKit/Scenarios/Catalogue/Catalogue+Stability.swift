@@ -1,17 +1,19 @@
 extension Catalogue {
-    static let stability: [Scenario] = leaks + connections + logs + endings + [
-        Scenario(
-            "STABILITY-24H", "A day with all terminals",
-            requirement: "86 400 cycles, 24 recipes, 240 commands; a slow database at 8 h, no controller for 2 min at "
-                + "12 h, a rate limit at 16 h, latency at 20 h: no crash, memory grows by less than 20 %, fewer than "
-                + "5 % of the instants are violated, everything succeeds in the end.",
-            nominal: .hours(24), short: .seconds(10)),
-        Scenario(
-            "STABILITY-72H", "Three days with all terminals",
-            requirement: "The same for 72 h with a random failure every 4 h and a checkpoint every 12 h: growth is "
-                + "linear at most, performance stays within 10 % of the first hour, nothing is left behind.",
-            nominal: .hours(72), short: .seconds(10)),
-    ]
+    static let stability: [Scenario] =
+        leaks + connections + logs + endings + [
+            Scenario(
+                "STABILITY-24H", "A day with all terminals",
+                requirement:
+                    "86 400 cycles, 24 recipes, 240 commands; a slow database at 8 h, no controller for 2 min at "
+                    + "12 h, a rate limit at 16 h, latency at 20 h: no crash, memory grows by less than 20 %, fewer than "
+                    + "5 % of the instants are violated, everything succeeds in the end.",
+                nominal: .hours(24), short: .seconds(10)),
+            Scenario(
+                "STABILITY-72H", "Three days with all terminals",
+                requirement: "The same for 72 h with a random failure every 4 h and a checkpoint every 12 h: growth is "
+                    + "linear at most, performance stays within 10 % of the first hour, nothing is left behind.",
+                nominal: .hours(72), short: .seconds(10)),
+        ]
 
     private static let leaks: [Scenario] = [
         ("01", "collection", 6, "allocations by the hour do not grow"),

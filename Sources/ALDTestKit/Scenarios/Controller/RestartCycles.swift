@@ -67,7 +67,9 @@ struct RestartCycles: ScenarioWork {
         try await withTemporaryDirectory(in: run.host.directory()) { directory in
             let began = run.time.now
             var start = Start(took: .zero, failure: failure)
-            if failure == .spool { try "not a folder".write(toFile: directory + "/spool", atomically: true, encoding: .utf8) }
+            if failure == .spool {
+                try "not a folder".write(toFile: directory + "/spool", atomically: true, encoding: .utf8)
+            }
             do {
                 start.rows = try await ProxiedDatabase.run(before: database) { proxy, proxied in
                     if failure == .database { proxy.down() }
@@ -106,7 +108,8 @@ struct RestartCycles: ScenarioWork {
         run.note("starts", count: starts.count)
         let failed = starts.filter { $0.error != nil }
         run.note("failed starts", count: failed.count)
-        run.note("failed starts without a failure", count: failed.count { $0.failure == nil || $0.failure == .database })
+        run.note(
+            "failed starts without a failure", count: failed.count { $0.failure == nil || $0.failure == .database })
         // A path or an address, and words.
         let clear = failed.count { ($0.error ?? "").contains("/") || ($0.error ?? "").contains("127.0.0.1") }
         run.note("errors that do not say why", count: failed.count - clear)

@@ -39,7 +39,9 @@ struct StatementHang: ScenarioWork {
                     SELECT count(*) FROM pg_stat_activity
                     WHERE application_name = 'ald.hang' AND state = 'active' AND query LIKE '%stuck%'
                     """
-                try await eventually("the server has ended them") { try await TestDatabase.number(hanging, database) == 0 }
+                try await eventually("the server has ended them") {
+                    try await TestDatabase.number(hanging, database) == 0
+                }
                 run.note("backends that still hang", count: try await TestDatabase.number(hanging, database))
                 group.cancelAll()
                 try await group.waitForAll()
