@@ -63,7 +63,8 @@ enum FaultClassifier {
             // PgBouncer's for everything; of a server's own it means that we broke the protocol.
             return isPoolers(error, origin) ? .resource : .ownBug
         case "XX000":
-            return isPoolers(error, origin) ? .resource : .serverSick
+            if isPoolers(error, origin) { return .resource }
+            return isRaceInCatalogue(error) ? .transient : .serverSick
         case "0A000": return error.message.contains("cached plan") ? .transient : .misconfigured
         case "23505":
             // Our claims take a conflict for an answer, so this is another attempt that has just been faster.
@@ -71,6 +72,12 @@ enum FaultClassifier {
         case "23514": return isMissingPartition(error) ? .systemic : .poison
         case let state: return tabled(state)
         }
+    }
+
+    /// Two sessions have changed the same table's entry, for instance because both needed a partition: an internal error
+    /// for the server, and done by the next attempt. Internal errors are never translated.
+    private static func isRaceInCatalogue(_ error: PostgresError) -> Bool {
+        error.message.contains("tuple concurrently ")
     }
 
     private static func isOwnEncoding(_ error: PostgresError) -> Bool {

@@ -107,6 +107,7 @@ import Testing
             #expect(FaultClassifier.classify(answered(state, message), from: .server).faultClass != .resource)
         }
         #expect(FaultClassifier.classify(answered("XX000", "cache lookup failed")).faultClass == .serverSick)
+        #expect(FaultClassifier.classify(answered("XX000", "tuple concurrently updated")).faultClass == .transient)
     }
 
     @Test("a malformed row is our own bug, though its code is one of lost connections")

@@ -1,5 +1,6 @@
 import ALDCore
 import Foundation
+import Logging
 import Modbus
 import Synchronization
 
@@ -67,6 +68,7 @@ struct RestartCycles: ScenarioWork {
         try await withTemporaryDirectory(in: run.host.directory()) { directory in
             let began = run.time.now
             var start = Start(took: .zero, failure: failure)
+            let book = LogBook()
             if failure == .spool {
                 try "not a folder".write(toFile: directory + "/spool", atomically: true, encoding: .utf8)
             }
@@ -75,7 +77,8 @@ struct RestartCycles: ScenarioWork {
                     if failure == .database { proxy.down() }
                     return try await RecordingRig.record(
                         bench.device.registerMap, fromPort: failure == .controller ? 1 : bench.port, into: proxied,
-                        directory: failure == .spool ? directory + "/spool" : directory, period: .milliseconds(50)
+                        directory: failure == .spool ? directory + "/spool" : directory, period: .milliseconds(50),
+                        logger: book.logger()
                     ) { rig in
                         if failure == .database {
                             try await eventually("rows wait for the database") { rig.writer.statistics.spooled > 0 }
@@ -95,6 +98,7 @@ struct RestartCycles: ScenarioWork {
                 start.error = "\(error)"
             }
             start.took = run.time.now - began
+            if failure == nil { for line in book.lines where line.level >= .warning { run.say(line.text) } }
             return start
         }
     }
