@@ -30,13 +30,17 @@ extension SchemaServerTests.ParameterControl {
     func insertedWhileDeaf() async throws {
         try await Self.withPlant(configuration: Self.withoutSweeps) { plant in
             try await eventually("the bell works") { plant.service.statistics.hearsBell }
-            // The sessions are gone before the command is there, so no bell rings for it.
+            // The sessions are gone before the command is there, and none comes until it is: no bell rings for it.
+            let door = "UPDATE pg_database SET datallowconn = %s WHERE datname = current_database()"
+            try await plant.operating.accept(door.replacing("%s", with: "false"))
             try await plant.operating.accept(
                 """
                 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()
-                    AND pid <> pg_backend_pid();
-                INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value) VALUES (1, 8, 33)
+                    AND pid <> pg_backend_pid()
                 """)
+            try await plant.operating.accept(
+                "INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value) VALUES (1, 8, 33)")
+            try await plant.operating.accept(door.replacing("%s", with: "true"))
             #expect(try await plant.end(of: 1) == "succeeded|33")
         }
     }
@@ -99,8 +103,21 @@ extension SchemaServerTests.ParameterControl {
         var configuration = ParameterControlService.Configuration()
         configuration.lease = .seconds(1)
         configuration.execution.callTimeout = .seconds(60)
+        // Who prolongs it says so: it could also be taken anew after it had ended.
+        let witness = """
+            CREATE TABLE ald.witness (said text);
+            CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$
+            DECLARE place text;
+            BEGIN
+                GET DIAGNOSTICS place = PG_CONTEXT;
+                INSERT INTO ald.witness VALUES (place);
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER witness AFTER UPDATE OF lease_until ON ald.parameter_control_commands
+                FOR EACH ROW EXECUTE FUNCTION witness()
+            """
         try await Self.withPlant(
-            configuration: configuration,
+            configuration: configuration, prepare: { connection, _ in try await connection.accept(witness) },
             plc: { machine, _ in
                 TestPLC(
                     machine,
@@ -112,6 +129,11 @@ extension SchemaServerTests.ParameterControl {
         ) { plant in
             let command = try await plant.ask("MFC 1.flow", 20)
             await begun.wait()
+            defer { goOn.signal() }
+            try await eventually("it is prolonged, not taken anew") {
+                try await plant.operating.rows(
+                    "SELECT 1 FROM ald.witness WHERE said LIKE '%renew_parameter_command%' LIMIT 1") == ["1"]
+            }
             try await eventually("its lease was prolonged") {
                 try await plant.operating.rows(
                     """
@@ -126,19 +148,21 @@ extension SchemaServerTests.ParameterControl {
     }
 }
 
-/// A machine whose writes wait and whose set points read back otherwise than they were written.
+/// A machine whose writes wait or fail and whose set points read back otherwise than they were written.
 struct TestPLC: PLC {
     let machine: SimulatedPLC
     let readsBack: @Sendable (Double) -> Double
+    let fails: PLCError?
     let onWrite: @Sendable () async -> Void
     var registerMap: RegisterMap { machine.registerMap }
 
     init(
-        _ machine: SimulatedPLC, readsBack: @escaping @Sendable (Double) -> Double = { $0 },
+        _ machine: SimulatedPLC, readsBack: @escaping @Sendable (Double) -> Double = { $0 }, fails: PLCError? = nil,
         onWrite: @escaping @Sendable () async -> Void = {}
     ) {
         self.machine = machine
         self.readsBack = readsBack
+        self.fails = fails
         self.onWrite = onWrite
     }
 
@@ -149,6 +173,7 @@ struct TestPLC: PLC {
     }
 
     func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        if let fails { throw fails }
         await onWrite()
         try await machine.write(value, to: id, deadline: deadline)
     }

@@ -122,4 +122,77 @@ extension SchemaServerTests.ParameterControl {
             #expect(try await plant.end(of: strict) == "failed|20.4|written, and reads back as 20.4")
         }
     }
+
+    @Test("Nobody rings: it looks by itself, again and again")
+    func sweeps() async throws {
+        var configuration = ParameterControlService.Configuration()
+        (configuration.sweepInterval, configuration.sweepIntervalWithoutBell) = (.milliseconds(50), .milliseconds(50))
+        try await Self.withPlant(configuration: configuration) { plant in
+            try await eventually("the bell works") { plant.service.statistics.hearsBell }
+            var looks: Set<String> = []
+            // The first looks have other reasons.
+            try await eventually("it looks") {
+                looks.formUnion(
+                    try await plant.operating.rows(
+                        """
+                        SELECT query_start FROM pg_stat_activity WHERE datname = current_database()
+                            AND query LIKE '%take_parameter_commands%' AND pid <> pg_backend_pid()
+                        """))
+                return looks.count >= 8
+            }
+        }
+    }
+
+    @Test("A controller that is away is tried until the command's own deadline, and not after it")
+    func deadline() async throws {
+        let away = PLCError.unreachable("no answer")
+        try await Self.withPlant(plc: { machine, _ in TestPLC(machine, fails: away) }) { plant in
+            let command = try await plant.ask("MFC 1.flow", 20, within: 1)
+            #expect(try await plant.end(of: command) == "failed|the controller was not reached in time")
+        }
+    }
+
+    @Test("The table is away when a command ends: its end is noted when the table is back")
+    func notedLater() async throws {
+        let held = Held()
+        try await Self.withPlant(
+            configuration: Self.patient(1), plc: { machine, _ in TestPLC(machine, onWrite: { await held.pass() }) }
+        ) { plant in
+            let command = try await plant.ask("MFC 1.flow", 20)
+            try await eventually("it is begun") { held.begun == 1 }
+            try await plant.operating.accept("ALTER FUNCTION ald.finish_parameter_commands RENAME TO away")
+            held.open()
+            try await eventually("its end cannot be noted") {
+                plant.service.statistics.unnoted == 1 && plant.service.statistics.problem != nil
+            }
+            try await plant.operating.accept("ALTER FUNCTION ald.away RENAME TO finish_parameter_commands")
+            #expect(try await plant.end(of: command) == "succeeded|20")
+        }
+    }
+
+    @Test("A command whose lease has ended while it is executed is not begun a second time by the same terminal")
+    func ownLeaseEnds() async throws {
+        let held = Held()
+        var configuration = Self.patient(4)
+        configuration.lease = .seconds(3)
+        try await Self.withPlant(
+            configuration: configuration, plc: { machine, _ in TestPLC(machine, onWrite: { await held.pass() }) }
+        ) { plant in
+            let command = try await plant.ask("MFC 1.flow", 20)
+            try await eventually("it is begun") { held.begun == 1 }
+            try await plant.operating.accept(
+                """
+                SET session_replication_role = replica;
+                UPDATE ald.parameter_control_commands SET lease_until = clock_timestamp() - interval '1 s';
+                RESET session_replication_role
+                """)
+            try await eventually("it is its own again") {
+                try await plant.operating.rows(
+                    "SELECT 1 FROM ald.parameter_control_commands WHERE lease_until > clock_timestamp()") == ["1"]
+            }
+            held.open()
+            #expect(try await plant.end(of: command) == "succeeded|20")
+            #expect((plant.service.statistics.taken, held.begun) == (1, 1))
+        }
+    }
 }

@@ -90,8 +90,11 @@ extension SchemaServerTests {
                 try await plant.isOpen(Self.one)
                 try await plant.hold("recipe_commands", "ACCESS EXCLUSIVE", until: "take_recipe_command")
             } duringShutdown: { plant in
-                try await eventually("closed") { try await plant.setPoint(Self.one) == 0 }
-                try await plant.unlock()
+                try await withCleanup {
+                    try await eventually("closed") { try await plant.setPoint(Self.one) == 0 }
+                } cleanup: {
+                    try await plant.unlock()
+                }
             } afterShutdown: { plant async throws in
                 #expect(
                     try await plant.operating.rows(Self.processes) == ["aborted|the recipe service was shut down"])
@@ -192,11 +195,14 @@ extension SchemaServerTests {
                     recorder.noteRequest("the only word", at: SystemTime().now)
                     let refused = plant.writer.statistics
                     proxy.heal()
-                    try await eventually("it has landed, \(refused)") {
-                        try await plant.operating.rows(
-                            "SELECT message FROM ald.process_events WHERE process_id = 7") == ["the only word"]
+                    try await withCleanup {
+                        try await eventually("it has landed, \(refused)") {
+                            try await plant.operating.rows(
+                                "SELECT message FROM ald.process_events WHERE process_id = 7") == ["the only word"]
+                        }
+                    } cleanup: {
+                        recorder.end(RecipeMachine.Ending(outcome: .completed))
                     }
-                    recorder.end(RecipeMachine.Ending(outcome: .completed))
                     try await group.waitForAll()
                 }
             }

@@ -34,7 +34,7 @@ extension SchemaServerTests {
                         }
                         var random = SeededGenerator(seed: seed)
                         for number in 0..<Gate.rounds(20, nominal: 500) {
-                            try await Self.story(number, plant, &random)
+                            try await Self.story(number, plant, log, &random)
                             if let problem = log.problem(among: Set(Self.valves)) {
                                 Issue.record("seed \(seed), story \(number): \(problem)")
                                 break
@@ -51,11 +51,21 @@ extension SchemaServerTests {
             }
         }
 
-        private static func story(_ number: Int, _ plant: RecipePlant, _ random: inout SeededGenerator) async throws {
+        private static func story(
+            _ number: Int, _ plant: RecipePlant, _ log: WriteLog, _ random: inout SeededGenerator
+        ) async throws {
             var steps: Int32 = 0
             let recipe = Recipe(name: "random \(number)", steps: Self.steps(depth: 0, &steps, &random))
             let start = try await plant.start(recipe)
+            let ended = "SELECT finished_at IS NOT NULL AS ended FROM ald.recipe_commands WHERE command_id = \(start)"
+            // Before, while or after it begins, and then as it goes on.
+            var next = Bool.random(using: &random) ? log.count : log.count + 1
             for _ in 0..<Int.random(in: 0...8, using: &random) {
+                try await eventually("\(next) writes, or the end of recipe \(number)") {
+                    if log.count >= next || plant.service.status.phase == .paused { return true }
+                    return try await plant.operating.rows(ended) == ["true"]
+                }
+                next = log.count + Int.random(in: 0...4, using: &random)
                 let process = plant.service.status.process
                 switch Int.random(in: 0..<8, using: &random) {
                 case 0: if let process { try await askForIt { _ = try await plant.ask("stop", process) } }
@@ -69,9 +79,7 @@ extension SchemaServerTests {
                 if plant.service.status.phase == .paused, let process = plant.service.status.process {
                     try await askForIt { _ = try await plant.ask("resume", process) }
                 }
-                return try await plant.operating.rows(
-                    "SELECT finished_at IS NOT NULL AS ended FROM ald.recipe_commands WHERE command_id = \(start)")
-                    == ["true"]
+                return try await plant.operating.rows(ended) == ["true"]
             }
         }
 
@@ -113,7 +121,7 @@ extension SchemaServerTests {
         private static func steps(
             depth: Int, _ number: inout Int32, _ random: inout SeededGenerator
         ) -> [RecipeStep] {
-            (0..<Int.random(in: 1...4, using: &random)).map { _ in
+            (0..<Int.random(in: 2...5, using: &random)).map { _ in
                 number += 1
                 let id = number
                 func time() -> Duration { .milliseconds(Int64.random(in: 1...15, using: &random)) }
@@ -125,7 +133,10 @@ extension SchemaServerTests {
                 case 5: return RecipeStep(id: id, .wait(time()))
                 default:
                     return RecipeStep(
-                        id: id, .loop(iterations: 2, steps(depth: depth + 1, &number, &random)))
+                        id: id,
+                        .loop(
+                            iterations: Int.random(in: 2...5, using: &random), steps(depth: depth + 1, &number, &random)
+                        ))
                 }
             }
         }
@@ -148,6 +159,8 @@ private final class WriteLog: Sendable {
         let entry = Entry(writer: Self.writer, parameter: parameter, value: value)
         entries.withLock { $0.append(entry) }
     }
+
+    var count: Int { entries.withLock(\.count) }
 
     var writers: Set<String> { entries.withLock { Set($0.map(\.writer)) } }
 
