@@ -13,7 +13,7 @@ struct StatementHang: ScenarioWork {
                 // A view that waits for ever, as a statement behind a forgotten lock does.
                 try await TestDatabase.withConnection(database) {
                     _ = try await $0.execute(
-                        script: "CREATE VIEW stuck AS SELECT pg_sleep(1000000) AS never", deadline: $1)
+                        script: "CREATE VIEW stuck AS SELECT pg_sleep(1000000)::text AS never", deadline: $1)
                 }
                 var took = DurationHistogram()
                 try await run.fault("a statement that never returns") {
