@@ -19,6 +19,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
     @Option var failPoint: String?
     @Option var duringSend: Int?
     @Option var waitingAtMost = 600
+    @Option var segmentBytes: Int64?
     @Flag var forgets = false
     @Flag var stops = false
 
@@ -31,6 +32,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
             (order.machine, order.first, order.appends, order.rows) = (machine, first, appends, rows)
             (order.callers, order.poisonEvery, order.count, order.forgets) = (callers, poisonEvery, count, forgets)
             (order.duringSend, order.waitingAtMost, order.stops) = (duringSend, waitingAtMost, stops)
+            if let segmentBytes { order.segmentBytes = segmentBytes }
             if let failPoint {
                 guard let point = FailPoint(rawValue: failPoint) else {
                     throw Failure(.configuration, "there is no place called \(failPoint)")

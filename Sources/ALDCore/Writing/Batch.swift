@@ -105,4 +105,6 @@ public struct Batch: Sendable {
     public var records: Records
     /// SHA-256 over machine, kind and the stored bytes.
     public var digest: [UInt8]
+    /// The batch that this one was cut from.
+    public var parent: BatchID?
 }

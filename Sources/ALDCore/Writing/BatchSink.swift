@@ -19,10 +19,11 @@ public protocol BatchSink: Sendable {
     /// - Returns: for each batch, in their order, what became of it.
     func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding]
 
-    /// Closes the name of a batch in the ledger for ever: no attempt that is still on its way can land it any more.
-    ///
-    /// - Returns: `voided`; or `known` when the batch had landed; or `collision` when the name is taken.
-    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding
+    /// Closes the name of a batch in the ledger for ever: no attempt that is still on its way can land it any more. The
+    /// batch is to live on as `cut` says, or as somebody has said who has closed the name before.
+    func void(
+        _ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant
+    ) async throws(SinkFault) -> BatchClosing
 
     /// Which of these confirmed batches, all of one machine, the ledger does not know.
     ///

@@ -20,8 +20,15 @@ struct BatchStatement: Sendable {
     }
 
     /// Claims the batch's name for an empty batch. Whoever comes later with the true one finds the name taken.
-    init(voiding batch: Batch) {
-        addGaps([], of: batch, digest: Self.voidDigest(of: batch))
+    init(voiding batch: Batch, as cut: BatchCut) {
+        let letter = cut.letter.map { BatchCoding.encode(.deadLetters([$0])).bytes }
+        text = "SELECT * FROM ald.void_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        parameters = [
+            .int4(batch.machine), .int8(batch.id.origin), .int8(batch.id.number), .bytea(batch.digest),
+            .bytea(Self.voidDigest(of: batch)), batch.parent.map { .int8($0.origin) } ?? .null,
+            batch.parent.map { .int8($0.number) } ?? .null, .int8(cut.first.origin), .int8(cut.first.number),
+            .text(cut.way.text), letter.map(PostgresValue.bytea) ?? .null,
+        ]
     }
 
     /// Another than that of any contents, and the same at every attempt.
@@ -85,8 +92,15 @@ struct BatchStatement: Sendable {
         ]
         parameters += columns
         let places = (first...parameters.count).map { "$\($0)" }.joined(separator: ", ")
-        let call = "ald.\(function)(\(places))"
-        text += (batches == 0 ? "SELECT " : ", ") + (field.map { "(\(call)).\($0)" } ?? call)
+        var call = "ald.\(function)(\(places))"
+        if let field { call = "(\(call)).\(field)" }
+        if let parent = batch.parent {
+            // What stands behind the obstacle is done only when there is none.
+            let next = parameters.count + 1
+            parameters += [.int8(parent.origin), .int8(parent.number)]
+            call = "coalesce(ald.cut_obstacle($\(first), $\(next), $\(next + 1), $\(first + 1)), \(call))"
+        }
+        text += (batches == 0 ? "SELECT " : ", ") + call
         batches += 1
     }
 }

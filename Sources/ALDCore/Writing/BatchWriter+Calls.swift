@@ -4,10 +4,12 @@ import Synchronization
 /// The calls that the state machine asks for. Each ends with exactly one report.
 extension BatchWriter {
     func read(
-        _ lane: Spool.Lane, _ limits: Spool.Limits, excluding excluded: Set<SpoolPosition>, kinds: Set<BatchKind>
+        _ lane: Spool.Lane, after position: SpoolPosition, _ limits: Spool.Limits,
+        excluding excluded: Set<SpoolPosition>, kinds: Set<BatchKind>
     ) async {
         do throws(SpoolError) {
-            let batches = try await spool.waiting(in: lane, limits: limits, excluding: excluded, kinds: kinds)
+            let batches = try await spool.waiting(
+                in: lane, after: position, limits: limits, excluding: excluded, kinds: kinds)
             let slots = batches.map {
                 WriterLane.Slot(position: $0.position, records: $0.header.records, kind: $0.header.kind)
             }
@@ -70,41 +72,67 @@ extension BatchWriter {
         pass(.acknowledged)
     }
 
-    func void(_ stored: StoredBatch?, of lane: Spool.Lane, by deadline: MonotonicInstant) async {
+    func void(
+        _ stored: StoredBatch?, of lane: Spool.Lane, _ way: WriterLane.Cut, because fault: SinkFault?,
+        by deadline: MonotonicInstant
+    ) async {
         do throws(SinkFault) {
             guard let stored else { throw SinkFault(.ownBug, "there is no batch whose name could be closed") }
+            let batch = try decoded(stored)
+            let proposal = try await proposal(stored, batch, way, because: fault)
             pass(.voidBefore)
-            let landing = try await sink.void(try decoded(stored), deadline: deadline)
+            let closing = try await sink.void(batch, as: proposal, deadline: deadline)
             pass(.voidAfter)
-            if landing.isInDatabase { confirm([stored]) }
-            report(.answered(lane, [landing]))
+            switch closing {
+            case .closed(let cut):
+                if cut.first != proposal.first {
+                    logger.notice(
+                        "a batch was cut before, by an earlier process or a copy of this spool; the same is done here",
+                        metadata: ["batch": "\(batch.id)", "cut": "\(cut.way.text)", "first": "\(cut.first)"])
+                }
+                report(Report(event: .answered(lane, [.voided]), decided: cut))
+            case .landed:
+                confirm([stored])
+                report(.answered(lane, [.known]))
+            case .collision: report(.answered(lane, [.collision]))
+            }
         } catch {
             noteFault(error, batch: stored)
             report(.failed(lane, error))
         }
     }
 
-    func cut(
-        _ stored: StoredBatch?, of lane: Spool.Lane, _ cut: WriterLane.Cut, because fault: SinkFault?
-    ) async {
+    private func proposal(
+        _ stored: StoredBatch, _ batch: Batch, _ way: WriterLane.Cut, because fault: SinkFault?
+    ) async throws(SinkFault) -> BatchCut {
         do throws(SpoolError) {
-            guard let stored else {
+            var cut = BatchCut(way: way, first: try await spool.namesForParts())
+            if let row = way.letterRow(of: batch.records.count) {
+                let evidence = (fault?.evidence ?? FaultEvidence(message: fault?.message ?? "refused")).withoutNulls
+                cut.letter = DeadLetter(
+                    batch.records[row..<row + 1], batch: batch.id, row: row, refusedAt: time.wallClock,
+                    attempts: stored.attempts + 1, evidence: evidence)
+            }
+            return cut
+        } catch {
+            throw SinkFault(.ownBug, "\(error)", cause: "the spool cannot be read or written")
+        }
+    }
+
+    /// - Parameter cut: what was decided when the name was closed.
+    func cut(_ stored: StoredBatch?, of lane: Spool.Lane, _ cut: BatchCut?) async {
+        do throws(SpoolError) {
+            guard let stored, let cut else {
                 throw SpoolError(.invalidRecord, file: "the writer's bench", "there is no batch to be cut")
             }
             let batch = try stored.batch()
-            let evidence = (fault?.evidence ?? FaultEvidence(message: fault?.message ?? "refused")).withoutNulls
-            let refusedAt = time.wallClock
-            let parts = batch.records.cut(cut) { record, row in
-                DeadLetter(
-                    record, batch: batch.id, row: row, refusedAt: refusedAt, attempts: stored.attempts + 1,
-                    evidence: evidence)
-            }
+            let parts = batch.records.parts(of: cut)
             pass(.recutBefore)
-            _ = try await spool.recut(stored.position, into: parts, machine: batch.machine)
-            if parts.contains(where: \.areDeadLetters) {
+            _ = try await spool.recut(stored.position, into: parts, machine: batch.machine, named: cut.first)
+            if let letter = cut.letter {
                 logger.error(
                     "a record was refused and becomes a dead letter",
-                    metadata: ["batch": "\(batch.id)", "fault": "\(fault?.message ?? "unknown")"])
+                    metadata: ["batch": "\(batch.id)", "fault": "\(letter.evidence.message)"])
             }
             report(.cut(lane))
         } catch {

@@ -38,6 +38,8 @@ public final class BatchWriter: Service {
         var event: WriterStateMachine.Event
         /// What the spool has brought.
         var batches: [StoredBatch] = []
+        /// How the batch lives on whose name was closed.
+        var decided: BatchCut?
     }
 
     /// - Parameter random: what varies the pauses between attempts.
@@ -110,10 +112,11 @@ public final class BatchWriter: Service {
     private func sendUntilFinished(_ machine: consuming WriterStateMachine) async {
         var machine = machine
         var bench: [SpoolPosition: StoredBatch] = [:]
+        var decided: [Spool.Lane: BatchCut] = [:]
         await withDiscardingTaskGroup { group in
             while true {
                 if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
-                take(&machine, &bench)
+                take(&machine, &bench, &decided)
                 let action = machine.next(waiting, now: time.now, chance: chance)
                 publish(machine)
                 switch action {
@@ -121,18 +124,21 @@ public final class BatchWriter: Service {
                 case .reconcile(let position, let batches, let deadline):
                     group.addTask { await self.reconcile(after: position, batches: batches, by: deadline) }
                 case .read(let lane, let limits, let kinds):
-                    let excluded = Set(bench.keys)
-                    group.addTask { await self.read(lane, limits, excluding: excluded, kinds: kinds) }
+                    let (excluded, position) = (claimed(by: machine), machine[lane].readsAfter)
+                    group.addTask {
+                        await self.read(lane, after: position, limits, excluding: excluded, kinds: kinds)
+                    }
                 case .deliver(let lane, let count, let deadline):
                     let batches = machine[lane].bench.prefix(count).compactMap { bench[$0.position] }
                     group.addTask { await self.deliver(batches, of: lane, by: deadline) }
                 case .void(let lane, let deadline):
                     let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
-                    group.addTask { await self.void(batch, of: lane, by: deadline) }
-                case .cut(let lane, let cut):
+                    let (way, fault) = (machine[lane].cut ?? .again, machine[lane].fault)
+                    group.addTask { await self.void(batch, of: lane, way, because: fault, by: deadline) }
+                case .cut(let lane, _):
                     let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
-                    let fault = machine[lane].fault
-                    group.addTask { await self.cut(batch, of: lane, cut, because: fault) }
+                    let cut = decided.removeValue(forKey: lane)
+                    group.addTask { await self.cut(batch, of: lane, cut) }
                 case .wait(nil): await wakeup.waitThroughCancellation()
                 case .wait(let until?): await wakeup.wait(until: until, time: time)
                 case .finish: return
@@ -149,7 +155,10 @@ public final class BatchWriter: Service {
     }
 
     /// Tells the machine what has happened, and forgets the payloads that it needs no more.
-    private func take(_ machine: inout WriterStateMachine, _ bench: inout [SpoolPosition: StoredBatch]) {
+    private func take(
+        _ machine: inout WriterStateMachine, _ bench: inout [SpoolPosition: StoredBatch],
+        _ decided: inout [Spool.Lane: BatchCut]
+    ) {
         let reports = reports.withLock { reports in
             defer { reports = [] }
             return reports
@@ -157,10 +166,15 @@ public final class BatchWriter: Service {
         guard !reports.isEmpty else { return }
         for report in reports {
             for batch in report.batches { bench[batch.position] = batch }
+            if case .answered(let lane, _) = report.event { decided[lane] = report.decided }
             machine.happened(report.event, now: time.now, chance: chance)
         }
-        let needed = Set((machine.fresh.bench + machine.backlog.bench).map(\.position))
+        let needed = claimed(by: machine)
         bench = bench.filter { needed.contains($0.key) }
+    }
+
+    private func claimed(by machine: WriterStateMachine) -> Set<SpoolPosition> {
+        Set(machine.fresh.claimed + machine.backlog.claimed)
     }
 
     private func publish(_ machine: WriterStateMachine) {
@@ -183,7 +197,11 @@ public final class BatchWriter: Service {
     }
 
     func report(_ event: WriterStateMachine.Event, _ batches: [StoredBatch] = []) {
-        reports.withLock { $0.append(Report(event: event, batches: batches)) }
+        report(Report(event: event, batches: batches))
+    }
+
+    func report(_ report: Report) {
+        reports.withLock { $0.append(report) }
         wakeup.signal()
     }
 }

@@ -19,7 +19,8 @@ extension PostgresSink {
         _ batches: [Batch], _ connection: PostgresConnection, deadline: MonotonicInstant
     ) async throws -> [BatchLanding] {
         let rows = batches.reduce(0) { $0 + $1.records.count }
-        if rows >= copiedRows, await !connection.isBehindPooler,
+        // Whether a part of a batch that was cut may land is asked for each; they are few.
+        if rows >= copiedRows, batches.allSatisfy({ $0.parent == nil }), await !connection.isBehindPooler,
             let landings = try await copy(batches, connection, deadline: deadline)
         {
             return landings

@@ -89,14 +89,35 @@ public final class PostgresSink: BatchSink {
         return landings
     }
 
-    public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+    public func void(
+        _ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant
+    ) async throws(SinkFault) -> BatchClosing {
         try await withPrepared(deadline: deadline) { connection in
-            let claim = BatchStatement(voiding: batch)
-            if try await self.landings(claim, connection, deadline: deadline) != [.collision] { return .voided }
-            // The name is taken, so this writes nothing: it only asks by whom.
-            let question = try BatchStatement([batch], recording: self.recording)
-            return try await self.landings(question, connection, deadline: deadline).first ?? .collision
+            let statement = BatchStatement(voiding: batch, as: cut)
+            let result = try await connection.query(statement.text, statement.parameters, deadline: deadline)
+            guard let row = result.first else { throw SinkFault(.ownBug, "the ledger said nothing of the batch") }
+            switch try row.decode(0, as: Int32.self) {
+            case 0, 3: return .landed
+            case 1: return .closed(try Self.decided(row))
+            case 2: return .collision
+            case let status: throw SinkFault(.ownBug, "the ledger has status \(status), which nobody knows")
+            }
         }
+    }
+
+    private static func decided(_ row: PostgresRow) throws -> BatchCut {
+        let text: String = try row.decode(3)
+        guard let way = BatchCut.Way(text: text) else {
+            throw SinkFault(
+                .ownBug, "a batch was cut in a way that this version does not know: \(text); update the program",
+                cause: "a batch was cut in a way that this version does not know")
+        }
+        let letter = try row.decode(4, as: [UInt8]?.self).map { bytes in
+            try BatchCoding.decode(bytes, format: BatchCoding.Format.deadLetters.rawValue, count: 1)
+        }
+        var cut = BatchCut(way: way, first: BatchID(origin: try row.decode(1), number: try row.decode(2)))
+        if case .deadLetters(let letters) = letter { cut.letter = letters.first }
+        return cut
     }
 
     public func missing(

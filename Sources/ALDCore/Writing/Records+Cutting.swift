@@ -10,26 +10,19 @@ extension Records {
         }
     }
 
-    var areDeadLetters: Bool {
-        if case .deadLetters = self { true } else { false }
-    }
-
-    /// The parts in which they live on, none of them empty.
-    ///
-    /// - Parameter letter: makes a dead letter of the one record at that place.
-    func cut(_ cut: WriterLane.Cut, letter: (Records, _ row: Int) -> DeadLetter) -> [Records] {
+    /// The parts in which they live on, none of them empty; they follow from `cut` alone.
+    func parts(of cut: BatchCut) -> [Records] {
+        if let row = cut.way.letterRow(of: count) {
+            // Without a letter nothing is known of why: it is tried once more.
+            guard let letter = cut.letter else { return [self] }
+            return [self[0..<row], .deadLetters([letter]), self[row + 1..<count]].filter { $0.count > 0 }
+        }
         let half = count / 2
         let parts: [Records] =
-            switch cut {
-            case .again: [self]
+            switch cut.way {
+            case .again, .deadLetter, .around: [self]
             case .apart(let strangers): apart(strangers)
             case .halves: [self[0..<half], self[half..<count]]
-            case .deadLetter: count == 1 ? [.deadLetters([letter(self, 0)])] : [self]
-            case .around(let row) where (0..<count).contains(row):
-                [
-                    self[0..<row], .deadLetters([letter(self[row..<row + 1], row)]), self[row + 1..<count],
-                ]
-            case .around: [self]
             }
         return parts.filter { $0.count > 0 }
     }

@@ -172,12 +172,20 @@ public final class Spool: Sendable {
     /// behind everything else in the file of their parent and keep its instant of acceptance.
     ///
     /// Only after the database has definitely refused the batch: one in doubt must be sent unchanged.
+    ///
+    /// - Parameter name: of the first of them, the others are numbered after it; by default from ``namesForParts()``.
     public func recut(
-        _ position: SpoolPosition, into parts: [Records], machine: Int32
+        _ position: SpoolPosition, into parts: [Records], machine: Int32, named name: BatchID? = nil
     ) async throws(SpoolError) -> [BatchHeader] {
         for part in parts { try validate(part) }
         let encoded = parts.map { EncodedRecords($0, machine: machine) }
-        return try await perform("cutting a batch anew") { try $0.recut(position, into: encoded) }
+        return try await perform("cutting a batch anew") { try $0.recut(position, into: encoded, named: name) }
+    }
+
+    /// The first of a few names, one after the other, that no batch has and none will get but the parts of one that is
+    /// cut.
+    public func namesForParts() async throws(SpoolError) -> BatchID {
+        try await perform("naming parts of a batch") { $0.namesForParts() }
     }
 
     /// Confirmed batches that are still there, in order of their positions, at most `limit`.

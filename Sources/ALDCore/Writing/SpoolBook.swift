@@ -205,6 +205,12 @@ struct SpoolBook: Sendable {
         return shelves[offset].unsaved
     }
 
+    /// The file knows them: how often was tried what is settled need not be in memory any more.
+    mutating func saved(_ settlements: [Int64: Settlement], in index: Int64) {
+        guard let offset = offset(of: index) else { return }
+        for (row, settlement) in settlements where settlement != .waiting { shelves[offset].attempts[row] = nil }
+    }
+
     mutating func notSaved(_ settlements: [Int64: Settlement], in index: Int64) {
         guard let offset = offset(of: index) else { return }
         for (row, settlement) in settlements where shelves[offset].unsaved[row] == nil {

@@ -83,13 +83,14 @@ extension SpoolEngine {
             batches[offset].header.position = SpoolPosition(segment: active, row: nextRow + Int64(offset))
         }
         let index = active
-        guard let segment = segments[index] else {
+        guard let segment = use(index) else {
             throw SpoolError(.inputOutput, file: files.directory, "there is no segment to write to")
         }
         let settlements = book.withLock { $0.takeUnsaved(of: index) }
         do {
             try segment.write(batches, progress: progress(settlements, of: index)) { pass(.acceptInCommit) }
             sizes[index] = segment.size
+            book.withLock { $0.saved(settlements, in: index) }
             // What is written to a file that somebody has deleted is gone with this process.
             guard segment.isInPlace else {
                 throw SpoolError(.inputOutput, file: segment.path, "the file was deleted while it was written")
@@ -120,13 +121,14 @@ extension SpoolEngine {
     /// means that batches are sent again.
     mutating func saveProgress() {
         for shelf in book.withLock(\.shelves) where !shelf.unsaved.isEmpty {
-            guard let segment = segments[shelf.index], manifest[shelf.index]?.isSuspect == false else { continue }
+            guard manifest[shelf.index]?.isSuspect == false, let segment = use(shelf.index) else { continue }
             let settlements = book.withLock { $0.takeUnsaved(of: shelf.index) }
             do {
                 pass(.progressBeforeSave)
                 try segment.write([], progress: progress(settlements, of: shelf.index)) { pass(.progressInSave) }
                 pass(.progressAfterSave)
                 sizes[shelf.index] = segment.size
+                book.withLock { $0.saved(settlements, in: shelf.index) }
             } catch {
                 book.withLock { $0.notSaved(settlements, in: shelf.index) }
                 let error = self.error(error, segment: shelf.index, while: "noting what has landed")

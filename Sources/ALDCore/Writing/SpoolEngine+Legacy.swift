@@ -70,7 +70,7 @@ extension SpoolEngine {
                     BatchRange.add(id, to: &damaged)
                 }
             }
-            try segments[index]?.write(batches, progress: [])
+            try use(index)?.write(batches, progress: [])
             sizes[index] = segments[index]?.size
             manifest[index]?.isUsed = !batches.isEmpty
             manifest[index]?.rows = Int64(batches.count)

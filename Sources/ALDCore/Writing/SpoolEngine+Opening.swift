@@ -108,7 +108,7 @@ extension SpoolEngine {
         } else {
             try repair(entry.index, log: remains)
         }
-        guard let segment = segments[entry.index] else { return }
+        guard let segment = use(entry.index) else { return }
         sizes[entry.index] = segment.size
         try enter(segment)
     }
@@ -158,7 +158,9 @@ extension SpoolEngine {
         let lastSettled = progress.values.map(\.at).max()
         let credit = lastSettled.map { configuration.window.credit(lastSettledAt: $0, openedAt: time.wallClock) }
         shelf.settledSince = time.now - (credit ?? .zero)
-        for (row, entry) in progress where entry.attempts > 0 { shelf.attempts[row] = entry.attempts }
+        for (row, entry) in progress where entry.attempts > 0 && entry.settlement == .waiting {
+            shelf.attempts[row] = entry.attempts
+        }
         book.withLock { $0[segment.index] = shelf }
         try segment.forEachHeader { header in
             BatchRange.add(header.id, to: &content)

@@ -14,7 +14,7 @@ extension SpoolEngine {
         var cursor = position
         var repairs = 0
         while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor, excluding: kinds) }),
-            let segment = segments[index]
+            let segment = use(index)
         {
             let upper = min(rows.upperBound, rows.lowerBound + Self.lookAhead)
             do {
@@ -74,9 +74,17 @@ extension SpoolEngine {
         }
     }
 
+    /// Numbers that nobody has used for parts of a batch.
+    mutating func namesForParts() -> BatchID {
+        defer { nextPart += BatchCut.mostParts }
+        return BatchID(origin: BatchCut.origin(of: origin), number: nextPart)
+    }
+
     /// Replaces a waiting batch by new ones in one transaction.
-    mutating func recut(_ position: SpoolPosition, into parts: [EncodedRecords]) throws -> [BatchHeader] {
-        guard let segment = segments[position.segment], let parent = try segment.header(at: position.row),
+    mutating func recut(
+        _ position: SpoolPosition, into parts: [EncodedRecords], named name: BatchID?
+    ) throws -> [BatchHeader] {
+        guard let segment = use(position.segment), let parent = try segment.header(at: position.row),
             book.withLock({ $0[position.segment]?.waiting(from: position.row)?.lowerBound == position.row })
         else {
             throw SpoolError(.invalidRecord, file: files.directory, "there is no waiting batch at \(position.rawValue)")
@@ -85,13 +93,13 @@ extension SpoolEngine {
             throw SpoolError(.inputOutput, file: segment.path, "the file is being replaced; try again")
         }
         let first = shelfRows(position.segment) + 1
+        let name = name ?? namesForParts()
         let children = parts.enumerated().map { offset, records in
             records.sealed(
-                BatchID(origin: origin, number: nextNumber + Int64(offset)),
+                BatchID(origin: name.origin, number: name.number + Int64(offset)),
                 at: SpoolPosition(segment: position.segment, row: first + Int64(offset)),
                 acceptedAt: parent.acceptedAt, parent: parent.id)
         }
-        nextNumber += Int64(children.count)
         let done = SpoolProgress(row: position.row, settlement: .recut, at: time.wallClock, attempts: 0)
         do {
             try segment.write(children, progress: [done]) { pass(.recutInCommit) }
@@ -118,7 +126,7 @@ extension SpoolEngine {
     mutating func retained(after position: SpoolPosition, looksAt count: Int64) throws -> Spool.RetainedPage {
         for shelf in book.withLock(\.shelves) where shelf.index >= position.segment {
             let first = shelf.index == position.segment ? position.row + 1 : 1
-            guard let segment = segments[shelf.index], first <= shelf.rows else { continue }
+            guard first <= shelf.rows, let segment = use(shelf.index) else { continue }
             let rows = first...min(shelf.rows, first + count - 1)
             do {
                 return try page(of: segment, rows, unsaved: shelf.unsaved)
@@ -149,21 +157,21 @@ extension SpoolEngine {
     }
 
     /// - Returns: how many of the batches are there and wait again.
-    func resurrect(_ headers: [BatchHeader]) throws -> Int {
+    mutating func resurrect(_ headers: [BatchHeader]) throws -> Int {
         var count = 0
         for header in headers {
             let position = header.position
-            guard try segments[position.segment]?.header(at: position.row) == header else { continue }
+            guard try use(position.segment)?.header(at: position.row) == header else { continue }
             if book.withLock({ $0.resurrected(header) }) { count += 1 }
         }
         return count
     }
 
     /// Counts what is stored, instead of what was counted on the way.
-    func recount() throws -> Spool.Contents {
+    mutating func recount() throws -> Spool.Contents {
         var contents = Spool.Contents()
         for shelf in book.withLock(\.shelves) {
-            try segments[shelf.index]?.forEachHeader { header in
+            try use(shelf.index)?.forEachHeader { header in
                 if !shelf.settled.contains(header.position.row) {
                     contents += Spool.Contents(batches: 1, records: header.records, bytes: header.bytes)
                 }

@@ -26,6 +26,8 @@ struct SpoolEngine: Sendable {
     var sizes: [Int64: Int64] = [:]
     /// What was set aside takes, in bytes, as of the last status: people delete it when they have looked at it.
     var damagedBytes: Int64 = 0
+    /// The segments whose connections may keep pages in memory, the last used one last.
+    private(set) var warm: [Int64] = []
     /// The segment that takes new batches.
     var active: Int64 = 0
     var activeSince: MonotonicInstant
@@ -34,6 +36,8 @@ struct SpoolEngine: Sendable {
     /// A segment that takes its space already and replaces the active one without needing any.
     var spare: Int64?
     var nextNumber: Int64 = 1
+    /// The same for parts of batches that are cut.
+    var nextPart: Int64 = 1
     var hasBallast = false
     var level = SpoolLevel.green
     var rate: SpoolRate
@@ -41,6 +45,7 @@ struct SpoolEngine: Sendable {
     /// When a repair or a reserve that failed for want of space is tried again.
     var upkeepAfter: MonotonicInstant
 
+    static let maximumWarm = 4
     static let statusInterval = Duration.seconds(1)
     static let upkeepPause = Duration.seconds(10)
 
@@ -96,6 +101,19 @@ struct SpoolEngine: Sendable {
         }
         files.release()
         pass(.closeAfter)
+    }
+
+    /// Long outages fill hundreds of files. Each stays open, so that nobody can delete it under us, and only those in use
+    /// have more than that in memory.
+    ///
+    /// - Returns: the segment, which is used now.
+    mutating func use(_ index: Int64) -> SpoolSegment? {
+        if warm.last != index {
+            warm.removeAll { $0 == index }
+            warm.append(index)
+            if warm.count > Self.maximumWarm { segments[warm.removeFirst()]?.releaseMemory() }
+        }
+        return segments[index]
     }
 
     func pass(_ point: FailPoint) { configuration.failPoints.pass(point) }

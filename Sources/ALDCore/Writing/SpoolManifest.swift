@@ -50,7 +50,7 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     /// Notes that the file of `segment` goes for good.
     mutating func release(_ segment: Segment) {
         var known = released ?? []
-        for range in segment.content {
+        for range in segment.content where !BatchCut.isOfParts(range.origin) {
             if let place = known.firstIndex(where: { $0.origin == range.origin }) {
                 known[place].last = max(known[place].last, range.last)
             } else {

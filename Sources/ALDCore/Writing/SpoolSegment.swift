@@ -78,6 +78,9 @@ struct SpoolSegment: Sendable {
         }
     }
 
+    /// Gives back what the connection keeps for the next use: pages and statements.
+    func releaseMemory() { database.releaseMemory() }
+
     func close() throws { try database.close() }
 
     // MARK: Reading

@@ -98,7 +98,9 @@ public struct StoredBatch: Hashable, Sendable {
     public func batch() throws(SpoolError) -> Batch {
         do throws(BatchCoding.Corrupted) {
             let records = try BatchCoding.decode(payload, format: header.format, count: header.records)
-            return Batch(id: header.id, machine: header.machine, records: records, digest: header.digest)
+            return Batch(
+                id: header.id, machine: header.machine, records: records, digest: header.digest,
+                parent: header.parent)
         } catch {
             throw SpoolError(.corrupted, file: "batch \(header.id)", error.reason)
         }

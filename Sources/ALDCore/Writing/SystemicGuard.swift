@@ -9,6 +9,9 @@ struct SystemicGuard: Hashable, Sendable {
     static let rate = 0.05
     /// … once there are more than so many.
     static let benefitOfDoubt = 5
+    /// So many batches are put aside before everything of their kind is held: then others may land, and show that the
+    /// bad ones are few.
+    static let maximumDoubts = 10
     /// Rules that can be broken at the same time.
     static let maximumFingerprints = 64
 

@@ -14,19 +14,24 @@ struct WriterLane: Sendable {
         var fault: SinkFault
     }
 
-    /// How a batch that must not be sent again as it is lives on.
-    enum Cut: Hashable, Sendable {
-        /// In two halves: one of its records is bad, or it is too big.
-        case halves
-        /// Its only record becomes a dead letter.
-        case deadLetter
-        /// The record at this offset becomes a dead letter, what is before and behind it goes on.
-        case around(Int)
-        /// As it is under a new name: its own was closed, and the process that did it has ended.
-        case again
-        /// The readings of these parameters, which nobody has registered, wait by themselves; the others go on.
-        case apart(Set<Int32>)
+    /// A batch with a record that is refused, when so many are that it may be no accident.
+    struct Doubt: Sendable {
+        var slot: Slot
+        var fault: SinkFault
     }
+
+    /// The look through batches of one kind of which the first ones wait for somebody: later ones need not.
+    struct Walk: Sendable {
+        /// So far it has come.
+        var after = SpoolPosition.start
+        /// Deliveries in a row of which all batches wait.
+        var deliveries = 0
+        var hasLanded = false
+        var fault: SinkFault
+    }
+
+    /// How a batch that must not be sent again as it is lives on.
+    typealias Cut = BatchCut.Way
 
     enum Step: Hashable, Sendable {
         case deliver
@@ -64,12 +69,25 @@ struct WriterLane: Sendable {
     var fault: SinkFault?
     /// What is not read from the spool. An entry stays until a delivery of its kind has landed.
     var holds: [BatchKind: Hold] = [:]
+    /// Put behind the others, so that these have a chance to land.
+    var doubts: [Doubt] = []
+    var walks: [BatchKind: Walk] = [:]
+    /// The kind that is read alone, behind those of its batches that wait.
+    var walking: BatchKind?
     var backoff: Backoff
     var pace: DeliveryPace
 
     init(backoff: Backoff.Configuration, pace: DeliveryPace.Bounds) {
         self.backoff = Backoff(backoff)
         self.pace = DeliveryPace(pace)
+    }
+
+    /// How the first batch of the bench is to live on, when it is to be cut.
+    var cut: Cut? {
+        switch step {
+        case .deliver: nil
+        case .void(let cut), .cut(let cut): cut
+        }
     }
 
     var isBusy: Bool {
@@ -92,13 +110,19 @@ struct WriterLane: Sendable {
         return size
     }
 
+    /// What the spool must not bring once more.
+    var claimed: [SpoolPosition] { bench.map(\.position) + doubts.map(\.slot.position) }
+
+    /// Where the read under way begins.
+    var readsAfter: SpoolPosition { walking.flatMap { walks[$0]?.after } ?? .start }
+
     /// Kinds that are not to be read yet.
     func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
 
     /// What is on the bench goes back to the spool, and what is known of it is forgotten: every batch has an entry of its
     /// own in the ledger, so it may come again in any company.
     mutating func clear() {
-        bench = []
+        (bench, doubts) = ([], [])
         (most, suspects, repeats) = (nil, 0, nil)
         (step, state) = (.deliver, .resting)
     }
@@ -112,6 +136,20 @@ struct WriterLane: Sendable {
         suspects = max(0, suspects - (count - left.count))
         if suspects == 0 { most = nil }
         repeats = nil
+    }
+
+    /// The first batch is tried again when the others have had their chance.
+    mutating func setAside(because fault: SinkFault) {
+        guard let slot = bench.first else { return }
+        doubts.append(Doubt(slot: slot, fault: fault))
+        settle(1)
+    }
+
+    /// Those of one kind that were put aside are tried again, one by one.
+    mutating func takeUp(_ kind: BatchKind) {
+        bench = doubts.map(\.slot).filter { $0.kind == kind }
+        doubts.removeAll { $0.slot.kind == kind }
+        (most, suspects) = (1, bench.count)
     }
 
     /// One of the first `count` batches is bad.

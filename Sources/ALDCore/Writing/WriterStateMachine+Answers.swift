@@ -1,5 +1,20 @@
 /// What follows from an answer.
 extension WriterStateMachine {
+    mutating func hasRead(_ lane: Spool.Lane, _ slots: [WriterLane.Slot], now: MonotonicInstant, chance: Double) {
+        self[lane].bench = slots
+        self[lane].state = .resting
+        guard slots.isEmpty else { return }
+        if let kind = self[lane].walking, let walk = self[lane].walks.removeValue(forKey: kind) {
+            // Where some have landed, those at the front may be able to by now.
+            if !walk.hasLanded { hold(lane, kind, walk.fault, now: now, chance: chance) }
+        } else if let doubt = self[lane].doubts.first {
+            // Nothing else is there that could show whether this is an accident.
+            hold(lane, doubt.slot.kind, doubt.fault, now: now, chance: chance)
+        } else {
+            self[lane].state = .pausing(until: now + Self.spoolPause)
+        }
+    }
+
     /// The database answered: the attempt was committed, and these are the fates of its batches.
     mutating func answered(
         _ lane: Spool.Lane, _ landings: [BatchLanding], now: MonotonicInstant, chance: Double
@@ -14,6 +29,10 @@ extension WriterStateMachine {
         let kept = landings.indices.filter { !landings[$0].isInDatabase }
         let landed = zip(self[lane].bench, landings).reduce(0) { $0 + ($1.1.isInDatabase ? $1.0.records : 0) }
         systemic.landed(landed, now: now)
+        if landed > 0, let kind {
+            self[lane].walks[kind]?.hasLanded = true
+            self[lane].walks[kind]?.deliveries = 0
+        }
         self[lane].settle(landings.count, except: Set(kept))
         if lane == .backlog { backlogMoved(took: took, now: now) } else { freshMoved(began: now - took) }
         recovered(lane, kept.isEmpty ? kind : nil)
@@ -29,7 +48,8 @@ extension WriterStateMachine {
         guard let place = landings.firstIndex(where: { !waits($0) }) else {
             var parameters: Set<Int32> = []
             for case .unregistered(let strangers, _) in landings { parameters.formUnion(strangers) }
-            return hold(lane, .unregistered(parameters, machine: head.kind.machine), now: now, chance: chance)
+            let fault = SinkFault.unregistered(parameters, machine: head.kind.machine)
+            return pass(landings.count, in: lane, head.kind, because: fault, now: now, chance: chance)
         }
         // One that can go on does not wait for those before it that cannot.
         self[lane].bench.swapAt(0, place)
@@ -39,6 +59,23 @@ extension WriterStateMachine {
             // Either another batch has this name, or it was closed before this process began: closing it again tells.
             self[lane].step = .void(self[lane].bench[0].records > 1 ? .halves : .again)
         }
+    }
+
+    /// The first `count` batches of the bench wait for somebody; behind them there may be some that need not. That is
+    /// looked after in steps: each look at thousands that wait costs the database and this machine something.
+    private mutating func pass(
+        _ count: Int, in lane: Spool.Lane, _ kind: BatchKind, because fault: SinkFault, now: MonotonicInstant,
+        chance: Double
+    ) {
+        var walk = self[lane].walks[kind] ?? WriterLane.Walk(fault: fault)
+        walk.after = self[lane].bench.prefix(count).map(\.position).reduce(walk.after, max)
+        walk.fault = fault
+        walk.deliveries += 1
+        self[lane].bench.removeFirst(count)
+        self[lane].walks[kind] = walk
+        guard walk.deliveries >= Self.passedInARow else { return }
+        self[lane].walks[kind]?.deliveries = 0
+        hold(lane, kind, fault, now: now, chance: chance)
     }
 
     private mutating func recovered(_ lane: Spool.Lane, _ kind: BatchKind?) {
@@ -133,6 +170,8 @@ extension WriterStateMachine {
             } else {
                 self[lane].step = .void(place(of: fault, in: lane).map { .around($0.record) } ?? .halves)
             }
+        case .poison where configuration.takesDeadLetters && self[lane].doubts.count < SystemicGuard.maximumDoubts:
+            self[lane].setAside(because: fault)
         case .tooBig where head.records > 1:
             self[lane].step = .void(.halves)
         default:
@@ -156,11 +195,17 @@ extension WriterStateMachine {
     /// Fresh data does not wait behind what is held: that becomes backlog. Should the next fresh delivery of this kind
     /// meet a fault of this sort, it is held in both lanes.
     mutating func hold(_ lane: Spool.Lane, _ fault: SinkFault, now: MonotonicInstant, chance: Double) {
-        let hold = WriterLane.Hold(until: now + configuration.hold * (1 + chance), fault: fault)
         guard let kind = self[lane].bench.first?.kind else {
-            self[lane].state = .pausing(until: hold.until)
+            self[lane].state = .pausing(until: now + configuration.hold * (1 + chance))
             return
         }
+        hold(lane, kind, fault, now: now, chance: chance)
+    }
+
+    private mutating func hold(
+        _ lane: Spool.Lane, _ kind: BatchKind, _ fault: SinkFault, now: MonotonicInstant, chance: Double
+    ) {
+        let hold = WriterLane.Hold(until: now + configuration.hold * (1 + chance), fault: fault)
         self[lane].clear()
         self[lane].fault = nil
         if lane == .fresh, backlog.holds[kind] == nil {

@@ -104,6 +104,8 @@ struct WriterStateMachine: Sendable {
     /// After so many turns of the fresh lane the backlog has one, when only one of them can be served at a time; after so
     /// many deliveries the ledger is asked.
     static let freshTurnsInARow = 4
+    /// After so many deliveries of which all batches wait for somebody, the others of their kind wait a while, too.
+    static let passedInARow = 16
     private static let leaseGrace = Duration.seconds(5)
     static let spoolPause = Duration.seconds(5)
 
@@ -125,8 +127,10 @@ struct WriterStateMachine: Sendable {
 
     /// Why something is held; `nil` while nothing is.
     var heldBecause: SinkFault? {
-        let holds = fresh.holds.merging(backlog.holds) { fresh, _ in fresh }
-        return holds.min { $0.key < $1.key }?.value.fault
+        let holds = fresh.holds.merging(backlog.holds) { fresh, _ in fresh }.mapValues(\.fault)
+        // Of what is passed by the first ones wait just as well.
+        let walks = fresh.walks.merging(backlog.walks) { fresh, _ in fresh }.mapValues(\.fault)
+        return holds.merging(walks) { held, _ in held }.min { $0.key < $1.key }?.value
     }
 
     /// From now on only what can still land by `deadline` is sent.
@@ -144,6 +148,8 @@ struct WriterStateMachine: Sendable {
         if boundaryIsDue, fresh.bench.isEmpty, !fresh.isBusy {
             boundaryIsDue = false
             freshSince = nil
+            // From here on that is for the backlog.
+            (fresh.doubts, fresh.walks) = ([], [:])
             return .moveBoundary
         }
         if !boundaryIsDue { forgetHolds(waiting) }
@@ -157,10 +163,12 @@ struct WriterStateMachine: Sendable {
         return .wait(until: mustEndBy == nil ? nextInstant(waiting, now: now) : nil)
     }
 
-    /// What is held and does not wait any more has been settled in another way.
+    /// What is held or passed by and does not wait any more has been settled in another way.
     private mutating func forgetHolds(_ waiting: Waiting) {
         fresh.holds = fresh.holds.filter { waiting.fresh[$0.key] != nil }
         backlog.holds = backlog.holds.filter { waiting.backlog[$0.key] != nil }
+        fresh.walks = fresh.walks.filter { waiting.fresh[$0.key] != nil }
+        backlog.walks = backlog.walks.filter { waiting.backlog[$0.key] != nil }
     }
 
     private mutating func start(_ waiting: Waiting, now: MonotonicInstant, chance: Double) -> Action? {
@@ -217,17 +225,39 @@ struct WriterStateMachine: Sendable {
         _ lane: Spool.Lane, _ waiting: Waiting, now: MonotonicInstant, chance: Double
     ) -> Action? {
         if lane == .backlog, mustEndBy == nil, let until = backlogRestsUntil, now < until { return nil }
-        if self[lane].bench.isEmpty {
-            let held = self[lane].held(now: now)
-            guard waiting.hasOther(than: held, in: lane), breaker.rejection == nil else { return nil }
+        if self[lane].bench.isEmpty, !takeUpDoubts(lane, now: now) {
+            guard breaker.rejection == nil, let excluded = excluded(from: lane, waiting, now: now) else { return nil }
             self[lane].state = .reading
-            return .read(lane, self[lane].pace.limits(allowance: breaker.allowance), excluding: held)
+            return .read(lane, self[lane].pace.limits(allowance: breaker.allowance), excluding: excluded)
         }
         guard let permit = permit(now: now, chance: chance) else { return nil }
         let size = self[lane].attemptSize
         self[lane].attempt = size
         self[lane].state = .working(permit)
         return .deliver(lane, batches: size, by: deadline(now: now))
+    }
+
+    /// Begins a walk when nothing else is to be read; `nil` when nothing is.
+    private mutating func excluded(
+        from lane: Spool.Lane, _ waiting: Waiting, now: MonotonicInstant
+    ) -> Set<BatchKind>? {
+        let held = self[lane].held(now: now)
+        let passed = held.union(self[lane].walks.keys)
+        self[lane].walking = nil
+        if waiting.hasOther(than: passed, in: lane) { return passed }
+        let walk = waiting[lane].keys.filter { self[lane].walks[$0] != nil && !held.contains($0) }.min()
+        guard let walk else { return nil }
+        self[lane].walking = walk
+        return Set(waiting[lane].keys).subtracting([walk])
+    }
+
+    /// - Returns: whether there are some that may become dead letters now.
+    private mutating func takeUpDoubts(_ lane: Spool.Lane, now: MonotonicInstant) -> Bool {
+        let doubts = self[lane].doubts
+        let doubt = doubts.first { systemic.mayBury($0.fault.fingerprint, now: now) }
+        guard let doubt else { return false }
+        self[lane].takeUp(doubt.slot.kind)
+        return true
     }
 
     private mutating func permit(now: MonotonicInstant, chance: Double) -> CircuitBreaker.Permit? {
@@ -269,8 +299,7 @@ struct WriterStateMachine: Sendable {
     mutating func happened(_ event: Event, now: MonotonicInstant, chance: Double) {
         switch event {
         case .read(let lane, let slots):
-            self[lane].bench = slots
-            self[lane].state = slots.isEmpty ? .pausing(until: now + Self.spoolPause) : .resting
+            hasRead(lane, slots, now: now, chance: chance)
         case .answered(let lane, let landings):
             answered(lane, landings, now: now, chance: chance)
         case .failed(let lane, let fault):

@@ -30,7 +30,7 @@ public final class WorldDatabase: BatchSink {
         public var checksum: UInt64 = 0
     }
 
-    private enum Entry { case applied([UInt8]), voided }
+    private enum Entry { case applied([UInt8]), voided(BatchCut) }
 
     private struct State {
         var faults = Faults()
@@ -116,12 +116,18 @@ public final class WorldDatabase: BatchSink {
         }
     }
 
-    public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+    public func void(
+        _ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant
+    ) async throws(SinkFault) -> BatchClosing {
         try await call(work: .zero, deadline: deadline) { state, now in
-            if let landing = Self.past(of: batch, state) { return landing }
-            state.ledger[batch.id] = .voided
+            switch state.ledger[batch.id] {
+            case .applied(let digest): return digest == batch.digest ? .landed : .collision
+            case .voided(let decided): return .closed(decided)
+            case nil: break
+            }
+            state.ledger[batch.id] = .voided(cut)
             state.commits.append((now, batch.id, nil))
-            return .voided
+            return .closed(cut)
         }
     }
 
@@ -219,7 +225,7 @@ public final class WorldDatabase: BatchSink {
     private static func past(of batch: Batch, _ state: State) -> BatchLanding? {
         switch state.ledger[batch.id] {
         case .applied(let digest): digest == batch.digest ? .known : .collision
-        case .voided: .voided
+        case .voided: .collision
         case nil: nil
         }
     }

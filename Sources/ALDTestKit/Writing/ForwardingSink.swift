@@ -10,8 +10,10 @@ extension ForwardingSink {
     public var recordableTimes: ClosedRange<Timestamp>? { sink.recordableTimes }
     public var session: Int { sink.session }
 
-    public func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
-        try await sink.void(batch, deadline: deadline)
+    public func void(
+        _ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant
+    ) async throws(SinkFault) -> BatchClosing {
+        try await sink.void(batch, as: cut, deadline: deadline)
     }
 
     public func missing(

@@ -27,6 +27,8 @@ public enum WriterExercise {
         public var stops = false
         /// Or so long after a delivery has begun, in microseconds.
         public var duringSend: Int?
+        /// When the spool begins another file.
+        public var segmentBytes: Int64 = 327_680
         /// How much may wait before the callers rest, in records.
         public var waitingAtMost = 600
 
@@ -39,7 +41,7 @@ public enum WriterExercise {
             var words = ["exercise-writer", directory]
             words += ["--machine", "\(machine)", "--first", "\(first)", "--appends", "\(appends)", "--rows", "\(rows)"]
             words += ["--callers", "\(callers)", "--poison-every", "\(poisonEvery)", "--count", "\(count)"]
-            words += ["--waiting-at-most", "\(waitingAtMost)"]
+            words += ["--waiting-at-most", "\(waitingAtMost)", "--segment-bytes", "\(segmentBytes)"]
             if forgets { words.append("--forgets") }
             if stops { words.append("--stops") }
             if let failPoint { words += ["--fail-point", failPoint.rawValue] }
@@ -55,7 +57,7 @@ public enum WriterExercise {
         options.machine = order.machine
         options.poisonEvery = order.poisonEvery
         options.copiedRows = 20
-        options.spool.segmentBytes = 327_680
+        options.spool.segmentBytes = order.segmentBytes
         options.spool.spareBytes = 32_768
         options.spool.ballastBytes = 16_384
         options.spool.unsavedAcknowledgements = 20

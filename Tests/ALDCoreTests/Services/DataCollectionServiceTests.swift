@@ -47,7 +47,9 @@ private final class CollectingSink: BatchSink {
         return delivered.map { _ in .landed }
     }
 
-    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding { .known }
+    func void(_ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant) async throws(SinkFault) -> BatchClosing {
+        .landed
+    }
 
     var times: [Timestamp] {
         batches.withLock { $0 }.flatMap { batch -> [Timestamp] in

@@ -9,7 +9,7 @@ import Testing
 private final class ModelSink: BatchSink {
     struct State {
         var applied: [BatchID: Batch] = [:]
-        var voided: Set<BatchID> = []
+        var voided: [BatchID: BatchCut] = [:]
         var order: [BatchID] = []
         var script: [SinkFault.Class] = []
         var attempts = 0
@@ -42,11 +42,12 @@ private final class ModelSink: BatchSink {
         return try answer.get()
     }
 
-    func void(_ batch: Batch, deadline: MonotonicInstant) async throws(SinkFault) -> BatchLanding {
+    func void(_ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant) async throws(SinkFault) -> BatchClosing {
         state.withLock { state in
-            if state.applied[batch.id] != nil { return .known }
-            state.voided.insert(batch.id)
-            return .voided
+            if state.applied[batch.id] != nil { return .landed }
+            if let decided = state.voided[batch.id] { return .closed(decided) }
+            state.voided[batch.id] = cut
+            return .closed(cut)
         }
     }
 
@@ -62,7 +63,7 @@ private final class ModelSink: BatchSink {
     }
 
     private static func store(_ batch: Batch, _ state: inout State) -> BatchLanding {
-        if state.voided.contains(batch.id) { return .collision }
+        if state.voided[batch.id] != nil { return .collision }
         if let earlier = state.applied[batch.id] {
             #expect(earlier.digest == batch.digest, "a batch came back changed")
             return .known

@@ -66,16 +66,71 @@ import Testing
     @Test("a closed name stays closed, for every attempt that comes later; a batch that had landed cannot be closed")
     func void() async throws {
         try await Sink.withSink { sink, database, deadline in
-            for _ in 0..<2 {
-                let landing = try await sink.void(Sink.batch(1), deadline: deadline)
-                #expect(landing == .voided)
+            for number in [5, 8] as [Int64] {
+                let closing = try await sink.void(Sink.batch(1), as: Self.cut(.around(1), number), deadline: deadline)
+                #expect(closing == .closed(Self.cut(.around(1), 5)), "who was first has decided")
             }
             let late = try await sink.deliver([Sink.batch(1), Sink.batch(2)], deadline: deadline)
             #expect(late == [.collision, .landed])
-            let landed = try await sink.void(Sink.batch(2), deadline: deadline)
-            let other = try await sink.void(Sink.batch(2, value: 7), deadline: deadline)
+            let landed = try await sink.void(Sink.batch(2), as: Self.cut(.halves, 11), deadline: deadline)
+            let other = try await sink.void(Sink.batch(2, value: 7), as: Self.cut(.halves, 14), deadline: deadline)
             let rows = try await Sink.rows(database)
-            #expect(landed == .known && other == .collision && rows == 2)
+            #expect(landed == .landed && other == .collision && rows == 2)
+        }
+    }
+
+    private static func cut(_ way: BatchCut.Way, _ number: Int64) -> BatchCut {
+        var cut = BatchCut(way: way, first: BatchID(origin: -77, number: number))
+        if way.letterRow(of: 2) != nil {
+            var evidence = FaultEvidence(message: "refused", sqlState: "23514")
+            evidence.constraint = "rule \(number)"
+            let row = Sink.batch(1).records[1..<2]
+            cut.letter = DeadLetter(
+                row, batch: BatchID(origin: 42, number: 1), row: 1, refusedAt: Sink.day, attempts: 3,
+                evidence: evidence)
+        }
+        return cut
+    }
+
+    /// A part of a batch of the origin 42; those of the origin -77 were decided when it was closed.
+    private static func part(_ number: Int64, of parent: Int64, origin: Int64 = -77) -> Batch {
+        let row = HistoryRow(
+            parameter: ParameterID(rawValue: 1), time: Sink.day, value: Double(number), quality: .good)
+        var batch = Sink.sealed(.history([row]), number: number, origin: origin)
+        batch.parent = BatchID(origin: 42, number: parent)
+        return batch
+    }
+
+    @Test("parts land only of the cut that was decided, by whichever way, and not of a batch that landed whole")
+    func parts() async throws {
+        try await Sink.withSink { sink, database, deadline in
+            _ = try await sink.void(Sink.batch(1), as: Self.cut(.halves, 5), deadline: deadline)
+            let ours = try await sink.deliver([Self.part(5, of: 1), Sink.batch(2)], deadline: deadline)
+            #expect(ours == [.landed, .landed])
+            let again = try await sink.deliver([Self.part(5, of: 1), Self.part(6, of: 1)], deadline: deadline)
+            #expect(again == [.known, .landed])
+            let foreign = Self.part(5, of: 1, origin: -78)
+            let refused = try await sink.deliver([foreign, Self.part(7, of: 2)], deadline: deadline)
+            #expect(refused == [.collision, .known], "another cut; a part of what is there as a whole")
+            let name = try await sink.void(foreign, as: Self.cut(.again, 8), deadline: deadline)
+            #expect(name == .collision, "nor can its name be closed, to cut it into parts of parts")
+            // The database has forgotten that a name was closed: then a part tells it.
+            let known = try await sink.deliver([Self.part(9, of: 3)], deadline: deadline)
+            let whole = try await sink.deliver([Sink.batch(3)], deadline: deadline)
+            let closed = try await sink.void(Sink.batch(3), as: Self.cut(.halves, 12), deadline: deadline)
+            #expect(known == [.landed] && whole == [.collision] && closed == .collision)
+            // As writers of earlier versions have closed names.
+            let digest = BatchStatement.voidDigest(of: Sink.batch(4)).map {
+                String($0 >> 4, radix: 16) + String($0 & 15, radix: 16)
+            }
+            try await Self.execute(
+                "INSERT INTO ald_history.ingest_batches VALUES (\(Sink.machine), 42, 4, 0, '\\x\(digest.joined())')",
+                database)
+            let earlier = try await sink.void(Sink.batch(4), as: Self.cut(.halves, 15), deadline: deadline)
+            let its = try await sink.deliver([Self.part(15, of: 4)], deadline: deadline)
+            #expect(earlier == .closed(Self.cut(.halves, 15)) && its == [.landed])
+            let rows = try await Sink.rows(database)
+            #expect(rows == 6)
         }
     }
 

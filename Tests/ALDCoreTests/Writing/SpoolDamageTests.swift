@@ -162,6 +162,34 @@ import Testing
         }
     }
 
+    @Test(
+        "a file of confirmed batches that rots while it is retained is replaced, and keeps nobody from asking for others"
+    )
+    func retained() async throws {
+        var configuration = Fixture.small
+        configuration.segmentBytes = 131_072
+        try await Fixture.withSpool(configuration) { spool, directory in
+            for index in 0..<80 { _ = try await spool.append(Fixture.rows(700, from: Int32(index)), machine: 1) }
+            let batches = try await Fixture.all(spool)
+            spool.acknowledge(batches.map(\.header))
+            try await spool.tidyUp()
+            let expected = batches.map(\.header).filter { $0.position.segment > 1 }
+            #expect(expected.count > 40, "the first of many files rots")
+            let path = try #require(Fixture.files(directory).first)
+            let file = try #require(FileHandle(forUpdatingAtPath: directory + "/" + path))
+            let size = try file.seekToEnd()
+            try file.seek(toOffset: 4096)
+            try file.write(contentsOf: Data(repeating: 0xA5, count: Int(size) - 4096))
+            try file.close()
+            let found = try await spool.retained()
+            #expect(found.filter { $0.position.segment > 1 } == expected)
+            #expect(spool.account.isBalanced && spool.account.lost == 0, "all of it had landed")
+            // It goes on.
+            _ = try await spool.append(Fixture.rows(1), machine: 1)
+            #expect(try await spool.retained().count == found.count)
+        }
+    }
+
     /// What is on the disk when the sync under the commit of a cut has failed and the process was killed before the file was
     /// replaced: the commit is in the log, or a part of it, and the manifest says that it does not count.
     @Test("a cut that was not accepted leaves the batch whole", arguments: [false, true])

@@ -38,6 +38,14 @@ import Testing
         #expect(manifest.segments.isEmpty)
     }
 
+    /// Somebody who followed the cut of another process has some of its names, and not those before them.
+    @Test func namesOfPartsAreNeverForgotten() {
+        var manifest = manifest
+        manifest.segments[0].content.append(Self.range(BatchCut.origin(of: 5), 4, 6))
+        for segment in manifest.segments { manifest.release(segment) }
+        #expect(Set(manifest.forgotten) == [BatchID(origin: 5, number: 20), BatchID(origin: 6, number: 9)])
+    }
+
     /// A disk that was damaged may be replaced by its backup.
     @Test func nothingIsForgottenFromALostBatchOn() {
         var manifest = manifest

@@ -228,7 +228,11 @@ struct WriterModel {
     private func bring(_ lane: Spool.Lane, _ limits: Spool.Limits, _ excluded: Set<BatchKind>) -> [Int] {
         var found: [Int] = []
         var records = 0
-        for batch in waiting(lane) where !excluded.contains(stored[batch].kind) {
+        let claimed = Set((machine.fresh.claimed + machine.backlog.claimed).map(\.rawValue))
+        for batch in waiting(lane)
+        where !excluded.contains(stored[batch].kind) && !claimed.contains(Int64(batch))
+            && (machine[lane].walking == nil || Int64(batch) > machine[lane].readsAfter.rawValue)
+        {
             if let first = found.first, stored[first].kind != stored[batch].kind { continue }
             records += stored[batch].records.count
             if !found.isEmpty, records > limits.records || found.count >= limits.batches { break }

@@ -314,22 +314,146 @@ import Testing
         #expect(machine.next(Waiting(fresh: 4), now: Self.start, chance: 0) == .cut(.fresh, .halves))
     }
 
-    @Test("many records with the same fault are a fault of the database: the lane is held and no more are buried")
+    /// What an idle start finds: a batch of one record is read and refused. Where it may become a dead letter, it does.
+    ///
+    /// - Returns: whether it did.
+    private static func refuse(_ position: Int64, _ machine: inout WriterStateMachine) -> Bool {
+        let waiting = Waiting(backlog: 50)
+        guard case .read(.backlog, _, _) = machine.next(waiting, now: start, chance: 0) else { return false }
+        machine.happened(.read(.backlog, slots([1], from: position)), now: start, chance: 0)
+        #expect(isDelivery(machine.next(waiting, now: start, chance: 0), of: 1, in: .backlog))
+        return bury(&machine, now: start)
+    }
+
+    private static func bury(_ machine: inout WriterStateMachine, now: MonotonicInstant) -> Bool {
+        let waiting = Waiting(backlog: 50)
+        machine.happened(.failed(.backlog, fault(.poison)), now: now, chance: 0)
+        guard machine.backlog.step == .void(.deadLetter) else { return false }
+        _ = machine.next(waiting, now: now, chance: 0)
+        machine.happened(.answered(.backlog, [.voided]), now: now, chance: 0)
+        #expect(machine.next(waiting, now: now, chance: 0) == .cut(.backlog, .deadLetter))
+        machine.happened(.cut(.backlog), now: now, chance: 0)
+        return true
+    }
+
+    @Test("many records with the same fault are a fault of the database: some are put aside, then all are held")
     func systemic() throws {
-        var machine = try Self.machine()
-        var buried = 0
-        for _ in 0..<100 {
-            guard case .read = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
-            machine.happened(.read(.fresh, Self.slots([1])), now: Self.start, chance: 0)
-            _ = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0)
-            machine.happened(.failed(.fresh, Self.fault(.poison)), now: Self.start, chance: 0)
-            guard case .void = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
-            machine.happened(.answered(.fresh, [.voided]), now: Self.start, chance: 0)
-            guard case .cut = machine.next(Waiting(fresh: 1), now: Self.start, chance: 0) else { break }
-            machine.happened(.cut(.fresh), now: Self.start, chance: 0)
-            buried += 1
-        }
+        var machine = try Self.machine(carriedOver: true)
+        let buried = (1...100).map { Self.refuse($0, &machine) }.filter { $0 }.count
         #expect(buried == SystemicGuard.benefitOfDoubt && machine.heldBecause != nil)
+        #expect(machine.backlog.doubts.isEmpty, "they wait in the spool with the others")
+        guard case .wait(until: .some) = machine.next(Waiting(backlog: 50), now: Self.start, chance: 0) else {
+            Issue.record("goes on")
+            return
+        }
+    }
+
+    @Test(
+        "more bad records than an accident at the front hold up none of the good ones, and become dead letters after them"
+    )
+    func doubts() throws {
+        var machine = try Self.machine(carriedOver: true)
+        let buried = (1...12).map { Self.refuse($0, &machine) }.filter { $0 }.count
+        #expect(buried == SystemicGuard.benefitOfDoubt && machine.backlog.doubts.count == 12 - buried)
+        #expect(machine.heldBecause == nil)
+        #expect(machine.backlog.claimed.count == 12 - buried, "the spool brings others")
+        Self.deliver([200, 200], in: .backlog, &machine, waiting: Waiting(backlog: 50))
+        machine.happened(.answered(.backlog, [.landed, .landed]), now: Self.start, chance: 0)
+        let later = Self.start + .seconds(60)
+        for _ in 0..<12 - buried {
+            #expect(
+                Self.isDelivery(machine.next(Waiting(backlog: 9), now: later, chance: 0), of: 1, in: .backlog),
+                "one by one: among so many that have landed they are accidents")
+            let isBuried = Self.bury(&machine, now: later)
+            #expect(isBuried)
+        }
+        #expect(machine.backlog.doubts.isEmpty && machine.heldBecause == nil)
+    }
+
+    @Test("where nothing but doubtful ones is left they are held, and tried again")
+    func onlyDoubts() throws {
+        var machine = try Self.machine(carriedOver: true)
+        for position in 1...7 { _ = Self.refuse(Int64(position), &machine) }
+        let waiting = Waiting(backlog: 2)
+        guard case .read = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("does not look for others")
+            return
+        }
+        machine.happened(.read(.backlog, []), now: Self.start, chance: 0)
+        guard case .wait(let until?) = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("not held")
+            return
+        }
+        #expect(machine.heldBecause != nil && machine.backlog.claimed.isEmpty)
+        guard case .read = machine.next(waiting, now: until, chance: 0) else {
+            Issue.record("held for ever")
+            return
+        }
+    }
+
+    @Test("of several that wait for a registration the one is set apart that has others in it")
+    func apart() throws {
+        var machine = try Self.machine(carriedOver: true)
+        let waiting = Waiting(backlog: [.unregistered: 3])
+        _ = machine.next(waiting, now: Self.start, chance: 0)
+        let slots = Self.slots([2, 2, 2], kind: .unregistered)
+        machine.happened(.read(.backlog, slots), now: Self.start, chance: 0)
+        #expect(Self.isDelivery(machine.next(waiting, now: Self.start, chance: 0), of: 3, in: .backlog))
+        let landings = [true, true, false].map { BatchLanding.unregistered([7], isWhole: $0) }
+        machine.happened(.answered(.backlog, landings), now: Self.start, chance: 0)
+        guard case .void(.backlog, _) = machine.next(waiting, now: Self.start, chance: 0) else {
+            Issue.record("not voided")
+            return
+        }
+        #expect(machine.backlog.bench.first == slots[2] && machine.backlog.cut == .apart([7]))
+        machine.happened(.answered(.backlog, [.voided]), now: Self.start, chance: 0)
+        #expect(machine.next(waiting, now: Self.start, chance: 0) == .cut(.backlog, .apart([7])))
+        machine.happened(.cut(.backlog), now: Self.start, chance: 0)
+        #expect(Set(machine.backlog.bench) == Set(slots[..<2]))
+    }
+
+    @Test("batches that wait for a registration hold up none behind them that need it no more")
+    func walk() throws {
+        var machine = try Self.machine(carriedOver: true)
+        var now = Self.start
+        let waiting = Waiting(backlog: [.unregistered: 40])
+        /// What is read behind `after`, nothing when `nil`, and what the database says of it.
+        func page(after: Int64, _ positions: ClosedRange<Int64>?, _ landings: [BatchLanding] = []) {
+            now = now + .seconds(1)
+            guard case .read(.backlog, _, _) = machine.next(waiting, now: now, chance: 0) else {
+                Issue.record("no read after \(after)")
+                return
+            }
+            #expect(machine.backlog.readsAfter.rawValue == after)
+            let records = Array(repeating: 1, count: positions?.count ?? 0)
+            let slots = Self.slots(records, from: positions?.lowerBound ?? 1, kind: .unregistered)
+            machine.happened(.read(.backlog, slots), now: now, chance: 0)
+            guard !slots.isEmpty else { return }
+            #expect(Self.isDelivery(machine.next(waiting, now: now, chance: 0), of: slots.count, in: .backlog))
+            machine.happened(.answered(.backlog, landings), now: now, chance: 0)
+        }
+        let waits = BatchLanding.unregistered([7], isWhole: true)
+        page(after: 0, 1...2, [waits, waits])
+        #expect(machine.heldBecause != nil, "and it says so at once")
+        page(after: 2, 3...4, [.landed, waits])
+        page(after: 4, nil)
+        // Some have landed: those at the front may be able to.
+        page(after: 0, 1...2, [waits, waits])
+        page(after: 2, nil)
+        guard case .wait(let until?) = machine.next(waiting, now: now, chance: 0) else {
+            Issue.record("looks all the time")
+            return
+        }
+        now = until
+        for index in 0..<Int64(WriterStateMachine.passedInARow) {
+            page(after: 2 * index, 2 * index + 1...2 * index + 2, [waits, waits])
+        }
+        guard case .wait(let until?) = machine.next(waiting, now: now, chance: 0) else {
+            Issue.record("looks at thousands at once")
+            return
+        }
+        now = until
+        page(after: 2 * Int64(WriterStateMachine.passedInARow), 90...90, [.landed])
     }
 
     @Test("beside many that land, twenty of a kind may be bad, within ten minutes")

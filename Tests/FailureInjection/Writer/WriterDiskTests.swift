@@ -126,6 +126,75 @@ final class WriterDiskTests: SharedServerTestCase {
         }
     }
 
+    /// Batches with bad records are cut, and each copy cuts those that it comes to first.
+    func test_clonedSpoolWithBadRecords_bothCopiesCutAndNothingIsDoubled() async throws {
+        let database = try await Self.database()
+        let promises = Promises()
+        try await withTemporaryDirectory { directory in
+            for round in 0..<Gate.rounds(4, nominal: 50) {
+                let place = directory + "/original-\(round)"
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+                var options = WriterRig.Options(directory: place, database: database)
+                options.poisonEvery = 50
+                options.copiedRows = round.isMultiple(of: 2) ? 20 : PostgresSink.copiedRows
+                try await Self.fill(options, promises)
+                var copy = options
+                copy.directory = directory + "/copy-\(round)"
+                try FileManager.default.copyItem(atPath: place, toPath: copy.directory)
+                let clone = copy
+                let original = options
+                async let first: Void = WriterRig.run(original, promises: promises) { try await $0.drain() }
+                async let second: Void = WriterRig.run(clone, promises: promises) { try await $0.drain() }
+                _ = try await (first, second)
+                let audit = try await LandingAudit(of: promises, machine: 1, poisonEvery: 50, in: database)
+                XCTAssertEqual(audit.problems, [], "round \(round)")
+            }
+        }
+    }
+
+    /// Whoever has closed a name dies; the copy goes on with what was decided, and so does the next process.
+    func test_clonedSpoolWithBadRecords_oneDiesWhileItCuts() async throws {
+        let database = try await Self.database()
+        try await withTemporaryDirectory { directory in
+            let original = try WriterChain(directory: directory, machine: 1, database: database, poisonEvery: 50)
+            let points: [FailPoint] = [.voidAfter, .recutAfter, .sendAfter, .acknowledged]
+            for (round, point) in points.enumerated() {
+                var options = WriterRig.Options(directory: original.directory, database: database)
+                options.poisonEvery = 50
+                try await Self.fill(options, original.promises)
+                let place = directory + "/copy-\(round)"
+                let clone = try WriterChain(directory: place, machine: 1, database: database, poisonEvery: 50)
+                try FileManager.default.removeItem(atPath: clone.directory)
+                try FileManager.default.copyItem(atPath: original.directory, toPath: clone.directory)
+                try await original.die("\(point)") {
+                    ($0.appends, $0.failPoint, $0.count) = (0, point, point == .acknowledged ? 8 : 2)
+                }
+                try await clone.drain()
+                var audit = try await original.audit()
+                XCTAssertEqual(audit.problems, [], "\(point): the copy has brought all")
+                try await original.drain()
+                audit = try await original.audit()
+                XCTAssertEqual(audit.problems, [], "\(point)")
+            }
+        }
+    }
+
+    /// A spool with many small batches, some of them with a bad record, that nobody sends.
+    private static func fill(_ options: WriterRig.Options, _ promises: Promises) async throws {
+        var configuration = options.spool
+        configuration.mergedRecords = 1
+        let spool = try Spool(
+            directory: options.directory, configuration: configuration, logger: TestDatabase.quiet)
+        for _ in 0..<40 {
+            let numbers = promises.take(9)
+            let records = NumberedRecords.records(
+                numbers, NumberedRecords.kind(numbers), poisonEvery: options.poisonEvery)
+            _ = try await spool.append(records, machine: options.machine)
+            promises.accept(numbers)
+        }
+        try spool.close()
+    }
+
     func test_fileOfTheSpoolDeletedUnderTheRunningProcess_whatItHeldLands() async throws {
         let database = try await Self.database()
         try await withTemporaryDirectory { directory in

@@ -33,5 +33,6 @@ public struct Migration: Sendable {
         lettersByWhom,
         runsAlone,
         setPointsExplained,
+        decidedCuts,
     ]
 }

@@ -114,6 +114,8 @@ extension SchemaServerTests {
             dead_letters_revision_check: revision=-1, revised_payload=''
             dead_letters_row_number_check: row_number=-1
             dead_letters_state: state='lost', closed_at=now()
+            ingest_batches_cut: cut_origin=1
+            ingest_batches_cut: cut='halves'
             ingest_batches_row_count_check: row_count=-1
             ingest_batches_sha256_check: sha256='x'
             ingest_batches_span: first_at=now(), last_at=now() - interval '1 s'

@@ -34,7 +34,8 @@ extension SchemaServerTests {
             auditor SELECT: ald.audit_chain_heads ald.audit_log
             collector EXECUTE: ald.apply_history_batch() ald.record_cycle() ald.synchronise_set_points()
             collector,recipes EXECUTE: ald.apply_dead_letter_batch() ald.apply_gap_batch()
-              ald.apply_process_event_batch() ald.forget_batches() ald.missing_batches()
+              ald.apply_process_event_batch() ald.cut_obstacle() ald.forget_batches() ald.missing_batches()
+              ald.void_batch()
             collector,maintainer EXECUTE: ald.ensure_history_partitions() ald.maintain() ald.maintenance_plan()
             collector,operator,reader,auditor,maintainer EXECUTE: ald.upkeep()
             collector,recipes,commands,maintainer EXECUTE: ald.detect_dead_terminals() ald.reachable_since()

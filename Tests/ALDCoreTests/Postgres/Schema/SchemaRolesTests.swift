@@ -36,6 +36,8 @@ extension SchemaServerTests {
             collector,recipes: SELECT ald.apply_gap_batch(1, 1, 2, 1, sha256('a'), '{2026-01-01Z}', '{2026-01-01Z}', '{1}',
               '{plc}', '{x}')
             collector: SELECT ald.record_cycle(1, 1, 1, 1, sha256('a'), '{1}', '{2026-01-01 10:00Z}', '{1}', '{192}')
+            collector,recipes: SELECT ald.cut_obstacle(1, 1, 9, -1)
+            collector,recipes: SELECT ald.void_batch(1, 1, 8, sha256('a'), sha256('b'), NULL, NULL, -1, 1, 'halves', NULL)
             collector,recipes: SELECT FROM ald.missing_batches(1, '{1}', '{1}', ARRAY[sha256('a')])
             collector,recipes: SELECT ald.forget_batches(1, 1, 1)
             collector,maintainer: SELECT ald.ensure_history_partitions('2026-02-01', 1)

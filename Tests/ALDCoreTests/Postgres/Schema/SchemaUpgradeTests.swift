@@ -109,6 +109,28 @@ extension SchemaServerTests {
             }
         }
 
+        /// A lock that somebody holds is gone a moment later.
+        @Test func anUpgradeThatFailedIsTriedAgain() async throws {
+            try await SchemaDatabase.with { connection, database in
+                // What a sequence has given out does not come back with the transaction.
+                try await connection.accept("CREATE SEQUENCE public.tries")
+                let version = SchemaDatabase.newest + 1
+                let script = "SELECT 1 / (nextval('public.tries') - 1)"
+                let migrator = Migrator(
+                    migrations: Migration.all + [Migration(version: version, name: "twice", script: script)])
+                let upgrade = Task {
+                    try await SchemaUpgrade(
+                        database: database, migrator: migrator, time: SystemTime(), logger: TestDatabase.quiet
+                    ).run()
+                }
+                try await eventually("the schema is up to date at the second try") {
+                    try await Migrator().version(connection, deadline: .patience) == version
+                }
+                upgrade.cancel()
+                try await upgrade.value
+            }
+        }
+
         /// That the database belongs to another machine is told before anything is accepted.
         @Test func anotherMachineIsRefusedOnAnOlderSchemaToo() async throws {
             try await SchemaDatabase.with(version: 2) { connection, database in
