@@ -29,7 +29,11 @@ final class BatchInsertTests: ScenarioCase {
 
 /// DB-QT: statements that take too long.
 final class StatementTimeoutTests: ScenarioCase {
+    func test_DB_QT_01_metadataComeLate() async throws { try await Self.verify("DB-QT-01") }
+    func test_DB_QT_02_pollingTakesFiveSeconds() async throws { try await Self.verify("DB-QT-02") }
     func test_DB_QT_03_aStatementThatNeverReturns() async throws { try await Self.verify("DB-QT-03") }
+    func test_DB_QT_04_severalTerminalsWait() async throws { try await Self.verify("DB-QT-04") }
+    func test_DB_RATE_theServerHasNoConnectionLeft() async throws { try await Self.verify("DB-RATE") }
 }
 
 /// DB-RT: the command channel.
@@ -39,4 +43,15 @@ final class CommandChannelTests: ScenarioCase {
     func test_DB_RT_03_aHundredEventsASecond() async throws { try await Self.verify("DB-RT-03") }
     func test_DB_RT_04_tenQuickReconnections() async throws { try await Self.verify("DB-RT-04") }
     func test_DB_RT_05_changingLoad() async throws { try await Self.verify("DB-RT-05") }
+}
+
+/// SYNC: what current values beside the history cost, and where it ends.
+final class SynchronisationTests: ScenarioCase {
+    func test_SYNC_BASELINE_withoutAndWith() async throws { try await Self.verify("SYNC-BASELINE") }
+    func test_SYNC_ESCALATION_loadRises() async throws { try await Self.verify("SYNC-ESCALATION") }
+    func test_SYNC_STORM_aHundredTransactions() async throws { try await Self.verify("SYNC-STORM") }
+    func test_SYNC_POOL_moreWorkersThanConnections() async throws { try await Self.verify("SYNC-POOL") }
+    func test_SYNC_MEMORY_batchesOfAllSizes() async throws { try await Self.verify("SYNC-MEMORY") }
+    func test_SYNC_RECOVERY_faultsInTheMiddle() async throws { try await Self.verify("SYNC-RECOVERY") }
+    func test_SYNC_BREAKING_theBreakingPoint() async throws { try await Self.verify("SYNC-BREAKING") }
 }

@@ -32,6 +32,13 @@ public enum ProxiedDatabase {
                 + "dbname=\(word("dbname", database)) sslmode=disable")
     }
 
+    /// The same database as another role, without a password.
+    static func connecting(as role: String, _ database: PostgresConfiguration) throws -> PostgresConfiguration {
+        try PostgresConfiguration(
+            connectionString: "host=\(word("host", database)) port=\(word("port", database)) user=\(role) "
+                + "dbname=\(word("dbname", database)) sslmode=disable")
+    }
+
     private static func word(_ key: String, _ database: PostgresConfiguration) throws -> String {
         guard let word = "\(database)".split(separator: " ").first(where: { $0.hasPrefix(key + "=") }) else {
             throw NeverHappened(description: "no \(key) in \(database)")

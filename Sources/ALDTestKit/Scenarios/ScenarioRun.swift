@@ -66,6 +66,11 @@ public final class ScenarioRun: Sendable {
 
     public func note(_ name: String, _ duration: Duration) { note(name, duration.inSeconds, .seconds) }
 
+    /// What was noted under this name.
+    public func value(_ name: String) -> Double? {
+        state.withLock { $0.measurements.first { $0.name == name }?.value }
+    }
+
     public func note(_ name: String, count: Int) { note(name, Double(count), .count) }
 
     /// Notes p50, p95, p99 and the maximum of a distribution, and draws it in the report.

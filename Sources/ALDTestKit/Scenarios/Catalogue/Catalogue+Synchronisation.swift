@@ -9,13 +9,15 @@ extension Catalogue {
             criteria: [
                 Criterion("throughput reduction", .below, 0.2), Criterion("latency increase", .below, 0.3),
                 Criterion("memory increase", .below, 0.4), Criterion("success", .above, 0.95),
-            ]),
+            ],
+            work: SynchronisationCost()),
         Scenario(
             "SYNC-ESCALATION", "Load rises to the breaking point",
             requirement: "50, 84, 200, 500 and 1000 parameters at 10 to 200 operations a second: every stage is "
                 + "classified, and the first that fails is reported.",
             nominal: .seconds(270), short: .seconds(10),
-            criteria: [Criterion("stages classified", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)]),
+            criteria: [Criterion("stages classified", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)],
+            work: LoadEscalation()),
         Scenario(
             "SYNC-STORM", "2 to 100 simultaneous transactions",
             requirement: "2, 5, 10, 20, 50 and 100 transactions at a time on the same rows: no deadlock.",
@@ -23,26 +25,31 @@ extension Catalogue {
             criteria: [
                 Criterion("database deadlocks", .exactly, 0), Criterion("success", .above, 0.95),
                 Criterion("lost or doubled", .exactly, 0),
-            ]),
+            ],
+            work: TransactionStorm()),
         Scenario(
             "SYNC-POOL", "More workers than connections",
             requirement: "50 workers with 10 operations each on an exhausted pool: fewer than 5 fail, all end.",
             nominal: .seconds(10), short: .seconds(10),
-            criteria: [Criterion("failed operations", .below, 5), Criterion("connections left", .exactly, 0)]),
+            criteria: [Criterion("failed operations", .below, 5), Criterion("connections left", .exactly, 0)],
+            work: PoolExhaustion()),
         Scenario(
             "SYNC-MEMORY", "Memory under pressure",
             requirement: "Batches of 100 to 5000 rows, 50 rounds: memory rises by less than 0.1 MB a round.",
             nominal: .seconds(60), short: .seconds(10),
-            criteria: [Criterion("growth per round", .below, 100_000), Criterion("lost or doubled", .exactly, 0)]),
+            criteria: [Criterion("growth per round", .below, 100_000), Criterion("lost or doubled", .exactly, 0)],
+            work: WriterMemory()),
         Scenario(
             "SYNC-RECOVERY", "Faults in the middle of it",
             requirement: "Connections reset, statements cancelled and rolled back under load: all is made good.",
             nominal: .seconds(60), short: .seconds(5),
-            criteria: [Criterion("lost or doubled", .exactly, 0), Criterion("recovery", .below, .seconds(30))]),
+            criteria: [Criterion("lost or doubled", .exactly, 0), Criterion("recovery", .below, .seconds(30))],
+            work: WriterDisturbance()),
         Scenario(
             "SYNC-BREAKING", "The breaking point",
             requirement: "The highest rate of cycles of 84 parameters that lands without a growing backlog is found.",
             nominal: .seconds(60), short: .seconds(10),
-            criteria: [Criterion("cycles per second", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)]),
+            criteria: [Criterion("cycles per second", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)],
+            work: BreakingPoint()),
     ]
 }

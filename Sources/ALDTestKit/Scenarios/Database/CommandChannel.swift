@@ -15,7 +15,7 @@ struct CommandChannel: ScenarioWork {
     /// Whether the rate goes up and down.
     var isVarying = false
 
-    private struct Terminal: Sendable {
+    struct Terminal: Sendable {
         var machine: Int32
         var parameters: [Int32]
         var service: ParameterControlService
@@ -28,14 +28,14 @@ struct CommandChannel: ScenarioWork {
                 try await serve(map, run, database, through: proxied) { terminals in
                     let report = try await load(run, terminals, database, proxy)
                     run.note("insertion", report)
-                    try await judge(run, terminals, database, report)
+                    try await judge(run, terminals, database)
                     if measuresLimit { try await limit(run, terminals, database) }
                 }
             }
         }
     }
 
-    private func serve(
+    func serve(
         _ map: RegisterMap, _ run: ScenarioRun, _ database: PostgresConfiguration,
         through proxied: PostgresConfiguration, _ body: ([Terminal]) async throws -> Void
     ) async throws {
@@ -131,8 +131,8 @@ struct CommandChannel: ScenarioWork {
         run.note("disconnections", count: losses)
     }
 
-    /// Commands for one parameter after the other, each with a value of its own.
-    private func insert(
+    /// Commands for one parameter after the other.
+    func insert(
         _ count: Int, from number: Int, _ terminal: Terminal, _ database: PostgresConfiguration
     ) async throws {
         let parameters = (number..<number + count).map { terminal.parameters[$0 % terminal.parameters.count] }
@@ -147,12 +147,17 @@ struct CommandChannel: ScenarioWork {
         }
     }
 
-    private func judge(
-        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, _ report: OpenLoop.Report
+    /// Waits until every command has ended, and notes what has become of all of them.
+    func judge(
+        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration
     ) async throws {
         let ended = "SELECT count(*) FROM ald.parameter_control_commands WHERE status = 'succeeded'"
         let all = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_control_commands", database)
-        try? await eventually("every command has ended") { try await TestDatabase.number(ended, database) == all }
+        do {
+            try await eventually("every command has ended") { try await TestDatabase.number(ended, database) == all }
+        } catch {
+            run.say("\(error)")
+        }
         let done = try await TestDatabase.number(ended, database)
         run.note("events", count: all)
         run.note("events lost", count: all - done)
