@@ -260,9 +260,12 @@ extension SchemaServerTests {
                     """
                     SELECT ald.request_recipe_command(1, gen_random_uuid(), 'start', \(version.recipe), \(version.version),
                         NULL, 60, 'operator', '');
-                    SELECT ald.claim_recipe_commands(1, 'dead', 1, 0.1);
-                    SELECT ald.begin_recipe_command(1, 1, 'dead', 0.1);
+                    SELECT ald.claim_recipe_commands(1, 'dead', 1, 60);
+                    SELECT ald.begin_recipe_command(1, 1, 'dead', 60);
                     SELECT ald.begin_process(1, 1, 'dead', 9);
+                    SET session_replication_role = replica;
+                    UPDATE ald.recipe_commands SET lease_until = clock_timestamp();
+                    RESET session_replication_role;
                     """)
                 let trace = try #require(
                     UUID(uuidString: try await connection.rows("SELECT request_id FROM ald.recipe_commands")[0]))

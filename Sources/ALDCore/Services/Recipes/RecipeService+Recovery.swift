@@ -155,10 +155,12 @@ extension RecipeService {
     }
 
     /// Story: a process is entered and the answer is lost for so long that its command has failed. Nobody runs it, and
-    /// while it is open nobody else can run anything.
+    /// while it is open nobody else can run anything. One that an earlier start has left is none, though its command may be
+    /// ours by now: it is secured first.
     private func endStrayProcesses(_ ended: inout Set<Int64>) async {
         // Before the question: what begins or ends meanwhile is none.
-        guard let known = state.withLock({ $0.run == nil ? $0.processes.union(ended) : nil }) else { return }
+        let known = state.withLock { $0.isRecovered && $0.run == nil ? $0.processes.union(ended) : nil }
+        guard let known else { return }
         let open = await reach.reaching("processes that nobody runs cannot be looked for") {
             try await desk.open(deadline: tableDeadline)
         }

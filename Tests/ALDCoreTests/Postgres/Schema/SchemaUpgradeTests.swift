@@ -124,7 +124,7 @@ extension SchemaServerTests {
                     ).run()
                 }
                 try await eventually("the schema is up to date at the second try") {
-                    try await Migrator().version(connection, deadline: .patience) == version
+                    try await migrator.version(connection, deadline: .patience) == version
                 }
                 upgrade.cancel()
                 try await upgrade.value
