@@ -35,17 +35,17 @@ extension Catalogue {
         Scenario(
             "PLC-CA-01", "Three terminals read at the same time",
             requirement: "3 clients, 10 reads a second each, 5 min: no races, consistent data.",
-            nominal: .minutes(5), short: .seconds(3), criteria: consistent,
+            nominal: .minutes(5), short: .seconds(2), criteria: consistent,
             work: ControllerAccess(readers: 3, writers: 0, rate: 10)),
         Scenario(
             "PLC-CA-02", "Ten clients read at the same time",
             requirement: "10 clients, 50 reads a second each, 3 min: no crash, consistent values.",
-            nominal: .minutes(3), short: .seconds(3), criteria: consistent,
+            nominal: .minutes(3), short: .seconds(2), criteria: consistent,
             work: ControllerAccess(readers: 10, writers: 0, rate: 50)),
         Scenario(
             "PLC-CA-03", "Five read while five write",
             requirement: "5 readers and 5 writers, 100 operations a second together, 2 min: writes are isolated.",
-            nominal: .minutes(2), short: .seconds(3),
+            nominal: .minutes(2), short: .seconds(2),
             criteria: consistent + both("write failures", .exactly, 0),
             work: ControllerAccess(readers: 5, writers: 5, rate: 10)),
         Scenario(
@@ -64,7 +64,7 @@ extension Catalogue {
             Scenario(
                 "PLC-PS-\(number)", "Reading \(count) parameters",
                 requirement: "All \(count) parameters are read in less than \(Quantity.seconds.text(bound)).",
-                nominal: .seconds(3), short: .seconds(3),
+                nominal: .seconds(3), short: .seconds(2),
                 criteria: both("read all p95", .below, bound) + both("missing values", .exactly, 0),
                 work: ScanSpeed(parameters: count))
         }

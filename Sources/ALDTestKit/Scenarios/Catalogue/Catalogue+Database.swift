@@ -5,7 +5,7 @@ extension Catalogue {
                 "DB-RATE", "The rate at which the database gives up",
                 requirement: "10, 50, 100, 500 and 1000 requests a second until the first capacity error, which is "
                     + "recognised as one; the limit is reported.",
-                nominal: .seconds(50), short: .seconds(10),
+                nominal: .seconds(50), short: .seconds(5),
                 criteria: [
                     Criterion("capacity errors recognised", .atLeast, 1), Criterion("other errors", .exactly, 0),
                     Criterion("served per second", .above, 0), Criterion("served after the limit", .atLeast, 1),
@@ -22,7 +22,7 @@ extension Catalogue {
             requirement: "\(parameters) parameters at 1 Hz for \(minutes) min: "
                 + (jitter.map { "jitter below \(Quantity.seconds.text($0)), " } ?? "")
                 + (failures.map { "failures at most \(Quantity.ratio.text($0))" } ?? "degrades without a crash") + ".",
-            nominal: .minutes(minutes), short: .seconds(4),
+            nominal: .minutes(minutes), short: .seconds(3),
             criteria: (jitter.map { [Criterion("jitter p99", .below, $0)] } ?? [])
                 + [
                     Criterion("failures", failures == 0 ? .exactly : .atMost, failures ?? 0.5),
@@ -135,6 +135,7 @@ extension Catalogue {
 
     private static let noLoss = [
         Criterion("events lost", .exactly, 0), Criterion("events doubled", .exactly, 0),
+        Criterion("events failed", .exactly, 0),
         Criterion("events", .atLeast, 3),
     ]
 }

@@ -1,3 +1,6 @@
+import ALDCore
+import Modbus
+
 extension Catalogue {
     static let failureInjection: [Scenario] =
         [
@@ -23,11 +26,93 @@ extension Catalogue {
             ("PF-04", "Without the channel", 600, "For 10 min", "polling at once"),
             ("PF-05", "Two of three crash", 1800, "For 30 min", "the one that is left does its work"),
         ].map { number, title, seconds, injection, expected in
-            Scenario(
+            let (work, criteria) = failureWorks[number] ?? (nil, [])
+            return Scenario(
                 "FI-\(number)", title, requirement: "\(injection): \(expected).", nominal: .seconds(seconds),
-                short: .seconds(min(10, seconds)))
+                short: .seconds(min(3, seconds)), criteria: criteria, work: work)
         }
 
     private static let goesOn = "violations are counted, it goes on"
     private static let landsAll = "tried again, nothing is lost"
+
+    private typealias Work = (work: (any ScenarioWork)?, criteria: [Criterion])
+
+    /// What is demanded of all of them.
+    private static let always = [
+        Criterion("lost or doubled", .exactly, 0), Criterion("recovery", .below, 30),
+        Criterion("violations without a record", .exactly, 0), Criterion("cycles", .atLeast, 1),
+    ]
+    private static let noCommandLost = [
+        Criterion("events lost", .exactly, 0), Criterion("events doubled", .exactly, 0),
+    ]
+    private static let allCommandsSucceed = noCommandLost + [Criterion("events failed", .exactly, 0)]
+    private static let isNoticed = [Criterion("errors logged", .atLeast, 1)]
+    /// The controller is there, so every instant is recorded.
+    private static let recordsAll = [Criterion("violations for want of controller or disk", .exactly, 0)]
+
+    private static let failureWorks: [String: Work] = [
+        "NL-01": (
+            TerminalsUnderFault(
+                database: .latency(.seconds(1)...(.seconds(1))), controller: .latency(.seconds(1)...(.seconds(1)))),
+            always + noCommandLost + isNoticed + [Criterion("violations", .atLeast, 1)]
+        ),
+        "NL-03": (
+            TerminalsUnderFault(
+                controller: .latency(.milliseconds(100)...(.seconds(1))), commands: false, period: .seconds(1)),
+            always
+        ),
+        "NL-04": (
+            TerminalsUnderFault(
+                database: .latency(.milliseconds(500)...(.milliseconds(500))),
+                controller: .latency(.milliseconds(500)...(.milliseconds(500)))),
+            always + noCommandLost
+        ),
+        "DT-01": (TerminalsUnderFault(database: .silent), always + noCommandLost + isNoticed + recordsAll),
+        "DT-02": (TerminalsUnderFault(database: .gone), always + noCommandLost + isNoticed + recordsAll),
+        "DT-03": (TerminalsUnderFault(database: .lockedLedger), always + allCommandsSucceed + isNoticed + recordsAll),
+        "DT-04": (
+            LockedTables(place: .metadata, lock: .seconds(6)),
+            [
+                Criterion("start", .below, 30), Criterion("delays logged", .atLeast, 1),
+                Criterion("lost or doubled", .exactly, 0),
+            ]
+        ),
+        "PD-01": (
+            TerminalsUnderFault(
+                controller: .latency(
+                    .milliseconds(500)...(.milliseconds(500)),
+                    [.readCoils, .readDiscreteInputs, .readHoldingRegisters, .readInputRegisters])),
+            always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+        ),
+        "PD-02": (
+            TerminalsUnderFault(
+                controller: .latency(
+                    .seconds(2)...(.seconds(2)),
+                    [.writeSingleCoil, .writeSingleRegister, .writeMultipleCoils, .writeMultipleRegisters]),
+                callTimeout: .seconds(10)),
+            always + allCommandsSucceed
+        ),
+        "PD-03": (
+            TerminalsUnderFault(controller: .latency(.milliseconds(100)...(.seconds(1)))), always + noCommandLost
+        ),
+        "PD-04": (
+            TerminalsUnderFault(controller: .latency(.seconds(1)...(.seconds(1)))),
+            always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+        ),
+        "RD-01": (
+            TerminalsUnderFault(controller: .gone), always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+        ),
+        "RD-02": (TerminalsUnderFault(database: .gone), always + noCommandLost + isNoticed + recordsAll),
+        "RD-03": (
+            TerminalsUnderFault(database: .resets(every: .seconds(1))), always + noCommandLost + recordsAll
+        ),
+        "RD-04": (TerminalsUnderFault(database: .gone, controller: .gone), always + noCommandLost + isNoticed),
+        "PF-01": (
+            TerminalsUnderFault(controller: .gone), always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+        ),
+        "PF-02": (TerminalsUnderFault(database: .silent), always + noCommandLost + isNoticed + recordsAll),
+        "PF-04": (
+            TerminalsUnderFault(database: .resets(every: .milliseconds(300))), always + noCommandLost + recordsAll
+        ),
+    ]
 }

@@ -15,13 +15,13 @@ extension Catalogue {
             "SYNC-ESCALATION", "Load rises to the breaking point",
             requirement: "50, 84, 200, 500 and 1000 parameters at 10 to 200 operations a second: every stage is "
                 + "classified, and the first that fails is reported.",
-            nominal: .seconds(270), short: .seconds(10),
+            nominal: .seconds(270), short: .seconds(4),
             criteria: [Criterion("stages classified", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)],
             work: LoadEscalation()),
         Scenario(
             "SYNC-STORM", "2 to 100 simultaneous transactions",
             requirement: "2, 5, 10, 20, 50 and 100 transactions at a time on the same rows: no deadlock.",
-            nominal: .seconds(360), short: .seconds(6),
+            nominal: .seconds(360), short: .seconds(3),
             criteria: [
                 Criterion("database deadlocks", .exactly, 0), Criterion("success", .above, 0.95),
                 Criterion("lost or doubled", .exactly, 0),
@@ -42,13 +42,13 @@ extension Catalogue {
         Scenario(
             "SYNC-RECOVERY", "Faults in the middle of it",
             requirement: "Connections reset, statements cancelled and rolled back under load: all is made good.",
-            nominal: .seconds(60), short: .seconds(5),
+            nominal: .seconds(60), short: .seconds(3),
             criteria: [Criterion("lost or doubled", .exactly, 0), Criterion("recovery", .below, .seconds(30))],
             work: WriterDisturbance()),
         Scenario(
             "SYNC-BREAKING", "The breaking point",
             requirement: "The highest rate of cycles of 84 parameters that lands without a growing backlog is found.",
-            nominal: .seconds(60), short: .seconds(10),
+            nominal: .seconds(60), short: .seconds(4),
             criteria: [Criterion("cycles per second", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)],
             work: BreakingPoint()),
     ]

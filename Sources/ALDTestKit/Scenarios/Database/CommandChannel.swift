@@ -14,6 +14,9 @@ struct CommandChannel: ScenarioWork {
     var measuresLimit = false
     /// Whether the rate goes up and down.
     var isVarying = false
+    /// The machine that commands are executed on; a simulated one of their own when there is none.
+    var executesOn: (any PLC)?
+    var execution = ParameterCommandMachine.Configuration()
 
     struct Terminal: Sendable {
         var machine: Int32
@@ -44,6 +47,8 @@ struct CommandChannel: ScenarioWork {
         configuration.maximumBackoff = .milliseconds(200)
         configuration.maximumConnections = 10
         let pool = try ConnectionPool(configuration: proxied, pool: configuration, logger: TestDatabase.quiet)
+        var settings = ParameterControlService.Configuration()
+        settings.execution = execution
         var terminals: [Terminal] = []
         for machine in 1...Int32(channels) {
             let registration = MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map)
@@ -55,8 +60,8 @@ struct CommandChannel: ScenarioWork {
                     machine: machine,
                     parameters: map.parameters.filter { $0.isWritable && $0.dataType == .float32 }.map(\.id.rawValue),
                     service: try ParameterControlService(
-                        plc: SimulatedPLC(map, seed: run.seed), pool: pool, machine: machine,
-                        logger: TestDatabase.quiet)))
+                        plc: executesOn ?? SimulatedPLC(map, seed: run.seed), pool: pool, machine: machine,
+                        configuration: settings, logger: TestDatabase.quiet)))
         }
         try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
@@ -151,16 +156,26 @@ struct CommandChannel: ScenarioWork {
     func judge(
         _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration
     ) async throws {
-        let ended = "SELECT count(*) FROM ald.parameter_control_commands WHERE status = 'succeeded'"
-        let all = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_control_commands", database)
+        let commands = "SELECT count(*) FROM ald.parameter_control_commands"
+        let all = try await TestDatabase.number(commands, database)
+        let open = commands + " WHERE finished_at IS NULL"
         do {
-            try await eventually("every command has ended") { try await TestDatabase.number(ended, database) == all }
+            try await eventually("every command has ended", within: .seconds(60)) {
+                try await TestDatabase.number(open, database) == 0
+            }
         } catch {
             run.say("\(error)")
         }
-        let done = try await TestDatabase.number(ended, database)
         run.note("events", count: all)
-        run.note("events lost", count: all - done)
+        run.note("events lost", count: try await TestDatabase.number(open, database))
+        let failed = commands + " WHERE finished_at IS NOT NULL AND status <> 'succeeded'"
+        run.note("events failed", count: try await TestDatabase.number(failed, database))
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            let rows = try await connection.query(
+                "SELECT DISTINCT status || ': ' || error FROM ald.parameter_control_commands WHERE error IS NOT NULL",
+                deadline: deadline)
+            for row in rows { run.say(try row.decode(0, as: String.self)) }
+        }
         // What a terminal has begun more often than there are commands.
         let taken = terminals.reduce(0) { $0 + $1.service.statistics.taken }
         run.note("events doubled", count: max(0, taken - all))

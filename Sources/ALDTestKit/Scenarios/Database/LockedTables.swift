@@ -28,7 +28,9 @@ struct LockedTables: ScenarioWork {
                 let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
                 run.note("lost or doubled", count: abs(rows - summaries.reduce(0) { $0 + $1.collection.rows }))
                 run.note("terminals that stopped", count: recorders - summaries.count)
-                run.note("collection missed", count: summaries.reduce(0) { $0 + $1.collection.missed })
+                run.note(
+                    "collection missed",
+                    count: summaries.reduce(0) { $0 + $1.collection.missedPLC + $1.collection.missedSpool })
             }
         }
         run.note("delays logged", count: book.lines.count { $0.level >= .warning })
