@@ -146,7 +146,7 @@ import Testing
         let task = node.spawn {
             try await loop.run(time: time) { _, number in
                 let (duration, error) = operation(number)
-                try await time.sleep(for: duration)
+                await Wakeup().wait(until: time.now + duration, time: time)
                 if let error { throw error }
             }
         }
