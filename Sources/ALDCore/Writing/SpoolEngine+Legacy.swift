@@ -5,6 +5,8 @@ import Logging
 /// Earlier versions kept everything in one file and deleted what had landed.
 extension SpoolEngine {
     private static let batchesPerCommit = 500
+    /// Whether a damaged page has left the batch its name.
+    private static let hasName = "typeof(position) || typeof(origin) || typeof(number) = 'integerintegerinteger'"
 
     /// Takes over what waits in the file of an earlier version, under the names that it has, and removes the file.
     mutating func takeOverLegacy() throws {
@@ -32,8 +34,12 @@ extension SpoolEngine {
             }
         }
         let damaged = try copyLegacy(batches, known: known)
+        let nameless = try batches.writeWithoutTransaction { db in
+            guard try db.tableExists("batch") else { return 0 }
+            return try Int.fetchOne(db, sql: "SELECT count(*) FROM batch WHERE NOT (\(Self.hasName))") ?? 0
+        }
         try batches.close()
-        if damaged.isEmpty {
+        if damaged.isEmpty && nameless == 0 {
             files.deleteDatabase(files.legacy)
         } else {
             report(
@@ -53,7 +59,11 @@ extension SpoolEngine {
             let rows = try legacy.writeWithoutTransaction { db in
                 guard try db.tableExists("batch") else { return [Row]() }
                 return try Row.fetchAll(
-                    db, sql: "SELECT * FROM batch WHERE position > ? ORDER BY position LIMIT ?",
+                    db,
+                    sql: """
+                        SELECT position, origin, number, machine, format, record_count, sha256, payload
+                        FROM batch WHERE position > ? AND \(Self.hasName) ORDER BY position LIMIT ?
+                        """,
                     arguments: [after, Self.batchesPerCommit])
             }
             guard let last = rows.last else { return damaged }

@@ -104,19 +104,26 @@ extension SpoolSegment {
     }
 
     /// `nil` when the row is not what was written.
+    ///
+    /// Values are found by their place: the names lie in the file, where they may be damaged as all else.
+    ///
+    /// - Parameter row: ``headerColumns``.
     static func header(_ row: Row, segment: Int64) -> BatchHeader? {
-        func number(_ column: String) -> Int64? { Int64.fromDatabaseValue(row[column]) }
-        guard let place = number("row"), let origin = number("origin"), let count = number("number"),
-            let machine = number("machine").flatMap(Int32.init(exactly:)),
-            let format = number("format").flatMap(Int16.init(exactly:)), let records = number("records"),
-            let first = number("first_time"), let last = number("last_time"), first <= last,
-            let accepted = number("accepted_at"), let parentOrigin = number("parent_origin"),
-            let parentNumber = number("parent_number"), let digest = Data.fromDatabaseValue(row["sha256"]),
-            let checksum = number("checksum"), let bytes = number("bytes")
+        Int64.fromDatabaseValue(row.value(13)).flatMap { header(row, bytes: Int($0), segment: segment) }
+    }
+
+    private static func header(_ row: Row, bytes: Int, segment: Int64) -> BatchHeader? {
+        func number(_ place: Int) -> Int64? { Int64.fromDatabaseValue(row.value(place)) }
+        guard let place = number(0), let origin = number(1), let count = number(2),
+            let machine = number(3).flatMap(Int32.init(exactly:)),
+            let format = number(4).flatMap(Int16.init(exactly:)), let records = number(5),
+            let first = number(6), let last = number(7), first <= last, let accepted = number(8),
+            let parentOrigin = number(9), let parentNumber = number(10),
+            let digest = Data.fromDatabaseValue(row.value(11)), let checksum = number(12)
         else { return nil }
         let header = BatchHeader(
             position: SpoolPosition(segment: segment, row: place), id: BatchID(origin: origin, number: count),
-            machine: machine, format: format, records: Int(records), bytes: Int(bytes),
+            machine: machine, format: format, records: Int(records), bytes: bytes,
             times: Timestamp(microseconds: first)...Timestamp(microseconds: last),
             acceptedAt: Timestamp(microseconds: accepted),
             parent: parentNumber == 0 ? nil : BatchID(origin: parentOrigin, number: parentNumber),
@@ -125,12 +132,20 @@ extension SpoolSegment {
     }
 
     /// `nil` when header or payload are not what was written.
+    ///
+    /// - Parameter row: all columns of `batch`.
     static func batch(_ row: Row, segment: Int64) -> StoredBatch? {
-        guard let header = header(row, segment: segment), let payload = Data.fromDatabaseValue(row["payload"])
+        guard let payload = Data.fromDatabaseValue(row.value(13)),
+            let header = header(row, bytes: payload.count, segment: segment)
         else { return nil }
         let batch = StoredBatch(header: header, payload: [UInt8](payload))
         return batch.isIntact ? batch : nil
     }
+}
+
+extension Row {
+    /// `NULL` where a damaged schema has no such column.
+    fileprivate func value(_ place: Int) -> DatabaseValue { place < count ? self[place] : .null }
 }
 
 /// What a segment says about one of its batches.
@@ -148,11 +163,12 @@ struct SpoolProgress: Hashable, Sendable {
     }
 
     /// `nil` when it is not what was written: a changed bit must never settle a batch that waits.
+    ///
+    /// - Parameter row: all columns of `progress`.
     init?(row: Row) {
-        guard let place = Int64.fromDatabaseValue(row["row"]), let state = Int64.fromDatabaseValue(row["state"]),
-            let settlement = SpoolBook.Settlement(rawValue: state), let at = Int64.fromDatabaseValue(row["at"]),
-            let attempts = Int64.fromDatabaseValue(row["attempts"]),
-            let checksum = Int64.fromDatabaseValue(row["checksum"])
+        func number(_ place: Int) -> Int64? { Int64.fromDatabaseValue(row.value(place)) }
+        guard let place = number(0), let state = number(1), let settlement = SpoolBook.Settlement(rawValue: state),
+            let at = number(2), let attempts = number(3), let checksum = number(4)
         else { return nil }
         self.init(row: place, settlement: settlement, at: Timestamp(microseconds: at), attempts: attempts)
         guard Int64(self.checksum) == checksum else { return nil }

@@ -89,8 +89,8 @@ struct SpoolSegment: Sendable {
     func extent() throws -> Int64 {
         try database.writeWithoutTransaction { db in
             guard let row = try Row.fetchOne(db, sql: "SELECT rows, checksum FROM extent"),
-                let rows = Int64.fromDatabaseValue(row["rows"]),
-                Int64.fromDatabaseValue(row["checksum"]) == Int64(Self.extentChecksum(rows))
+                let rows = Int64.fromDatabaseValue(row[0]),
+                Int64.fromDatabaseValue(row[1]) == Int64(Self.extentChecksum(rows))
             else { return 0 }
             return rows
         }
@@ -100,7 +100,7 @@ struct SpoolSegment: Sendable {
     func progress(of rows: ClosedRange<Int64> = 1...Int64.max) throws -> [SpoolProgress] {
         try database.writeWithoutTransaction { db in
             try Row.fetchAll(
-                db, sql: "SELECT * FROM progress WHERE row BETWEEN ? AND ? ORDER BY row",
+                db, sql: "SELECT * FROM progress WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
                 arguments: [rows.lowerBound, rows.upperBound]
             ).compactMap(SpoolProgress.init(row:))
         }
@@ -114,7 +114,9 @@ struct SpoolSegment: Sendable {
             let rows = try Row.fetchCursor(
                 db, sql: "SELECT \(Self.headerColumns) FROM batch WHERE row >= ? ORDER BY row", arguments: [first])
             while let row = try rows.next() {
-                guard let header = Self.header(row, segment: index) else { throw Damage(row: row["row"]) }
+                guard let header = Self.header(row, segment: index) else {
+                    throw Damage(row: Int64.fromDatabaseValue(row[0]) ?? first)
+                }
                 guard try body(header) else { return }
             }
         }
@@ -173,7 +175,7 @@ struct SpoolSegment: Sendable {
     private static func batches(
         in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>, _ db: Database
     ) throws -> RowCursor {
-        let columns = "SELECT *, length(payload) AS bytes FROM batch WHERE row >= ? AND row < ?"
+        let columns = "SELECT * FROM batch WHERE row >= ? AND row < ?"
         guard let example else {
             let left = String(repeating: " AND (machine <> ? OR format <> ?)", count: kinds.count)
             return try Row.fetchCursor(
@@ -190,9 +192,8 @@ struct SpoolSegment: Sendable {
     func salvage(_ row: Int64) -> StoredBatch? {
         do {
             return try database.writeWithoutTransaction { db in
-                try Row.fetchOne(
-                    db, sql: "SELECT *, length(payload) AS bytes FROM batch WHERE row = ?", arguments: [row]
-                ).flatMap { Self.batch($0, segment: index) }
+                try Row.fetchOne(db, sql: "SELECT * FROM batch WHERE rowid = ?", arguments: [row])
+                    .flatMap { Self.batch($0, segment: index) }
             }
         } catch {
             // The reason does not matter: what cannot be read is reported as lost.

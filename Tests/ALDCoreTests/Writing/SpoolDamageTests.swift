@@ -108,6 +108,43 @@ import Testing
         }
     }
 
+    @Test("a name in the schema that has rotted costs nothing", arguments: SchemaName.all)
+    private func rottenSchema(name: SchemaName) async throws {
+        try await withTemporaryDirectory { parent in
+            let original = try await makeOriginal(in: parent, crashed: false)
+            let path = original.directory + "/segment-1-0.sqlite"
+            var content = try #require(FileManager.default.contents(atPath: path))
+            // The schema lies on the first page.
+            let place = try #require(content.range(of: Data(name.text.utf8), in: 0..<4096))
+            content[place.lowerBound + name.changed] ^= 1
+            try content.write(to: URL(fileURLWithPath: path))
+            try await check(original.directory, original, "\(name)")
+            if name.isOfColumn {
+                let spool = try Fixture.open(original.directory, seed: 3)
+                #expect(try await spool.losses() == [])
+                try spool.close()
+            }
+        }
+    }
+
+    /// A piece of the schema, one letter of which changes.
+    private struct SchemaName: CustomTestStringConvertible {
+        var text: String
+        /// The letter.
+        var changed: Int
+        var isOfColumn = true
+        var testDescription: String { text }
+
+        static let all =
+            [
+                "row", "origin", "number", "machine", "format", "records", "first_time", "last_time", "accepted_at",
+                "parent_origin", "parent_number", "sha256", "checksum", "payload", "state", "at", "attempts", "rows",
+            ].map { SchemaName(text: " \($0) ", changed: $0.count) }
+            + ["TABLE batch", "TABLE progress", "TABLE extent"].map {
+                SchemaName(text: $0, changed: 7, isOfColumn: false)
+            }
+    }
+
     @Test("a batch that is damaged under a running spool is named, and those around it are read")
     func whileRunning() async throws {
         try await withTemporaryDirectory { directory in
