@@ -106,6 +106,63 @@ extension SchemaServerTests.ParameterControl {
         }
     }
 
+    @Test("A command is begun and the answer is lost with the connection: it is given to the same terminal again")
+    func lostTaking() async throws {
+        try await SchemaDatabase.with { connection, database in
+            try await connection.accept(SchemaDatabase.plant)
+            try await ProxiedDatabase.run(before: database) { proxy, proxied in
+                var sizes = PoolConfiguration()
+                sizes.maximumConnections = 1
+                let pool = try ConnectionPool(
+                    configuration: proxied, pool: sizes, logger: TestDatabase.quiet)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await pool.run() }
+                    let desk = CommandDesk(pool: pool, machine: 1, lease: .seconds(3600))
+                    #expect(try await desk.take(limit: 9, known: [], deadline: .patience) == [])
+                    try await connection.accept(
+                        """
+                        INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
+                        VALUES (1, 1, 20), (1, 1, 30)
+                        """)
+                    proxy.set(.cut(after: 1, .reset), .downstream)
+                    await #expect(throws: PostgresError.self) {
+                        try await desk.take(limit: 9, known: [], deadline: .patience)
+                    }
+                    let statuses = "SELECT status FROM ald.parameter_control_commands ORDER BY command_id"
+                    #expect(try await connection.rows(statuses) == ["executing", "pending"])
+                    proxy.heal()
+                    let again = try await desk.take(limit: 9, known: [], deadline: .patience)
+                    #expect(again.map(\.id) == [1] && again.map(\.target.value) == [20])
+                    #expect(try await desk.take(limit: 9, known: [1], deadline: .patience) == [])
+                    group.cancelAll()
+                }
+            }
+        }
+    }
+
+    @Test("What it executes, and what has ended and is not noted yet, is never begun again")
+    func knowsItsOwn() async throws {
+        let held = Held()
+        try await Self.withPlant(
+            configuration: Self.patient(16), plc: { machine, _ in TestPLC(machine, onWrite: { await held.pass() }) }
+        ) { plant in
+            let first = try await plant.ask(Self.names[0], 30)
+            try await eventually("the first is begun") { held.begun == 1 }
+            let second = try await plant.ask(Self.names[1], 30)
+            // Whoever has taken the second was shown the first.
+            try await eventually("the second is begun") { held.begun >= 2 }
+            #expect((plant.service.statistics.taken, held.begun) == (2, 2))
+            try await plant.operating.accept("ALTER FUNCTION ald.finish_parameter_commands RENAME TO hidden")
+            held.open()
+            try await eventually("their ends cannot be noted") { plant.service.statistics.unnoted == 2 }
+            let third = try await plant.ask(Self.names[2], 30)
+            try await eventually("the third has ended") { plant.service.statistics.unnoted == 3 }
+            #expect((plant.service.statistics.taken, held.begun) == (3, 3))
+            try await plant.operating.accept("ALTER FUNCTION ald.hidden RENAME TO finish_parameter_commands")
+            for command in [first, second, third] { #expect(try await plant.end(of: command) == "succeeded|30") }
+        }
+    }
+
     @Test("A tolerance that the service is told counts before the database's")
     func configuredTolerance() async throws {
         var configuration = ParameterControlService.Configuration()

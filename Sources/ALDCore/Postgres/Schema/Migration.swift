@@ -34,5 +34,6 @@ public struct Migration: Sendable {
         runsAlone,
         setPointsExplained,
         decidedCuts,
+        takenAgain,
     ]
 }

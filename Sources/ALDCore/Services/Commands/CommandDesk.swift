@@ -46,19 +46,23 @@ struct CommandDesk: Sendable {
 
     /// Claims and begins up to `limit` commands, at most one per parameter. All that are returned are to be executed.
     ///
-    /// - Throws: `PostgresError`. When the answer is lost, commands may have been taken nonetheless: their lease ends, and
-    ///   ``adopt(deadline:)`` finds them.
-    func take(limit: Int, deadline: MonotonicInstant) async throws -> [Taken] {
-        try await commands("take_parameter_commands($1, $2, $3, $4) c", .int4(Int32(limit)), deadline: deadline)
+    /// - Parameter known: commands of this terminal that were returned before and whose end is not noted yet. Others that
+    ///   it has begun are returned again.
+    /// - Throws: `PostgresError`. When the answer is lost, commands may have been taken nonetheless; the next call returns
+    ///   them.
+    func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [Taken] {
+        try await commands(
+            "take_parameter_commands($1, $2, $3, $4, $5) c", [.int4(Int32(limit))], [.int8Array(known.sorted())],
+            deadline: deadline)
     }
 
     /// What somebody was executing whose lease has ended: to find out how it ended, never to do it again.
     func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
-        try await commands("adopt_parameter_commands($1, $2, $4) c WHERE $3::int > 0", .int4(1), deadline: deadline)
+        try await commands("adopt_parameter_commands($1, $2, $3) c", deadline: deadline)
     }
 
     private func commands(
-        _ function: String, _ limit: PostgresValue, deadline: MonotonicInstant
+        _ function: String, _ limit: [PostgresValue] = [], _ known: [PostgresValue] = [], deadline: MonotonicInstant
     ) async throws -> [Taken] {
         let statement = """
             SELECT command_id, request_id, parameter_id, target_value, executing_at,
@@ -67,7 +71,7 @@ struct CommandDesk: Sendable {
                  WHERE p.machine_id = c.machine_id AND p.parameter_id = c.parameter_id)
             FROM ald.\(function)
             """
-        let parameters: [PostgresValue] = [.int4(machine), .text(worker), limit, .float8(lease.inSeconds)]
+        let parameters = [.int4(machine), .text(worker)] + limit + [.float8(lease.inSeconds)] + known
         return try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) {
             connection in
             try await connection.query(statement, parameters, deadline: deadline).map { row in

@@ -151,7 +151,7 @@ public final class ParameterControlService: Service {
                 let taken = free > 0 ? await take(limit: free) : []
                 for command in taken { begin(command, isAdopted: false, in: &group) }
                 // As many as were asked for: there may be more.
-                if free > 0, taken.count == free { continue }
+                if free > 0, taken.count >= free { continue }
                 await rest()
                 for command in takeAdopted() { begin(command, isAdopted: true, in: &group) }
             }
@@ -183,8 +183,9 @@ public final class ParameterControlService: Service {
     }
 
     private func take(limit: Int) async -> [CommandDesk.Taken] {
-        await reach.reaching("commands cannot be taken") {
-            try await desk.take(limit: limit, deadline: time.now + Self.tableTimeout)
+        let known = state.withLock { $0.executing.union($0.ended.map(\.id)) }
+        return await reach.reaching("commands cannot be taken") {
+            try await desk.take(limit: limit, known: known, deadline: time.now + Self.tableTimeout)
         } ?? []
     }
 

@@ -160,6 +160,54 @@ extension SchemaServerTests {
             }
         }
 
+        @Test func whatWasTakenWithoutAnAnswerIsGivenAgain() async throws {
+            try await Self.withPlant { connection, _ in
+                func take(_ worker: String, known: String) async throws -> [String] {
+                    try await connection.rows(
+                        """
+                        SELECT command_id, status, lease_until > executing_at
+                        FROM ald.take_parameter_commands(1, '\(worker)', 10, 60, '\(known)')
+                        """)
+                }
+                let begun = "SELECT executing_at FROM ald.parameter_control_commands ORDER BY command_id"
+                try await connection.accept(Self.ask(1) + Self.ask(2) + Self.ask(2, 0))
+                #expect(try await take("a", known: "{}") == ["1|executing|true", "2|executing|true"])
+                let first = try await connection.rows(begun)
+                // The answer had said so, or another terminal asks.
+                #expect(try await take("a", known: "{1,2}") == [])
+                #expect(try await take("b", known: "{}") == [])
+                #expect(try await take("a", known: "{1}") == ["2|executing|true"])
+                let second = try await connection.rows(begun)
+                #expect(second[0] == first[0] && second[1] > first[1] && second[2] == "")
+                // What another has begun is looked at and never done again.
+                try await connection.accept(Self.age(1, "lease_until"))
+                #expect(
+                    try await connection.rows("SELECT command_id FROM ald.adopt_parameter_commands(1, 'b', 60)") == [
+                        "1"
+                    ])
+                #expect(try await take("b", known: "{}") == [])
+                #expect(try await take("a", known: "{2}") == [])
+            }
+        }
+
+        @Test func whatIsGivenAgainTooLateOrAgainstNewLimitsHasFailed() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1) + Self.ask(2))
+                #expect(try await connection.rows(Self.take) == ["1|executing", "2|executing"])
+                try await connection.accept(
+                    Self.age(1, "not_after")
+                        + "UPDATE ald.component_parameters SET write_protected = true WHERE parameter_id = 2")
+                #expect(
+                    try await connection.rows(
+                        "SELECT command_id FROM ald.take_parameter_commands(1, 'a', 10, 60, '{}')") == [])
+                #expect(
+                    try await connection.rows(
+                        "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
+                            "failed|not begun in time", "failed|Valve.valve_state cannot be written",
+                        ])
+            }
+        }
+
         @Test func recipesStartOneByOneAndAStopOvertakes() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(

@@ -44,7 +44,7 @@ extension SchemaServerTests {
               ald.expire_parameter_commands() ald.finish_parameter_command() ald.hold_machine_state()
               ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
               ald.take_parameter_commands()
-            commands UPDATE (actual_value, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
+            commands UPDATE (actual_value, adopted, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
               lease_until, status, verified_at, written_at): ald.parameter_control_commands
             commands,operator,reader,auditor EXECUTE: ald.command_problem() ald.is_valve() ald.milliseconds()
               ald.running_recipe()

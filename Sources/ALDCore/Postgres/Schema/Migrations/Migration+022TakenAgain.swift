@@ -1,0 +1,94 @@
+extension Migration {
+    /// Parameter commands whose taking was not answered are given to the same terminal again, instead of keeping all
+    /// others for their parameter waiting until the lease ends.
+    static let takenAgain = Migration(
+        version: 22, name: "what was taken without an answer",
+        script: """
+            ALTER TABLE ald.parameter_control_commands ADD COLUMN adopted boolean NOT NULL DEFAULT false;
+            COMMENT ON COLUMN ald.parameter_control_commands.adopted IS
+                'Whether a terminal has it that did not begin it: it only finds out how it ended.';
+
+            CREATE OR REPLACE FUNCTION ald.adopt_parameter_commands(
+                p_machine_id int, p_worker text, p_lease_seconds float8
+            ) RETURNS SETOF ald.parameter_control_commands LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+                UPDATE ald.parameter_control_commands c SET claimed_by = p_worker, adopted = true,
+                    lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+                WHERE c.machine_id = p_machine_id AND c.command_id IN (
+                    SELECT o.command_id FROM ald.parameter_control_commands o
+                    WHERE o.machine_id = p_machine_id AND o.status = 'executing'
+                        AND o.lease_until <= clock_timestamp()
+                    FOR UPDATE SKIP LOCKED)
+                RETURNING c.*
+            $$;
+
+            DROP FUNCTION ald.take_parameter_commands(int, text, int, float8);
+            CREATE FUNCTION ald.take_parameter_commands(
+                p_machine_id int, p_worker text, p_limit int, p_lease_seconds float8, p_known bigint[] DEFAULT NULL
+            ) RETURNS SETOF ald.parameter_control_commands LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+            DECLARE
+                now timestamptz;
+                candidate bigint;
+                taken ald.parameter_control_commands;
+                problem text;
+            BEGIN
+                PERFORM ald.expire_parameter_commands(p_machine_id);
+                now := clock_timestamp();
+                -- Story: a command is begun, and the answer is lost with the connection. Nobody has written anything.
+                FOR taken IN
+                    SELECT * FROM ald.parameter_control_commands c
+                    WHERE c.machine_id = p_machine_id AND c.status = 'executing' AND c.claimed_by = p_worker
+                        AND NOT c.adopted AND c.command_id <> ALL (p_known)
+                    ORDER BY c.command_id LIMIT p_limit FOR UPDATE SKIP LOCKED
+                LOOP
+                    problem := CASE WHEN taken.not_after <= now THEN 'not begun in time'
+                        ELSE ald.command_problem(p_machine_id, taken.parameter_id, taken.target_value) END;
+                    UPDATE ald.parameter_control_commands c SET
+                        status = CASE WHEN problem IS NULL THEN 'executing' ELSE 'failed' END, error = problem,
+                        executing_at = CASE WHEN problem IS NULL THEN clock_timestamp() ELSE c.executing_at END,
+                        finished_at = CASE WHEN problem IS NOT NULL THEN clock_timestamp() END,
+                        lease_until = CASE WHEN problem IS NULL
+                            THEN clock_timestamp() + make_interval(secs => p_lease_seconds) END
+                    WHERE c.machine_id = p_machine_id AND c.command_id = taken.command_id RETURNING * INTO STRICT taken;
+                    CONTINUE WHEN problem IS NOT NULL;
+                    RETURN NEXT taken;
+                    p_limit := p_limit - 1;
+                END LOOP;
+                FOR candidate IN
+                    SELECT f.command_id
+                    FROM ald.component_parameters p
+                    CROSS JOIN LATERAL (
+                        SELECT c.* FROM ald.parameter_control_commands c
+                        WHERE c.machine_id = p.machine_id AND c.parameter_id = p.parameter_id
+                            AND c.status IN ('pending', 'claimed', 'executing')
+                        ORDER BY c.command_id LIMIT 1) f
+                    WHERE p.machine_id = p_machine_id AND f.not_after > now AND f.attempts < 5
+                        AND (f.status = 'pending' OR f.status = 'claimed' AND f.lease_until <= now)
+                    ORDER BY f.command_id LIMIT p_limit
+                LOOP
+                    BEGIN
+                        UPDATE ald.parameter_control_commands c SET status = 'claimed', claimed_by = p_worker,
+                            claimed_at = clock_timestamp(), attempts = c.attempts + 1,
+                            lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+                        WHERE c.machine_id = p_machine_id AND c.command_id = candidate
+                            AND (c.status = 'pending' OR c.status = 'claimed' AND c.lease_until <= now);
+                        CONTINUE WHEN NOT FOUND;
+                    EXCEPTION WHEN unique_violation THEN
+                        -- another terminal has just claimed one of this parameter
+                        CONTINUE;
+                    END;
+                    CONTINUE WHEN NOT ald.begin_parameter_command(p_machine_id, candidate, p_worker, p_lease_seconds);
+                    SELECT * INTO STRICT taken FROM ald.parameter_control_commands c
+                    WHERE c.machine_id = p_machine_id AND c.command_id = candidate;
+                    RETURN NEXT taken;
+                END LOOP;
+            END $$;
+            COMMENT ON FUNCTION ald.take_parameter_commands IS
+                'Claims and begins up to p_limit commands, oldest first and one per parameter: those that are returned '
+                'are to be executed at once. Safe to repeat with p_known: what this terminal has begun and does not know '
+                'is returned again.';
+
+            INSERT INTO ald.role_grants (role, privileges, object) VALUES
+                ('ald_commands', 'UPDATE (adopted)', 'TABLE ald.parameter_control_commands');
+            SELECT ald.apply_grants();
+            """)
+}
