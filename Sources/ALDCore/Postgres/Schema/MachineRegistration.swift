@@ -86,12 +86,14 @@ public struct MachineRegistration: Sendable {
     ) async throws -> Bool {
         _ = try await connection.query(
             "SELECT set_config('ald.reason', $1, true)", [.text(reason)], deadline: deadline)
-        let row = try await connection.query(
-            """
-            INSERT INTO ald.machines AS m (machine_id, name) VALUES ($1, $2)
-            ON CONFLICT (machine_id) DO UPDATE SET name = m.name RETURNING xmax::text = '0'
-            """, [.int4(machine), .text(name)], deadline: deadline)
-        return try row.first?.decode(0, as: Bool.self) ?? false
+        // Whichever of its keys another one has entered at this moment: that one is waited for.
+        let made = try await connection.query(
+            "INSERT INTO ald.machines (machine_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING machine_id",
+            [.int4(machine), .text(name)], deadline: deadline)
+        guard made.isEmpty else { return true }
+        _ = try await connection.query(
+            "SELECT FROM ald.machines WHERE machine_id = $1 FOR NO KEY UPDATE", [.int4(machine)], deadline: deadline)
+        return false
     }
 
     private func write(
