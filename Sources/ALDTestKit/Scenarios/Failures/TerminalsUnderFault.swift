@@ -73,6 +73,9 @@ struct TerminalsUnderFault: ScenarioWork {
         return execution
     }
 
+    /// How much longer than asked for trouble may last.
+    private static let mostExtension: Duration = .seconds(20)
+
     private func act(
         _ run: ScenarioRun, _ rig: RecordingRig, _ stage: FaultStage, _ map: RegisterMap,
         _ proxied: PostgresConfiguration
@@ -100,8 +103,12 @@ struct TerminalsUnderFault: ScenarioWork {
         let (before, evidence) = ((rig.collection.statistics, rig.writer.statistics), stage.proxy.evidence)
         try await run.fault(words) {
             try await stage.begin(self, run)
+            func bites() -> Int {
+                self.bites(before, (rig.collection.statistics, rig.writer.statistics), stage, evidence)
+            }
             let end = run.time.now + run.duration
-            while run.time.now < end {
+            // A delivery that hangs is given up after seconds, so a short trouble lasts until it has been felt.
+            while run.time.now < end || bites() == 0 && run.time.now < end + Self.mostExtension {
                 try await run.time.sleep(for: .milliseconds(100))
                 try await stage.goOn(self, now: run.time.now)
                 run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
@@ -116,7 +123,7 @@ struct TerminalsUnderFault: ScenarioWork {
             run.note("violations for want of controller or disk", count: lost(after.0) - lost(before.0))
             run.note("failed deliveries", count: after.1.failedAttempts - before.1.failedAttempts)
             run.note("cycle time", after.0.cycleTime)
-            return bites(before, after, stage, evidence)
+            return bites()
         }
         let healed = run.time.now
         let cycles = rig.collection.statistics.cycles
