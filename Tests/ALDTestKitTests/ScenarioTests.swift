@@ -202,7 +202,8 @@ import Testing
     @Test("numbers are written for people")
     func quantities() {
         #expect(Quantity.seconds.text(0.0123) == "12.3 ms")
-        #expect(Quantity.seconds.text(90) == "90 s")
+        #expect(Quantity.seconds.text(90) == "90 s" && Quantity.seconds.text(300) == "5 min")
+        #expect(Quantity.seconds.text(259_200) == "72 h")
         #expect(Quantity.ratio.text(0.031) == "3.1 %")
         #expect(Quantity.bytes.text(1_500_000) == "1.5 MB")
         #expect(Quantity.count.text(12) == "12")

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A line chart as SVG, for pages without scripts.
 struct Chart {
     struct Line {
@@ -5,7 +7,17 @@ struct Chart {
         var points: [(x: Double, y: Double)]
     }
 
+    enum Scale {
+        /// From zero, or from the lowest value when that is below.
+        case linear
+        /// By powers of ten, for what spans several of them; values that are not above zero are left out.
+        case logarithmic
+    }
+
     var lines: [Line]
+    var scale = Scale.linear
+    /// What the lower axis shows at least.
+    var span: ClosedRange<Double>?
     /// Behind the lines: from, to, name.
     var shades: [(from: Double, to: Double, name: String)] = []
     /// Where the lower axis has its numbers; `nil` for its two ends.
@@ -19,17 +31,20 @@ struct Chart {
     private static let colours = ["a", "b", "c", "d"]
 
     var svg: String {
-        let all = lines.flatMap(\.points).filter { $0.x.isFinite && $0.y.isFinite }
-        guard let first = all.first else { return "" }
-        let xs = all.map(\.x)
-        let (low, high) = (xs.min() ?? first.x, max(xs.max() ?? first.x, (xs.min() ?? first.x) + 1e-9))
-        let peak = max(all.map(\.y).max() ?? 0, 1e-12)
-        let floor = min(all.map(\.y).min() ?? 0, 0)
+        let lines = lines.map { line in
+            let points = line.points.filter { $0.x.isFinite && $0.y.isFinite && (scale == .linear || $0.y > 0) }
+            return Line(name: line.name, points: points)
+        }
+        let all = lines.flatMap(\.points)
+        guard let axis = Axis(all.map(\.y), scale), let first = all.map(\.x).min(), let last = all.map(\.x).max()
+        else { return "" }
+        let low = min(first, span?.lowerBound ?? first)
+        let high = max(last, span?.upperBound ?? last, low + 1e-9)
         func x(_ value: Double) -> Double {
             Self.left + (value - low) / (high - low) * (Self.width - Self.left - 8)
         }
         func y(_ value: Double) -> Double {
-            Self.top + (peak - value) / (peak - floor) * (Self.height - Self.top - Self.bottom)
+            Self.top + (1 - axis.place(of: value)) * (Self.height - Self.top - Self.bottom)
         }
         var svg = "<svg viewBox=\"0 0 \(Int(Self.width)) \(Int(Self.height))\" role=\"img\">"
         for shade in shades {
@@ -38,7 +53,7 @@ struct Chart {
             svg += "\(Self.short(max(1, to - from)))\" height=\"\(Self.height - Self.top - Self.bottom)\">"
             svg += "<title>\(HTML.escaped(shade.name))</title></rect>"
         }
-        for value in [floor, (floor + peak) / 2, peak] {
+        for value in axis.ticks {
             svg += "<line class=\"grid\" x1=\"\(Self.left)\" x2=\"\(Self.width - 8)\" y1=\"\(Self.short(y(value)))\" "
             svg += "y2=\"\(Self.short(y(value)))\"/><text x=\"\(Self.left - 6)\" y=\"\(Self.short(y(value) + 4))\" "
             svg += "text-anchor=\"end\">\(HTML.escaped(yText(value)))</text>"
@@ -54,6 +69,44 @@ struct Chart {
             svg += "<title>\(HTML.escaped(line.name))</title></polyline>"
         }
         return svg + "</svg>"
+    }
+
+    /// The axis at the left.
+    struct Axis {
+        let scale: Scale
+        let low: Double
+        let high: Double
+
+        /// `nil` when there is nothing to be shown.
+        init?(_ values: [Double], _ scale: Scale) {
+            guard let least = values.min(), let most = values.max() else { return nil }
+            self.scale = scale
+            switch scale {
+            case .linear:
+                low = min(least, 0)
+                high = max(most, low + 1e-12)
+            case .logarithmic:
+                low = pow(10, floor(log10(least)))
+                high = max(pow(10, ceil(log10(most))), low * 10)
+            }
+        }
+
+        /// 0 at the bottom to 1 at the top.
+        func place(of value: Double) -> Double {
+            switch scale {
+            case .linear: (value - low) / (high - low)
+            case .logarithmic: log10(value / low) / log10(high / low)
+            }
+        }
+
+        var ticks: [Double] {
+            switch scale {
+            case .linear: return [low, (low + high) / 2, high]
+            case .logarithmic:
+                let decades = Int(log10(high / low).rounded())
+                return stride(from: 0, through: decades, by: (decades + 4) / 5).map { low * pow(10, Double($0)) }
+            }
+        }
     }
 
     private static func short(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }

@@ -4,9 +4,14 @@ public struct HTMLReport: Sendable {
     /// An earlier run to compare with, by scenario.
     public var earlier: [String: ScenarioResult]
 
+    /// Shorter runs show no trend.
+    private static let shortestTrend = 60.0
+
     /// - Parameter earlier: its scenarios of the same number are put beside.
     public init(_ results: [ScenarioResult], comparedWith earlier: [ScenarioResult] = []) {
-        self.results = results
+        let places = Dictionary(Catalogue.scenarios.enumerated().map { ($0.element.id, $0.offset) }) { first, _ in first
+        }
+        self.results = results.sorted { (places[$0.id] ?? .max, $0.id) < (places[$1.id] ?? .max, $1.id) }
         self.earlier = Dictionary(earlier.map { ($0.id, $0) }) { $1 }
     }
 
@@ -82,7 +87,7 @@ public struct HTMLReport: Sendable {
         if !result.findings.isEmpty { parts.append(findings(result)) }
         parts.append("<div class=\"charts\">")
         if !result.distributions.isEmpty { parts.append(distributions(result)) }
-        parts += result.series.map { series($0, result.faults) }
+        parts += result.series.map { series($0, of: result) }
         parts.append("</div>")
         if !result.faults.isEmpty { parts.append(faults(result.faults)) }
         if !result.measurements.isEmpty { parts.append(measurements(result)) }
@@ -112,16 +117,19 @@ public struct HTMLReport: Sendable {
                 name: "\(distribution.name), \(distribution.count) times",
                 points: distribution.values.enumerated().map { (Double($0.offset), $0.element) })
         }
-        let chart = Chart(lines: lines, ticks: ticks, yText: Quantity.seconds.text)
+        let chart = Chart(lines: lines, scale: .logarithmic, ticks: ticks, yText: Quantity.seconds.text)
         return "<figure>\(chart.svg)<figcaption>\(legend(lines.map(\.name)))</figcaption></figure>"
     }
 
-    private func series(_ series: Series, _ faults: [FaultRecord]) -> String {
+    private func series(_ series: Series, of result: ScenarioResult) -> String {
+        let faults = result.faults
         let chart = Chart(
             lines: [Chart.Line(name: series.name, points: series.points.map { ($0.at, $0.value) })],
+            span: faults.isEmpty ? nil : 0...max(result.elapsedSeconds, faults.map(\.to).max() ?? 0),
             shades: faults.map { ($0.from, $0.to, $0.name) }, xText: Quantity.seconds.text,
             yText: series.quantity.text)
-        let slope = RobustSlope.of(series.points).map { slope in
+        let trend = result.elapsedSeconds < Self.shortestTrend ? nil : RobustSlope.of(series.points)
+        let slope = trend.map { slope in
             ", \(slope < 0 ? "falls" : "rises") by \(series.quantity.text(abs(slope) * 3600)) an hour"
         }
         let caption = HTML.escaped(series.name + (slope ?? ""))

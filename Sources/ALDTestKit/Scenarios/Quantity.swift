@@ -26,7 +26,9 @@ public enum Quantity: String, Codable, Sendable {
         case 0: "0 ms"
         case ..<0.001: digits(value * 1e6) + " µs"
         case ..<1: digits(value * 1e3) + " ms"
-        default: digits(value) + " s"
+        case ..<120: digits(value) + " s"
+        case ..<7200: digits(value / 60) + " min"
+        default: digits(value / 3600) + " h"
         }
     }
 

@@ -1,0 +1,147 @@
+import Foundation
+import Testing
+
+@testable import ALDTestKit
+
+/// The page that a person reads after a run.
+@Suite("Reports") struct ReportTests {
+    private static let machine = MachineFingerprint.current
+
+    private func result(
+        _ id: String, _ verdict: Verdict = .pass, notes: [String] = [],
+        _ change: (inout ScenarioResult) -> Void = { _ in }
+    ) -> ScenarioResult {
+        var result = ScenarioResult(
+            id: id, title: "Title of \(id)", requirement: "Less than 5 & more than 3", verdict: verdict,
+            reasons: verdict == .pass ? [] : ["because <of this>"], findings: [], measurements: [], distributions: [],
+            series: [], faults: [], notes: notes, seed: 42, scale: 1, nominalSeconds: 300, plannedSeconds: 3,
+            isVirtual: false, elapsedSeconds: 5, startedAt: "2026-01-01T00:00:00Z", machine: Self.machine)
+        change(&result)
+        return result
+    }
+
+    private func places(_ texts: [String], in page: String) throws -> [String.Index] {
+        try texts.map { try #require(page.range(of: $0), "\($0)").lowerBound }
+    }
+
+    @Test("scenarios stand in the order of the catalogue, with verdict, reason and requirement, and nothing is markup")
+    func table() throws {
+        let page = HTMLReport([result("PLC-CA-01", .fail), result("DB-HF-02"), result("DB-HF-01", .unknown)]).page
+        let found = try places(["#DB-HF-01", "#DB-HF-02", "#PLC-CA-01"], in: page)
+        #expect(found == found.sorted())
+        for text in [
+            "1 pass", "1 fail", "1 unknown", "because &lt;of this&gt;", "Less than 5 &amp; more than 3",
+            "ald stress PLC-CA-01 --seed 42", "of 5 min",
+        ] { #expect(page.contains(text), "\(text)") }
+        #expect(!page.contains("<of this>") && !page.contains("<script") && !page.contains("http"))
+    }
+
+    @Test("every element that is opened is closed")
+    func balance() throws {
+        let page = HTMLReport(
+            [
+                result("DB-HF-01", notes: ["a <note>"]) { result in
+                    result.faults = [FaultRecord(name: "the \"cable\"", from: 1, to: 2, bites: 3)]
+                    result.series = [
+                        Series(
+                            name: "backlog", quantity: .count, points: [.init(at: 0, value: 1), .init(at: 3, value: 2)])
+                    ]
+                    result.measurements = [Measurement("jitter", 0.001, .seconds)]
+                    result.distributions = [
+                        Distribution(name: "latency", count: 9, values: Distribution.percents.map { 0.001 + $0 / 1000 })
+                    ]
+                    result.findings = [
+                        Finding(criterion: Criterion("jitter", .below, 0.1), value: 0.001, verdict: .pass),
+                        Finding(criterion: Criterion("absent", .below, 0.1), value: nil, verdict: .unknown),
+                    ]
+                }
+            ], comparedWith: [result("DB-HF-01") { $0.measurements = [Measurement("jitter", 0.002, .seconds)] }]
+        ).page
+        let parser = XMLParserCheck(page)
+        #expect(parser.open == [], "left open")
+        #expect(parser.problem == nil)
+        #expect(page.contains("× 0.5") && page.contains("the &quot;cable&quot;"))
+    }
+
+    /// Tags of a page: each that is opened has to be closed in order.
+    private struct XMLParserCheck {
+        private(set) var open: [Substring] = []
+        private(set) var problem: String?
+        private static let void: Set<Substring> = ["meta", "br", "!doctype", "line", "rect"]
+
+        init(_ page: String) {
+            for piece in page.split(separator: "<").dropFirst(page.hasPrefix("<") ? 0 : 1) {
+                let tag = piece.prefix { $0 != ">" }
+                let name = tag.prefix { $0 != " " && $0 != ">" }
+                if tag.hasSuffix("/") || Self.void.contains(name) && !tag.hasPrefix("/") && tag.hasSuffix("\"") == false
+                {
+                    continue
+                }
+                if name.hasPrefix("/") {
+                    let closed = name.dropFirst()
+                    if open.last == closed {
+                        open.removeLast()
+                    } else if !Self.void.contains(closed) {
+                        problem = problem ?? "</\(closed)> after \(open)"
+                    }
+                } else if !Self.void.contains(name) {
+                    open.append(name)
+                }
+            }
+        }
+    }
+
+    // MARK: Charts
+
+    @Test("a logarithmic axis has whole powers of ten, and shows the median beside the tail")
+    func logarithmic() throws {
+        let axis = try #require(Chart.Axis([0.000_3, 0.002, 4], .logarithmic))
+        #expect(abs(axis.low - 0.0001) < 1e-12 && abs(axis.high - 10) < 1e-9)
+        #expect(axis.ticks.count == 6 && axis.place(of: axis.low) == 0 && abs(axis.place(of: axis.high) - 1) < 1e-9)
+        #expect(axis.place(of: 0.002) > 0.2)
+        let single = try #require(Chart.Axis([1], .logarithmic))
+        #expect(single.low == 1 && single.high == 10)
+    }
+
+    @Test("a linear axis begins at zero, or below it")
+    func linear() throws {
+        let axis = try #require(Chart.Axis([2, 4], .linear))
+        #expect((axis.low, axis.high) == (0, 4) && axis.ticks == [0, 2, 4])
+        let negative = try #require(Chart.Axis([-1, 3], .linear))
+        #expect(negative.low == -1 && negative.place(of: -1) == 0)
+        let flat = try #require(Chart.Axis([0, 0], .linear))
+        #expect(flat.place(of: 0).isFinite)
+        #expect(Chart.Axis([], .linear) == nil)
+    }
+
+    @Test("what has no logarithm and what is no number is left out; a chart of nothing is nothing")
+    func unusable() {
+        let line = Chart.Line(name: "a", points: [(0, 0), (1, .nan), (2, 0.5), (3, 5)])
+        let chart = Chart(lines: [line], scale: .logarithmic, yText: { "\($0)" })
+        #expect(chart.svg.contains("<polyline") && !chart.svg.contains("nan") && !chart.svg.contains("inf"))
+        #expect(Chart(lines: [], yText: { "\($0)" }).svg == "")
+        #expect(Chart(lines: [.init(name: "a", points: [(0, -1)])], scale: .logarithmic, yText: { "\($0)" }).svg == "")
+    }
+
+    @Test("a fault is shaded where it was, also when the series ends with it")
+    func shade() throws {
+        var chart = Chart(
+            lines: [.init(name: "a", points: [(2, 1), (4, 3)])], span: 0...8, shades: [(2, 4, "fault")],
+            yText: { "\($0)" })
+        let rect = try #require(chart.svg.firstMatch(of: /class="shade" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"/))
+        let (x, width) = (try #require(Double(rect.1)), try #require(Double(rect.2)))
+        // A quarter of the axis from a quarter on: it is 474 wide and begins at 78.
+        #expect(abs(x - (78 + 474 / 4)) < 1 && abs(width - 474 / 4) < 1)
+        chart.span = nil
+        #expect(chart.svg.contains("x=\"78.0\""))
+    }
+
+    @Test("a slope is the median's: an outlier does not turn it")
+    func slope() throws {
+        var points = (0..<100).map { Series.Point(at: Double($0), value: 3 + 2 * Double($0)) }
+        points[40].value = 1e9
+        let slope = try #require(RobustSlope.of(points))
+        #expect(abs(slope - 2) < 1e-9)
+        #expect(RobustSlope.of(Array(points.prefix(2))) == nil)
+    }
+}
