@@ -142,6 +142,11 @@ extension SpoolEngine {
             isSound = isSound && rows.count <= lost.count && rows.allSatisfy(lost.contains)
         }
         try segment.forEachHeader { header in
+            guard header.position.row > last else {
+                // A page lies where another one should: the disk has written it to a wrong place.
+                isSound = false
+                return false
+            }
             expect(last + 1..<header.position.row)
             last = header.position.row
             return isSound
