@@ -29,7 +29,7 @@ extension SpoolEngine {
         guard SpoolFiles.identity(of: files.manifest) != nil else { return SpoolManifest() }
         do {
             let content = try Data(contentsOf: URL(fileURLWithPath: files.manifest))
-            let manifest = try JSONDecoder().decode(SpoolManifest.self, from: content)
+            let manifest = try SpoolManifest(stored: content)
             guard manifest.version <= SpoolManifest.currentVersion else {
                 throw SpoolError(
                     .corrupted, file: files.manifest,

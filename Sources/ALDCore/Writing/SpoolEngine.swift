@@ -139,9 +139,7 @@ struct SpoolEngine: Sendable {
 
     mutating func writeManifest() throws(SpoolError) {
         do {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try files.replace(files.manifest, by: encoder.encode(manifest), durably: true)
+            try files.replace(files.manifest, by: manifest.stored(), durably: true)
         } catch {
             throw SpoolError(error, file: files.manifest, while: "writing")
         }

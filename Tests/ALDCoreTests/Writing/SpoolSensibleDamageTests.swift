@@ -54,4 +54,68 @@ struct SpoolSensibleDamageTests {
             }
         }
     }
+
+    @Test("a digit of the manifest that the disk has changed costs nothing of what was accepted")
+    func manifestDigits() async throws {
+        try await withTemporaryDirectory { parent in
+            let (original, copy) = (parent + "/original", parent + "/copy")
+            try FileManager.default.createDirectory(atPath: original, withIntermediateDirectories: false)
+            var configuration = Fixture.small
+            configuration.segmentBytes = 131_072
+            let spool = try Fixture.open(original, seed: 1, configuration)
+            for index in 0..<30 { _ = try await spool.append(Fixture.rows(500, from: Int32(index)), machine: 1) }
+            // What was replaced once has another revision: its digit says which file counts.
+            let file = try #require(FileHandle(forUpdatingAtPath: original + "/segment-1-0.sqlite"))
+            try file.seek(toOffset: UInt64(12 * Self.page))
+            try file.write(contentsOf: Data(repeating: 0xA5, count: 3000))
+            try file.close()
+            let batches = try await Fixture.all(spool)
+            #expect(try await spool.losses().count == 1 && batches.count > 20)
+            try spool.close()
+            let path = original + "/manifest.json"
+            let content = try read(path)
+            let text = String(decoding: content, as: UTF8.self)
+            let revision = try #require(text.range(of: #""revision" : 1"#))
+            let place = text.utf8.distance(from: text.startIndex, to: revision.upperBound) - 1
+            var random = SeededGenerator(seed: TestSeed.draw())
+            let digits = content.indices.filter { (48...57).contains(content[$0]) }.shuffled(using: &random)
+            for offset in [place] + digits.prefix(Gate.rounds(25, nominal: 500)) {
+                var damaged = content
+                damaged[offset] ^= 1
+                try FileManager.default.copyItem(atPath: original, toPath: copy)
+                try damaged.write(to: URL(fileURLWithPath: copy + "/manifest.json"))
+                let again = try Fixture.open(copy, seed: 2)
+                #expect(try await Fixture.all(again) == batches, "\(offset)")
+                #expect(again.account.isBalanced)
+                try again.close()
+                try FileManager.default.removeItem(atPath: copy)
+            }
+        }
+    }
+
+    @Test("numbers in a manifest that no spool has are damage, also where an earlier version has written no checksum")
+    func impossibleManifest() throws {
+        var manifest = SpoolManifest()
+        manifest[1] = SpoolManifest.Segment(index: 1, content: [BatchRange(origin: -5, first: 1, last: 7)], rows: 7)
+        #expect(try SpoolManifest(stored: manifest.stored()) == manifest)
+        #expect(try SpoolManifest(stored: JSONEncoder().encode(manifest)) == manifest)
+        let changes: [(inout SpoolManifest) -> Void] = [
+            { $0.nextIndex = .max }, { $0.segments[0].index = .max }, { $0.segments[0].index = -1 },
+            { $0.segments[0].revision = -1 }, { $0.segments[0].rows = -1 }, { $0.segments[0].rows = .max },
+            { $0.segments[0].content[0].last = .max }, { $0.segments[0].content[0].first = .min },
+            { $0.segments[0].content[0].last = 0 }, { $0.released = [BatchRange(origin: 1, first: 1, last: .max)] },
+            {
+                $0.losses = [
+                    SpoolLoss(
+                        file: "", reason: "", batches: [BatchRange(origin: 1, first: 0, last: .max)], foundAt: 0)
+                ]
+            },
+        ]
+        for (number, change) in changes.enumerated() {
+            var damaged = manifest
+            change(&damaged)
+            let content = try JSONEncoder().encode(damaged)
+            #expect(throws: SpoolManifest.Damaged.self, "\(number)") { try SpoolManifest(stored: content) }
+        }
+    }
 }

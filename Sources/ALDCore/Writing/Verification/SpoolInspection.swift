@@ -53,7 +53,7 @@ public struct SpoolInspection: Sendable {
         _ files: SpoolFiles, _ status: SpoolStatus?, temporary: String
     ) throws -> SpoolInspection {
         let content = try Data(contentsOf: URL(fileURLWithPath: files.manifest))
-        let manifest = try JSONDecoder().decode(SpoolManifest.self, from: content)
+        let manifest = try SpoolManifest(stored: content)
         var inspection = SpoolInspection(items: [], status: status, losses: manifest.losses)
         if SpoolFiles.identity(of: files.legacy) != nil {
             inspection.problems.append(
