@@ -13,6 +13,7 @@ extension SpoolEngine {
         var gathered = empty
         var cursor = position
         var repairs = 0
+        var damage: SpoolError?
         while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor, excluding: kinds) }),
             let segment = use(index)
         {
@@ -24,17 +25,23 @@ extension SpoolEngine {
                 repairs += 1
                 suspect(index, because: self.error(error, segment: index, while: "reading a batch"))
                 repairSuspects()
-                guard manifest[index]?.isSuspect == false, repairs <= Self.repairsPerCall else {
-                    throw SpoolError(
-                        .corrupted, file: segment.path, "a batch is damaged and the file cannot be replaced: \(error)")
+                if manifest[index]?.isSuspect == false, repairs <= Self.repairsPerCall {
+                    // What is left of the file waits under the same positions.
+                    gathered = empty
+                    cursor = position
+                    continue
                 }
-                // What is left of the file waits under the same positions.
-                gathered = empty
-                cursor = position
+                // What is intact before and behind it need not wait until there is room for a new file: once that has
+                // landed, there may be.
+                damage = SpoolError(
+                    .corrupted, file: segment.path, "a batch is damaged and the file cannot be replaced: \(error)")
+                if repairs > Self.repairsPerCall || !gathered.batches.isEmpty { break }
+                cursor = SpoolPosition(segment: index, row: SpoolPosition.lastRow)
                 continue
             }
             cursor = SpoolPosition(segment: index, row: upper - 1)
         }
+        if gathered.batches.isEmpty, let damage { throw damage }
         let attempts = book.withLock { book in
             gathered.batches.map { book[$0.position.segment]?.attempts[$0.position.row] ?? 0 }
         }

@@ -13,7 +13,10 @@ public struct SpoolPosition: Hashable, Comparable, Sendable {
     }
 
     var segment: Int64 { rawValue >> 32 }
-    var row: Int64 { rawValue & 0xFFFF_FFFF }
+    var row: Int64 { rawValue & Self.lastRow }
+
+    /// The highest row that a segment can have.
+    static let lastRow: Int64 = 0xFFFF_FFFF
 
     public static func < (left: SpoolPosition, right: SpoolPosition) -> Bool { left.rawValue < right.rawValue }
 

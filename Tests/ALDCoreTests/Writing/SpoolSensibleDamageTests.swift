@@ -118,4 +118,40 @@ struct SpoolSensibleDamageTests {
             #expect(throws: SpoolManifest.Damaged.self, "\(number)") { try SpoolManifest(stored: content) }
         }
     }
+
+    @Test("a damaged file that cannot be replaced yet holds up nothing but what is in it")
+    func noRoomForReplacement() async throws {
+        var configuration = Fixture.small
+        configuration.segmentBytes = 131_072
+        let time = ManualTime()
+        try await Fixture.withSpool(configuration, time: time) { spool, directory in
+            for index in 0..<80 { _ = try await spool.append(Fixture.rows(700, from: Int32(index)), machine: 1) }
+            let batches = try await Fixture.all(spool).map(\.header)
+            let path = directory + "/segment-1-0.sqlite"
+            let file = try #require(FileHandle(forUpdatingAtPath: path))
+            let size = try file.seekToEnd()
+            try file.seek(toOffset: UInt64(Self.page))
+            try file.write(contentsOf: Data(repeating: 0xA5, count: Int(size) - Self.page))
+            try file.close()
+            let obstacle = directory + "/segment-1-1.sqlite"
+            try FileManager.default.createDirectory(atPath: obstacle, withIntermediateDirectories: false)
+            var found: [BatchHeader] = []
+            let end = await #expect(throws: SpoolError.self) {
+                while true {
+                    let next = try await spool.waiting(in: .fresh, excluding: Set(found.map(\.position)))
+                    if next.isEmpty { return }
+                    found += next.map(\.header)
+                }
+            }
+            #expect(end?.code == .corrupted)
+            #expect(found == batches.filter { $0.position.segment > 1 } && found.count > 40)
+            #expect(try await spool.losses().isEmpty, "nobody knows yet what can be saved")
+            try FileManager.default.removeItem(atPath: obstacle)
+            time.advance(by: SpoolEngine.upkeepPause)
+            try await spool.tidyUp()
+            let lost = batches.count - found.count
+            #expect(try await spool.losses().count == 1 && spool.account.lost == 700 * lost)
+            #expect(try await Fixture.all(spool).map(\.header) == found)
+        }
+    }
 }
