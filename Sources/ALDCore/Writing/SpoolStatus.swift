@@ -65,6 +65,9 @@ struct SpoolRate: Sendable {
         (counted, since) = (0, now)
     }
 
-    /// Hours until `bytes` are used up; `nil` while nothing comes.
-    func hours(for bytes: Int64) -> Double? { bytesPerSecond > 0 ? Double(bytes) / bytesPerSecond / 3600 : nil }
+    /// Hours until `bytes` are used up; `nil` while nothing comes. What came long ago never counts quite nothing: less
+    /// than a byte within the memory is nothing.
+    func hours(for bytes: Int64) -> Double? {
+        bytesPerSecond * Self.memory >= 1 ? Double(bytes) / bytesPerSecond / 3600 : nil
+    }
 }

@@ -23,6 +23,28 @@ import Testing
         #expect(SpoolLevel.green < .yellow && .yellow < .orange && .orange < .red)
     }
 
+    @Test("nothing comes any more once less than a byte came in the last minutes, and the status can be written")
+    func rate() {
+        var now = MonotonicInstant(nanoseconds: 0)
+        var rate = SpoolRate(now: now)
+        #expect(rate.hours(for: 1) == nil)
+        for _ in 0..<300 {
+            rate.add(1000)
+            now = now + .seconds(1)
+            rate.settle(now: now)
+        }
+        #expect(rate.hours(for: 3_600_000_000) == 1000)
+        // Over a quiet weekend what came before counts ever less, and never quite nothing.
+        for _ in 0..<3 * 86_400 {
+            now = now + .seconds(1)
+            rate.settle(now: now)
+            guard let hours = rate.hours(for: .max), !hours.isFinite else { continue }
+            Issue.record("\(hours) hours")
+            return
+        }
+        #expect(rate.hours(for: .max) == nil)
+    }
+
     @Test("the window is counted by the monotonic clock, and steps of civil time end nothing early")
     func window() {
         let window = RetainedWindow(length: .seconds(100), maximumBytes: 0)
