@@ -2,7 +2,7 @@ extension Timestamp {
     /// The moment that an ISO 8601 text names: a date, alone or with a time after `T` or a space, to the microsecond.
     /// Without a zone (`Z`, `+01:00`) it is UTC; a date alone is its midnight.
     ///
-    /// - Returns: `nil` when it names no moment, for instance the 30th of February.
+    /// - Returns: `nil` when it names no moment, for instance the 30th of February, or one after the year 294 247.
     public init?(iso8601 text: String) {
         let form =
             /(\d{4,6})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?(Z|[+-]\d{2}(?::?\d{2})?)?)?/
@@ -23,8 +23,11 @@ extension Timestamp {
         let yearOfEra = shiftedYear - era * 400
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
         let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-        self.init(
-            microseconds: ((days * 86_400) + hour * 3600 + minute * 60 + second - offset) * 1_000_000 + fraction)
+        let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
+        let (microseconds, isTooLate) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        // The last second that 64 bits hold is not told to the end.
+        guard !isTooLate, microseconds <= .max - fraction else { return nil }
+        self.init(microseconds: microseconds + fraction)
     }
 
     private static func seconds(ofZone zone: Substring?) -> Int64? {

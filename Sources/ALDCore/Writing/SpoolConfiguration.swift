@@ -66,7 +66,8 @@ extension Spool {
         /// closed after every commit.
         var emptySegmentBytes: Int64 {
             let (page, frame) = (Int64(SpoolSegment.pageSize), Int64(SpoolSegment.pageSize + 24))
-            let reserved = (max(0, Int64(spareBytes)) + page - 1) / page
+            // More than any disk has is refused all the same.
+            let reserved = (min(max(0, Int64(spareBytes)), .max / 8) + page - 1) / page
             return reserved == 0 ? 10 * page : (reserved + 5) * page + (2 * reserved + 10) * frame + 32
         }
 

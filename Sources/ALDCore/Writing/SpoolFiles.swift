@@ -91,7 +91,13 @@ struct SpoolFiles: Sendable {
     var freeSpace: Int64 {
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else { return .max }
-        return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+        return Self.bytes(blocks: UInt64(status.f_bavail), size: UInt64(status.f_frsize))
+    }
+
+    /// Some file systems of a network do not know how much they have and say all that a number holds.
+    static func bytes(blocks: UInt64, size: UInt64) -> Int64 {
+        let (bytes, overflow) = blocks.multipliedReportingOverflow(by: size)
+        return overflow ? .max : Int64(clamping: bytes)
     }
 
     /// What a database and its log take, in bytes.

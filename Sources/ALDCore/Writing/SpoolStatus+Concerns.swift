@@ -40,7 +40,7 @@ extension SpoolStatus {
     public func concerns(now: Timestamp, isOwnerAlive: Bool) -> [Concern] {
         var concerns: [Concern] = []
         if !isClosed {
-            let age = Duration.microseconds(now.microseconds - writtenAt)
+            let age = Duration.microseconds(now.microseconds) - .microseconds(writtenAt)
             if !isOwnerAlive {
                 concerns.append(.ownerGone(process: processIdentifier))
             } else if age > Self.staleAfter {

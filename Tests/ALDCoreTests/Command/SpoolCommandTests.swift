@@ -108,6 +108,9 @@ import Testing
         status.writtenAt -= 1
         let stale = SpoolStatus.Concern.stale(for: .microseconds(10_000_001))
         #expect(status.concerns(now: now, isOwnerAlive: isAlive) == [isAlive ? stale : .ownerGone(process: 77)])
+        // The file is damaged, or was written by something else.
+        status.writtenAt = .min
+        #expect(status.concerns(now: now, isOwnerAlive: isAlive).count == 1)
         status.isClosed = true
         status.level = .orange
         #expect(status.concerns(now: now, isOwnerAlive: isAlive) == [.filling(.orange)])

@@ -23,6 +23,26 @@ import Testing
         #expect(SpoolLevel.green < .yellow && .yellow < .orange && .orange < .red)
     }
 
+    @Test("what a disk says it has is no reason to end, however much it is")
+    func freeSpace() {
+        #expect(SpoolFiles.bytes(blocks: 3, size: 4096) == 12_288)
+        #expect(SpoolFiles.bytes(blocks: .max, size: 4096) == .max)
+        #expect(SpoolFiles.bytes(blocks: .max / 4096, size: 4096) == .max)
+        #expect(SpoolQuota(maximumBytes: 1000, freeSpaceFloor: 100).available(used: 1, free: .max) == 999)
+    }
+
+    @Test("a spare segment that no disk could hold is refused as any other setting that cannot work")
+    func spareTooLarge() {
+        var configuration = Spool.Configuration()
+        configuration.spareBytes = .max
+        do throws(ConfigurationProblems) {
+            try configuration.validate()
+            Issue.record("accepted")
+        } catch {
+            #expect(error.problems.count == 1 && "\(error)".contains("segmentBytes"))
+        }
+    }
+
     @Test("nothing comes any more once less than a byte came in the last minutes, and the status can be written")
     func rate() {
         var now = MonotonicInstant(nanoseconds: 0)

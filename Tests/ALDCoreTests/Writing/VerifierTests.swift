@@ -314,6 +314,11 @@ extension LetterServerTests {
                     let sound = try await compare(inspection)
                     #expect(sound.verdict == .sound && sound.remembered == 9 && sound.spooled == 3, "\(sound)")
                     #expect(sound.accepted == 30 + 1 + 9 + 3)
+                    // A damaged file may name a batch twice.
+                    var doubled = inspection
+                    doubled.items?.append(contentsOf: inspection.items?.prefix(1) ?? [])
+                    let twice = try await compare(doubled)
+                    #expect(twice.verdict == .sound, "\(twice)")
 
                     // Of the two batches that were confirmed the spool still knows what they said.
                     #expect(sound.compared == 6)

@@ -61,10 +61,12 @@ extension Verifier {
                 AND b.batch_number = u.batch_number
             """, [.int4(machine), .int8Array(headers.map(\.id.origin)), .int8Array(headers.map(\.id.number))],
             deadline: deadline)
+        // A damaged spool may name a batch twice.
         return Dictionary(
-            uniqueKeysWithValues: try result.map { row in
+            try result.map { row in
                 (BatchID(origin: try row.decode(0), number: try row.decode(1)), try row.decode(2, as: [UInt8].self))
-            })
+            }
+        ) { first, _ in first }
     }
 
     /// What cannot be read on disk any more is no loss when it has landed before.
