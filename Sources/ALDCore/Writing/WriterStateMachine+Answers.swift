@@ -126,11 +126,14 @@ extension WriterStateMachine {
         _ = returned(lane, fault.outcome, now: now, chance: chance)
         self[lane].fault = fault
         if fault.meansReconnect { reconnected() }
-        if fault.isAboutSize { shrink(lane) }
+        // In doubt once more, they may be too many for a network that has become slow: they would be for ever.
+        let isDoubtful = fault.faultClass == .inDoubt && self[lane].step == .deliver
+        let isTooMuch = fault.isAboutSize || isDoubtful && self[lane].repeats != nil
+        if isTooMuch { shrink(lane) }
         switch fault.faultClass {
         case .inDoubt:
             // The same batches, and no others: the ledger then says of each whether it had landed.
-            if self[lane].step == .deliver { self[lane].repeats = self[lane].attempt }
+            if isDoubtful, !isTooMuch { self[lane].repeats = self[lane].attempt }
             pause(lane, now: now, chance: chance)
         case .unsent, .transient, .notPrimary, .resource:
             pause(lane, now: now, chance: chance)

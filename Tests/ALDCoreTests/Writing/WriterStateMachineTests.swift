@@ -5,10 +5,10 @@ import Testing
 @Suite("Writer, decisions") struct WriterStateMachineTests {
     typealias Waiting = WriterStateMachine.Waiting
 
-    private static let start = MonotonicInstant(nanoseconds: 0)
+    static let start = MonotonicInstant(nanoseconds: 0)
 
     /// A machine that has compared its ledger already.
-    private static func machine(
+    static func machine(
         carriedOver: Bool = false, _ change: (inout WriterStateMachine.Configuration) -> Void = { _ in }
     ) throws -> WriterStateMachine {
         var configuration = WriterStateMachine.Configuration()
@@ -23,22 +23,21 @@ import Testing
         return machine
     }
 
-    private static func slots(_ records: [Int], from first: Int64 = 1, kind: BatchKind = .readings) -> [WriterLane.Slot]
-    {
+    static func slots(_ records: [Int], from first: Int64 = 1, kind: BatchKind = .readings) -> [WriterLane.Slot] {
         records.enumerated().map {
             WriterLane.Slot(
                 position: SpoolPosition(rawValue: first + Int64($0.offset)), records: $0.element, kind: kind)
         }
     }
 
-    private static func fault(_ faultClass: SinkFault.Class, line: Int? = nil) -> SinkFault {
+    static func fault(_ faultClass: SinkFault.Class, line: Int? = nil) -> SinkFault {
         var evidence = FaultEvidence(message: "scripted", sqlState: "23514")
         evidence.context = line.map { "COPY rows, line \($0)" }
         return SinkFault(faultClass, "scripted", evidence: evidence)
     }
 
     /// Puts these batches on the lane's bench and begins to deliver them.
-    private static func deliver(
+    static func deliver(
         _ records: [Int], in lane: Spool.Lane = .fresh, _ machine: inout WriterStateMachine,
         waiting: Waiting? = nil, now: MonotonicInstant = start
     ) {
@@ -52,7 +51,7 @@ import Testing
         #expect(isDelivery(machine.next(waiting, now: now, chance: 0), of: records.count, in: lane))
     }
 
-    private static func isDelivery(
+    static func isDelivery(
         _ action: WriterStateMachine.Action, of count: Int, in lane: Spool.Lane = .fresh
     ) -> Bool {
         if case .deliver(lane, count, _) = action { true } else { false }
@@ -317,7 +316,7 @@ import Testing
     /// What an idle start finds: a batch of one record is read and refused. Where it may become a dead letter, it does.
     ///
     /// - Returns: whether it did.
-    private static func refuse(_ position: Int64, _ machine: inout WriterStateMachine) -> Bool {
+    static func refuse(_ position: Int64, _ machine: inout WriterStateMachine) -> Bool {
         let waiting = Waiting(backlog: 50)
         guard case .read(.backlog, _, _) = machine.next(waiting, now: start, chance: 0) else { return false }
         machine.happened(.read(.backlog, slots([1], from: position)), now: start, chance: 0)
@@ -537,6 +536,8 @@ import Testing
         #expect(pace.records == 15_000)
         pace.wasTooBig(records: 1000)
         #expect(pace.records == 500)
+        pace.landed(records: 500, took: .milliseconds(500))
+        #expect(pace.records == 500, "neither quick nor slow")
         for _ in 0..<20 { pace.wasTooBig(records: 1) }
         #expect(pace.records == 1 && pace.limits(allowance: 0.1).records == 1)
     }
