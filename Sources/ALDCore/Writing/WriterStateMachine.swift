@@ -367,7 +367,9 @@ struct WriterStateMachine: Sendable {
     /// Fresh data is late when something has waited for long; then the backlog rests longer.
     mutating func backlogMoved(took: Duration, now: MonotonicInstant) {
         let isLate = freshSince.map { now - $0 > configuration.freshLag } ?? false
-        backlogRestsUntil = now + share.rest(after: took, freshIsLate: isLate)
+        // What took longer was not the database: this process, or its machine, was stopped meanwhile.
+        let busy = min(took, configuration.attemptTimeout)
+        backlogRestsUntil = now + share.rest(after: busy, freshIsLate: isLate)
     }
 
     mutating func freshMoved(began: MonotonicInstant) { freshSince = began }

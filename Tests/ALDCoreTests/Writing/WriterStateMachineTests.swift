@@ -525,6 +525,22 @@ import Testing
         #expect(share.share == 1 && rest == .zero)
     }
 
+    @Test("a process that was stopped for an hour does not let the backlog rest for another one")
+    func stopped() throws {
+        var machine = try Self.machine(carriedOver: true)
+        let waiting = Waiting(fresh: 1, backlog: 1)
+        let later = Self.start + .seconds(3600)
+        Self.deliver([1], &machine, waiting: waiting)
+        Self.deliver([1], in: .backlog, &machine, waiting: waiting)
+        machine.happened(.answered(.backlog, [.landed]), now: later, chance: 0)
+        let rest = machine.configuration.attemptTimeout
+        guard case .wait(let until?) = machine.next(waiting, now: later, chance: 0) else {
+            Issue.record("it does not rest, though fresh data is late")
+            return
+        }
+        #expect(until > later && until <= later + rest)
+    }
+
     @Test("deliveries grow while they are quick and full, and shrink when they are slow or too much")
     func pace() {
         var pace = DeliveryPace(.init())
