@@ -129,6 +129,47 @@ import Testing
         #expect(decision == .retry(at: time.now + .seconds(1), isProbe: true) && budget.tokens == 2)
     }
 
+    @Test("a probe that has failed makes way for the next one")
+    func probesInARow() async throws {
+        var bucket = try RetryBudget()
+        for _ in 0..<6 { _ = bucket.take(now: time.now) }
+        let budget = SharedRetryBudget(bucket, seed: 1)
+        let attempts = Mutex(0)
+        let run = Task { [time] in
+            try await withRetry(
+                RetryPolicy(), budget: budget, deadline: .after(.seconds(20), now: time.now), time: time
+            ) { _ in
+                attempts.withLock { $0 += 1 }
+                throw Broken()
+            }
+        }
+        // Far less than brings a token or ends a probe that nobody ends.
+        for _ in 0..<3 {
+            await time.waitForSleepers(1)
+            time.advance(by: .milliseconds(500))
+        }
+        await #expect(throws: Broken.self) { try await run.value }
+        #expect(attempts.withLock { $0 } == 4 && budget.tokens == 1)
+    }
+
+    @Test("an attempt that was cancelled is followed by no other, and costs nothing of the budget")
+    func cancelledAttempt() async throws {
+        let budget = SharedRetryBudget(try RetryBudget(), seed: 1)
+        let (started, signal) = AsyncStream<Void>.makeStream()
+        let run = Task { [time] in
+            try await withRetry(
+                RetryPolicy(), budget: budget, deadline: .after(.seconds(60), now: time.now), time: time
+            ) { _ in
+                signal.yield()
+                try await Self.untilCancelled()
+            }
+        }
+        for await _ in started { break }
+        run.cancel()
+        await #expect(throws: Broken.self) { try await run.value }
+        #expect(budget.tokens == 10)
+    }
+
     @Test("a process that crashes again and again does not hammer: what was open stays open")
     func snapshots() throws {
         let configuration = CircuitBreaker.Configuration()

@@ -1,4 +1,5 @@
 import ALDTestKit
+import Logging
 import Synchronization
 import Testing
 
@@ -17,6 +18,14 @@ private final class ModelSink: BatchSink {
         var session = 1
         /// A row of this parameter is refused.
         var poison: Int32?
+        /// Nobody has registered this parameter.
+        var stranger: Int32?
+        /// The next delivery says nothing of its last batch.
+        var isSilent = false
+        /// A delivery that was in doubt lands just before the name of its batch is closed.
+        var isLate = false
+        /// How the next name that is closed was decided before, by somebody else.
+        var decided: BatchCut?
     }
 
     let state = Mutex(State())
@@ -35,26 +44,32 @@ private final class ModelSink: BatchSink {
             if let poison = state.poison, batches.contains(where: { Self.holds(poison, $0) }) {
                 var evidence = FaultEvidence(message: "no", sqlState: "23514")
                 evidence.constraint = "some_check"
+                evidence.detail = "it has a \0 in it"
                 return .failure(SinkFault(.poison, "refused", evidence: evidence))
             }
-            return .success(batches.map { Self.store($0, &state) })
+            let landings = batches.map { Self.store($0, &state) }
+            defer { state.isSilent = false }
+            return .success(state.isSilent ? landings.dropLast() : landings)
         }
         return try answer.get()
     }
 
     func void(_ batch: Batch, as cut: BatchCut, deadline: MonotonicInstant) async throws(SinkFault) -> BatchClosing {
         state.withLock { state in
+            if state.isLate { _ = Self.store(batch, &state) }
             if state.applied[batch.id] != nil { return .landed }
             if let decided = state.voided[batch.id] { return .closed(decided) }
-            state.voided[batch.id] = cut
-            return .closed(cut)
+            state.voided[batch.id] = state.decided ?? cut
+            defer { state.decided = nil }
+            return .closed(state.decided ?? cut)
         }
     }
 
     func missing(
         of batches: [BatchHeader], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchHeader]? {
-        state.withLock { state in batches.filter { state.applied[$0.id] == nil } }
+        #expect(Set(batches.map(\.machine)).count == 1, "the ledger is asked about one machine at a time")
+        return state.withLock { state in batches.filter { state.applied[$0.id] == nil } }
     }
 
     private static func holds(_ poison: Int32, _ batch: Batch) -> Bool {
@@ -64,6 +79,10 @@ private final class ModelSink: BatchSink {
 
     private static func store(_ batch: Batch, _ state: inout State) -> BatchLanding {
         if state.voided[batch.id] != nil { return .collision }
+        if let stranger = state.stranger, let rows = batch.records.readings {
+            let strangers = rows.count { $0.parameter.rawValue == stranger }
+            if strangers > 0 { return .unregistered([stranger], isWhole: strangers == rows.count) }
+        }
         if let earlier = state.applied[batch.id] {
             #expect(earlier.digest == batch.digest, "a batch came back changed")
             return .known
@@ -90,11 +109,12 @@ private final class ModelSink: BatchSink {
     ])
 
     private func withWriter(
-        directory: String, seed: UInt64 = 1, _ body: (BatchWriter) async throws -> Void
+        directory: String, seed: UInt64 = 1, logger: Logger = TestDatabase.quiet,
+        _ body: (BatchWriter) async throws -> Void
     ) async throws {
         var random = SeededGenerator(seed: seed)
         let spool = try Spool(directory: directory, random: &random)
-        let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: TestDatabase.quiet)
+        let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await writer.run() }
             try await body(writer)
@@ -133,6 +153,22 @@ private final class ModelSink: BatchSink {
                 #expect(writer.statistics.landed == 10 && writer.statistics.lastFault == nil)
             }
             #expect(sink.state.withLock { $0.order.map(\.number) } == Array(1...10))
+        }
+    }
+
+    @Test("the same fault is told once, however often it is met")
+    func toldOnce() async throws {
+        let book = LogBook()
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory, logger: book.logger()) { writer in
+                sink.state.withLock { $0.script = Array(repeating: .transient, count: 3) }
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("landed") {
+                    time.advance(by: .seconds(5))
+                    return writer.statistics.landed == 1
+                }
+                #expect(writer.statistics.failedAttempts == 3 && book.count(.warning) == 1)
+            }
         }
     }
 
@@ -209,6 +245,7 @@ private final class ModelSink: BatchSink {
             #expect(sink.rows == 64 && letters.count == 1)
             let letter = try #require(letters.first)
             #expect(letter.evidence.sqlState == "23514" && letter.evidence.constraint == "some_check")
+            #expect(letter.evidence.detail == "it has a \u{2400} in it", "PostgreSQL could not store it otherwise")
             guard case .history(let rows) = try letter.record() else {
                 Issue.record("another kind")
                 return
@@ -266,11 +303,90 @@ private final class ModelSink: BatchSink {
         }
     }
 
+    @Test("readings of a parameter that nobody has registered wait, and count as landed only when they are there")
+    func unregistered() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { $0.stranger = 2 }
+                try await writer.append(SpoolFixture.rows(3), machine: 1)
+                try await eventually("the others landed") { writer.statistics.landed == 2 }
+                try await eventually("it says why") { writer.statistics.heldBecause != nil }
+                #expect(sink.rows == 2 && writer.statistics.spooled == 1 && writer.statistics.isBalanced)
+                sink.state.withLock { $0.stranger = nil }
+                try await eventually("all landed") {
+                    time.advance(by: .seconds(60))
+                    return writer.statistics.spooled == 0
+                }
+            }
+            #expect(sink.rows == 3)
+        }
+    }
+
+    @Test("a sink that does not speak of every batch has confirmed none")
+    func silentSink() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { $0.isSilent = true }
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("it is a fault") { writer.statistics.failedAttempts == 1 }
+                #expect(writer.statistics.landed == 0 && writer.statistics.spooled == 1)
+            }
+        }
+    }
+
+    @Test("a batch that has landed after all when its name is to be closed is confirmed, and not sent again")
+    func landedAfterAll() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { ($0.script, $0.isLate) = ([.poison], true) }
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("landed") { writer.statistics.landed == 1 }
+                try await eventually("nothing waits") { writer.statistics.spooled == 0 }
+            }
+            #expect(sink.rows == 1 && sink.state.withLock(\.attempts) == 1)
+        }
+    }
+
+    @Test("what somebody else has decided of a batch is done, under the names that were decided")
+    func decidedBefore() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                let first = BatchID(origin: -99, number: 7)
+                sink.state.withLock { ($0.poison, $0.decided) = (1, BatchCut(way: .halves, first: first)) }
+                try await writer.append(SpoolFixture.rows(4), machine: 1)
+                try await eventually("all landed") { writer.statistics.spooled == 0 }
+                #expect(writer.statistics.landed == 3 && writer.statistics.deadLettered == 1)
+            }
+            let landed = sink.state.withLock { $0.applied.keys.map(\.self) }
+            #expect(landed.contains(BatchID(origin: -99, number: 8)), "the half without the bad record: \(landed)")
+        }
+    }
+
+    @Test("a dead letter says how often its batch was tried, before it was held too")
+    func attempts() async throws {
+        try await withTemporaryDirectory { directory in
+            try await withWriter(directory: directory) { writer in
+                sink.state.withLock { ($0.script, $0.poison) = ([.misconfigured], 1) }
+                try await writer.append(SpoolFixture.rows(1), machine: 1)
+                try await eventually("held") { writer.statistics.heldBecause != nil }
+                await time.waitForSleepers(1)
+                time.advance(by: .seconds(60))
+                try await eventually("buried") { writer.statistics.deadLettered == 1 }
+            }
+            guard case .deadLetters(let letters)? = sink.batches.first?.records else {
+                Issue.record("no letter")
+                return
+            }
+            #expect(letters.map(\.attempts) == [2])
+        }
+    }
+
     @Test("a database that forgot while nobody used the connection is asked as soon as there is another one")
     func forgottenWhileIdle() async throws {
         try await withTemporaryDirectory { directory in
             try await withWriter(directory: directory) { writer in
                 for _ in 0..<5 { try await writer.append(Self.gap, machine: 1) }
+                for _ in 0..<5 { try await writer.append(Self.gap, machine: 2) }
                 try await eventually("all landed") { writer.statistics.spooled == 0 && writer.statistics.isReconciled }
                 let lost = sink.state.withLock { state -> Int in
                     let lost = state.applied.keys.filter { $0.number.isMultiple(of: 2) }
@@ -285,7 +401,34 @@ private final class ModelSink: BatchSink {
                 }
                 #expect(writer.statistics.isBalanced && writer.statistics.failedAttempts == 0)
             }
-            #expect(sink.rows == 6)
+            #expect(sink.rows == 11)
+        }
+    }
+
+    @Test("a batch of a form that only a later version knows waits for that, and others go on beside it")
+    func unknownFormat() async throws {
+        try await withTemporaryDirectory { directory in
+            var records = EncodedRecords(Self.gap, machine: 1)
+            records.format = 99
+            let batch = records.sealed(
+                BatchID(origin: 5, number: 1), at: SpoolPosition(segment: 1, row: 1),
+                acceptedAt: Timestamp(microseconds: 1), parent: nil)
+            let segment = try SpoolSegment(index: 1, path: directory + "/segment-1-0.sqlite")
+            try segment.write([batch], progress: [])
+            try segment.close()
+            try await withWriter(directory: directory) { writer in
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("the other one landed") { writer.statistics.landed == 1 }
+                try await eventually("it says why") {
+                    writer.statistics.heldBecause == "a batch in the spool cannot be read"
+                }
+                #expect(writer.statistics.spooled == 1 && writer.statistics.isBalanced)
+            }
+            let spool = try SpoolFixture.open(directory, seed: 9)
+            let left = try await SpoolFixture.all(spool)
+            #expect(left.map(\.header) == [batch.header] && left.map(\.payload) == [batch.payload])
+            #expect(try await spool.losses().isEmpty)
+            try spool.close()
         }
     }
 

@@ -182,6 +182,25 @@ import Testing
         }
     }
 
+    @Test("what the files are to be told is told whatever comes in between, and then forgotten")
+    func unsaved() throws {
+        var book = SpoolBook()
+        let headers = (Int64(1)...2).map { header(1, $0, records: 1) }
+        let now = MonotonicInstant(nanoseconds: 1)
+        book.accepted(headers)
+        for header in headers { book.noteAttempt(header.position) }
+        book.acknowledged(headers[0], now: now)
+        // Somebody who does not know it yet tries it once more.
+        book.noteAttempt(headers[0].position)
+        let settlements = book.takeUnsaved(of: 1)
+        #expect(settlements == [1: .acknowledged, 2: .waiting] && book.unsavedCount == 0)
+        book.notSaved(settlements, in: 1)
+        #expect(book.unsavedCount == 2 && book.takeUnsaved(of: 1) == settlements)
+        #expect(book[1]?.attempts == [1: 2, 2: 1])
+        book.saved(settlements, in: 1)
+        #expect(book[1]?.attempts == [2: 1], "how often was tried what has landed is in the file")
+    }
+
     @Test("what the database confirms while a file is being replaced does not wait again, and is not counted twice")
     func confirmedMeanwhile() {
         var book = SpoolBook()

@@ -1,5 +1,6 @@
 import ALDTestKit
 import Foundation
+import GRDB
 import Testing
 
 @testable import ALDCore
@@ -52,6 +53,107 @@ struct SpoolSensibleDamageTests {
                 try await check(copy, accepted, "the page at \(from) lies at \(to), too")
                 try FileManager.default.removeItem(atPath: copy)
             }
+        }
+    }
+
+    private func execute(_ sql: String, _ path: String) async throws {
+        let file = try DatabaseQueue(path: path)
+        try await file.write { try $0.execute(sql: sql) }
+        try file.close()
+    }
+
+    @Test(
+        "a batch of which anything was changed on disk is named as lost, and none is invented",
+        arguments: [
+            "origin = origin + 1", "number = number + 1", "machine = machine + 1", "format = 5", "records = 7",
+            "first_time = first_time - 1", "last_time = last_time + 1", "accepted_at = accepted_at + 1",
+            "parent_origin = 1, parent_number = 1", "sha256 = zeroblob(32)", "checksum = checksum + 1",
+            "payload = zeroblob(22)",
+        ])
+    func changedBatch(_ change: String) async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<3 { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) }
+            let origin = spool.origin
+            try spool.close()
+            try await execute("UPDATE batch SET \(change) WHERE row = 2", directory + "/segment-1-0.sqlite")
+            let lost = [BatchRange(origin: origin, first: 2, last: 2)]
+            for seed in UInt64(2)...3 {
+                spool = try Fixture.open(directory, seed: seed)
+                #expect(try await Fixture.all(spool).map(\.header.id.number) == [1, 3])
+                #expect(try await spool.losses().map(\.batches) == [lost])
+                try spool.close()
+            }
+        }
+    }
+
+    @Test("what is lost at the end of a file leaves its place to nobody, and is told once")
+    func lostLast() async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<3 { _ = try await spool.append(Fixture.rows(1, from: Int32(index)), machine: 1) }
+            let origin = spool.origin
+            try spool.close()
+            try await execute("UPDATE batch SET number = 9 WHERE row = 3", directory + "/segment-1-0.sqlite")
+            spool = try Fixture.open(directory, seed: 2)
+            let new = try await spool.append(Fixture.rows(1, from: 7), machine: 1)
+            try spool.close()
+            // Another one goes, so that the file is replaced once more.
+            try await execute("UPDATE batch SET number = 9 WHERE row = 1", directory + "/segment-1-1.sqlite")
+            spool = try Fixture.open(directory, seed: 3)
+            #expect(try await Fixture.all(spool).map(\.header.id) == [BatchID(origin: origin, number: 2), new])
+            let lost = try await spool.losses().flatMap(\.batches)
+            #expect(lost == [3, 1].map { BatchRange(origin: origin, first: $0, last: $0) })
+            try spool.close()
+        }
+    }
+
+    @Test("batches to which no page leads any more are found where they lie")
+    func carved() async throws {
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            for index in 0..<50 { _ = try await spool.append(Fixture.rows(20, from: Int32(index)), machine: 1) }
+            let batches = try await Fixture.all(spool)
+            spool.acknowledge(batches.prefix(10).map(\.header))
+            try spool.close()
+            let path = directory + "/segment-1-0.sqlite"
+            var content = try read(path)
+            // The page that leads to the leaves of the table.
+            let inner = stride(from: Self.page, to: content.count, by: Self.page).filter { content[$0] == 0x05 }
+            try #require(inner.count == 1)
+            content.replaceSubrange(inner[0]..<inner[0] + Self.page, with: Data(repeating: 0xA5, count: Self.page))
+            try content.write(to: URL(fileURLWithPath: path))
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(try await Fixture.all(spool).map(\.header) == batches.dropFirst(10).map(\.header))
+            #expect(try await spool.losses().isEmpty)
+            try spool.close()
+        }
+    }
+
+    @Test("what was confirmed and not noted yet when a file had to be replaced is noted in the new one")
+    func confirmedBeforeRepair() async throws {
+        try await withTemporaryDirectory { directory in
+            var configuration = Fixture.small
+            configuration.segmentBytes = 2 << 20
+            var random = SeededGenerator(seed: 1)
+            // No idle moments, in which confirmations are noted.
+            let turns = SpoolTurns.simulated { isIdle, turn in if !isIdle { turn() } }
+            var spool = try Spool(
+                directory: directory, configuration: configuration, random: &random, turns: turns, time: SystemTime(),
+                logger: Fixture.quiet)
+            for index in 0..<100 { _ = try await spool.append(Fixture.rows(700, from: Int32(index)), machine: 1) }
+            let first = try await spool.waiting(in: .fresh, limits: Spool.Limits(batches: 5))
+            spool.acknowledge(first.map(\.header))
+            let file = try #require(FileHandle(forUpdatingAtPath: directory + "/segment-1-0.sqlite"))
+            try file.seek(toOffset: try file.seekToEnd() / 2)
+            try file.write(contentsOf: Data(repeating: 0xA5, count: 3000))
+            try file.close()
+            let waiting = try await Fixture.all(spool).map(\.header)
+            #expect(try await spool.losses().count == 1 && waiting.count > 90 && waiting.count < 95)
+            try spool.close()
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(try await Fixture.all(spool).map(\.header) == waiting)
+            try spool.close()
         }
     }
 

@@ -67,7 +67,9 @@ import Testing
             #expect(spool.contents.batches == ids.count && spool.contents.records == 200)
             var seen: [Int32: Set<Int32>] = [:]
             for stored in try await Fixture.all(spool) {
-                guard case .history(let rows) = try stored.batch().records else { continue }
+                let records = try stored.batch().records
+                #expect(stored.header.times == records.times)
+                guard case .history(let rows) = records else { continue }
                 for row in rows {
                     #expect(row.parameter.rawValue % 2 == stored.header.machine)
                     #expect(seen[stored.header.machine, default: []].insert(row.parameter.rawValue).inserted)
