@@ -6,10 +6,16 @@ public import XCTest
 open class ScenarioCase: XCTestCase {
     private static let host = ScenarioHost()
 
-    /// Runs the scenario with this number; the test fails unless it passed.
+    /// Runs the scenario with this number; the test fails unless it passed. Where this machine cannot do what the
+    /// scenario needs, it is unknown, and the test is skipped with the reason.
     public static func verify(_ id: String) async throws {
-        let result = try await ScenarioRunner(host: host).verify(id)
-        print(result.line)
+        do {
+            let result = try await ScenarioRunner(host: host).verify(id)
+            print(result.line)
+        } catch let missed as ScenarioNotPassed {
+            guard let lacking = missed.result.unavailable, lacking.excusesTests else { throw missed }
+            throw XCTSkip("\(id) is unknown: \(lacking)")
+        }
     }
 
     override open class func tearDown() {
@@ -20,5 +26,16 @@ open class ScenarioCase: XCTestCase {
         }
         done.wait()
         withExtendedLifetime(stopping) { super.tearDown() }
+    }
+}
+
+extension XCTestCase {
+    /// Has `body` run, and skips the test with the reason where this machine cannot do what it needs.
+    public static func skippingUnavailable(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let lacking as Unavailable where lacking.excusesTests {
+            throw XCTSkip("\(lacking)")
+        }
     }
 }

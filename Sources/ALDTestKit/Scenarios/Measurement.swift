@@ -58,6 +58,8 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
     public var requirement: String
     public var verdict: Verdict
     public var reasons: [String]
+    /// What this machine could not do, when that is why the verdict is unknown.
+    public var unavailable: Unavailable?
     public var findings: [Finding]
     public var measurements: [Measurement]
     public var distributions: [Distribution]

@@ -20,6 +20,7 @@ public final class ScenarioRun: Sendable {
         var faults: [FaultRecord] = []
         var problems: [String] = []
         var doubts: [String] = []
+        var unavailable: Unavailable?
         var notes: [String] = []
     }
 
@@ -118,6 +119,12 @@ public final class ScenarioRun: Sendable {
 
     /// A reason why the run shows nothing, even if all criteria hold.
     public func doubt(_ reason: String) { state.withLock { $0.doubts.append(reason) } }
+
+    /// This machine cannot do what the scenario needs: nothing is shown, and there is nobody to blame.
+    func lack(_ lacking: Unavailable) {
+        doubt("\(lacking)")
+        state.withLock { $0.unavailable = lacking }
+    }
 
     /// Something that has to have happened at least once for the run to show anything.
     public func sometimes(_ what: String, _ happened: Bool) {

@@ -32,7 +32,8 @@ public struct ScenarioRunner: Sendable {
     /// Runs a scenario to its end.
     ///
     /// - Parameter progress: told in words what goes on.
-    /// - Returns: what it has come to; an error of the scenario is a failure, one that nobody has written is unknown.
+    /// - Returns: what it has come to; an error of the scenario is a failure, one that nobody has written or for which
+    ///   this machine is not made is unknown.
     public func run(
         _ scenario: Scenario, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) async -> ScenarioResult {
@@ -44,6 +45,8 @@ public struct ScenarioRunner: Sendable {
         if let work = scenario.work {
             do {
                 try await work.run(run)
+            } catch let lacking as Unavailable {
+                run.lack(lacking)
             } catch {
                 run.fail("\(error)")
             }
@@ -55,7 +58,8 @@ public struct ScenarioRunner: Sendable {
             scenario.criteria, measurements: content.measurements, problems: content.problems, doubts: content.doubts)
         return ScenarioResult(
             id: scenario.id, title: scenario.title, requirement: scenario.requirement, verdict: judgement.verdict,
-            reasons: judgement.reasons, findings: judgement.findings, measurements: content.measurements,
+            reasons: judgement.reasons, unavailable: content.unavailable, findings: judgement.findings,
+            measurements: content.measurements,
             distributions: content.distributions, series: content.series.values.sorted { $0.name < $1.name },
             faults: content.faults, notes: content.notes, seed: options.seed, scale: options.scale,
             nominalSeconds: scenario.nominal.inSeconds, plannedSeconds: duration.inSeconds,

@@ -1,39 +1,18 @@
 import ALDCore
 import ALDTestKit
 import Foundation
+import ScenarioCase
 import XCTest
 
 /// The directory of the spool fills up, is copied, loses files under the running process, and civil time jumps.
 final class WriterDiskTests: SharedServerTestCase {
-    /// A small file system of its own, gone afterwards.
-    private func withSmallDisk(bytes: Int, _ body: (String) async throws -> Void) async throws {
-        #if os(Linux)
-            try XCTSkipUnless(geteuid() == 0, "mounting a small disk needs root: run as root")
-            try await withTemporaryDirectory { directory in
-                let mounted = try await ChildProcess.run(
-                    "/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=\(bytes)", "tmpfs", directory])
-                guard mounted.exitCode == 0 else {
-                    throw XCTSkip("this system mounts no tmpfs: \(mounted.transcript); use one that lets root mount")
-                }
-                try await withCleanup {
-                    try await body(directory)
-                } cleanup: {
-                    // At once, even when somebody still has a file in it open.
-                    _ = try await ChildProcess.run("/usr/bin/env", ["umount", "-l", directory])
-                }
-            }
-        #else
-            throw XCTSkip("small disks are mounted on Linux only: run there")
-        #endif
-    }
-
     func test_diskFullDuringAnOutage_refusesAndGoesOnWhenTheDatabaseIsBack() async throws {
         let database = try await Self.database()
-        try await withSmallDisk(bytes: 6 << 20) { disk in
+        try await Self.onSmallDisk { disk in
             try await withTemporaryDirectory { directory in
                 try await FaultProxy.run(to: directory + "/nobody") { proxy in
                     let options = WriterRig.Options(
-                        directory: disk, database: try ProxiedDatabase.through(proxy, database))
+                        directory: disk.path, database: try ProxiedDatabase.through(proxy, database))
                     try await WriterRig.run(options, promises: Promises()) { rig in
                         for _ in 0..<Gate.rounds(3, nominal: 50) {
                             proxy.retarget(directory + "/nobody")
@@ -62,6 +41,10 @@ final class WriterDiskTests: SharedServerTestCase {
         }
     }
 
+    private static func onSmallDisk(_ body: (SmallDisk) async throws -> Void) async throws {
+        try await skippingUnavailable { try await SmallDisk.run(bytes: 6 << 20, body) }
+    }
+
     /// Appends until the spool refuses.
     private static func fill(_ rig: WriterRig) async throws -> SpoolError.Code {
         for _ in 0..<100_000 {
@@ -76,20 +59,18 @@ final class WriterDiskTests: SharedServerTestCase {
 
     func test_somebodyElseFillsTheDisk_refusesUntilSpaceIsBack() async throws {
         let database = try await Self.database()
-        try await withSmallDisk(bytes: 6 << 20) { disk in
-            let spool = disk + "/spool"
+        try await Self.onSmallDisk { disk in
+            let spool = disk.path + "/spool"
             try FileManager.default.createDirectory(atPath: spool, withIntermediateDirectories: false)
             let options = WriterRig.Options(directory: spool, database: database)
             try await WriterRig.run(options, promises: Promises()) { rig in
                 for _ in 0..<3 {
                     try await rig.append(100, kind: .history)
-                    let filler = disk + "/filler"
-                    // As much as there is.
-                    _ = try await ChildProcess.run("/usr/bin/env", ["dd", "if=/dev/zero", "of=\(filler)", "bs=4096"])
-                    let refusal = try await Self.fill(rig)
-                    XCTAssertEqual(refusal, .full)
-                    try await rig.drain()
-                    try FileManager.default.removeItem(atPath: filler)
+                    try await disk.filled {
+                        let refusal = try await Self.fill(rig)
+                        XCTAssertEqual(refusal, .full)
+                        try await rig.drain()
+                    }
                     try await eventually("records are accepted again") {
                         do {
                             _ = try await rig.append(100, kind: .history)
