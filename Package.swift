@@ -102,7 +102,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "ALDTestKitTests", dependencies: ["ALDTestKit", "ALDCore"], swiftSettings: settings),
+            name: "ALDTestKitTests", dependencies: ["ALDTestKit", "ALDCore", "Modbus"], swiftSettings: settings),
         suite("StressDatabase"),
         suite("StressPLC"),
         suite("Stability"),

@@ -12,18 +12,25 @@ public struct PostgresCluster: Sendable {
     public let port: Int
     private let account: ServerAccount
     private let binaries: String
+    /// In front of every command that starts it.
+    private let prefix: [String]
+    /// Where it listens besides its socket.
+    private let address: String?
 
     private var data: String { place + "/" + name }
 
     /// Creates and starts a server for `body`. Nothing of it or of its copies is left, whatever happened.
+    ///
+    /// - Parameter namespace: with one, it runs in there and listens on ``NetworkNamespace/address``, too.
     public static func run<Result: Sendable>(
-        _ body: (PostgresCluster) async throws -> Result
+        in namespace: NetworkNamespace? = nil, _ body: (PostgresCluster) async throws -> Result
     ) async throws -> Result {
         try await withTemporaryDirectory { place in
             let account = try ServerAccount.current()
             try account.own(place)
             let cluster = PostgresCluster(
-                place: place, name: "first", port: 5501, account: account, binaries: try binaries())
+                place: place, name: "first", port: 5501, account: account, binaries: try binaries(),
+                prefix: namespace?.prefix ?? [], address: namespace.map { _ in NetworkNamespace.address })
             return try await withCleanup {
                 try await cluster.execute(
                     "initdb", ["-D", cluster.data, "-U", "ald", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"])
@@ -31,7 +38,9 @@ public struct PostgresCluster: Sendable {
                 return try await body(cluster)
             } cleanup: {
                 for name in try FileManager.default.contentsOfDirectory(atPath: place) {
-                    try await PostgresCluster(place: place, name: name, port: 0, account: account, binaries: "").kill()
+                    try await PostgresCluster(
+                        place: place, name: name, port: 0, account: account, binaries: "", prefix: [], address: nil
+                    ).kill()
                 }
             }
         }
@@ -40,6 +49,14 @@ public struct PostgresCluster: Sendable {
     /// How to connect to the database `name`.
     public func connectionString(database name: String) -> String {
         "host=\(place) port=\(port) user=ald dbname=\(name)"
+    }
+
+    /// How to connect to the database `name` over TCP, from within the server's namespace.
+    ///
+    /// - Throws: ``NeverHappened`` for a server that is in none.
+    public func addressedConnectionString(database name: String) throws -> String {
+        guard let address else { throw NeverHappened(description: "the server listens on its Unix socket only") }
+        return "host=\(address) port=\(port) user=ald dbname=\(name) sslmode=disable"
     }
 
     public func configuration(database name: String) throws -> PostgresConfiguration {
@@ -62,7 +79,8 @@ public struct PostgresCluster: Sendable {
     /// Starts the server and waits until it answers; one that was killed recovers first.
     public func start() async throws {
         let settings = [
-            "listen_addresses=", "unix_socket_directories=\(place)", "port=\(port)", "shared_buffers=32MB",
+            "listen_addresses=\(address ?? "")", "unix_socket_directories=\(place)", "port=\(port)",
+            "shared_buffers=32MB",
             "max_connections=40", "wal_level=replica", "hot_standby=on", "max_wal_senders=4", "timezone=UTC",
         ]
         try await execute(
@@ -122,7 +140,8 @@ public struct PostgresCluster: Sendable {
     /// - Parameter port: where the copy will listen: that of this server to take its place one day.
     public func copy(_ kind: CopyKind, port: Int) async throws -> PostgresCluster {
         let copy = PostgresCluster(
-            place: place, name: "copy-\(port)", port: port, account: account, binaries: binaries)
+            place: place, name: "copy-\(port)", port: port, account: account, binaries: binaries, prefix: prefix,
+            address: address)
         try await execute(
             "pg_basebackup",
             ["-h", place, "-p", "\(self.port)", "-U", "ald", "-D", copy.data, "-c", "fast", "-X", "stream", "-N"]
@@ -134,7 +153,7 @@ public struct PostgresCluster: Sendable {
 
     private func execute(_ program: String, _ arguments: [String]) async throws {
         let result = try await ChildProcess.run(
-            "/usr/bin/env", ["-C", place] + account.prefix + [binaries + "/" + program] + arguments,
+            "/usr/bin/env", prefix + ["env", "-C", place] + account.prefix + [binaries + "/" + program] + arguments,
             environment: ["LC_ALL": "C"], endsWithin: .seconds(90))
         guard result.exitCode == 0 else {
             let log = (try? String(contentsOfFile: data + ".log", encoding: .utf8)) ?? ""

@@ -1,0 +1,164 @@
+import ALDCore
+import ALDTestKit
+import Foundation
+import Modbus
+import Testing
+
+@Suite(
+    "A network of one's own", .serialized,
+    .enabled("needs root and network namespaces") { await NetworkNamespace.isAvailable() })
+struct NetworkNamespaceTests {
+    /// A server in a namespace, and how often somebody in there has got through to it.
+    private static func withServer(_ body: (NetworkNamespace, _ port: Int) async throws -> Void) async throws {
+        try await NetworkNamespace.run { namespace in
+            let server = ModbusServer(device: try TableDevice(), logger: TestDatabase.quiet)
+            let port = try await namespace.inside { try await server.start() }
+            try await withCleanup {
+                try await body(namespace, port)
+            } cleanup: {
+                await server.stop()
+            }
+        }
+    }
+
+    private enum Reach: Int32 {
+        case connected = 0
+        case refused = 1
+        case unanswered = 124
+    }
+
+    private static func reach(_ port: Int, from prefix: [String]) async throws -> Reach? {
+        let result = try await ChildProcess.run(
+            "/usr/bin/env",
+            prefix + ["timeout", "0.5", "bash", "-c", "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(port)"])
+        return result.exitCode.flatMap(Reach.init)
+    }
+
+    @Test("who is inside is reached from inside only, and nothing is left")
+    func inside() async throws {
+        var name = ""
+        try await Self.withServer { namespace, port in
+            name = namespace.name
+            let (within, without) = (
+                try await Self.reach(port, from: namespace.prefix), try await Self.reach(port, from: [])
+            )
+            #expect(within == .connected && without == .refused)
+        }
+        #expect(!FileManager.default.fileExists(atPath: "/run/netns/" + name))
+    }
+
+    @Test("a failure leaves nothing, and no process either")
+    func failure() async throws {
+        struct Sabotage: Error {}
+        var (name, process) = ("", Int32(0))
+        await #expect(throws: Sabotage.self) {
+            try await NetworkNamespace.run { namespace in
+                name = namespace.name
+                let file = NSTemporaryDirectory() + "/" + namespace.name
+                // A process that nobody owns any more, as a daemon is.
+                try await namespace.execute(["bash", "-c", "setsid tail -f /dev/null >&- 2>&- & echo $! > \(file)"])
+                let text = try String(contentsOfFile: file, encoding: .utf8)
+                try FileManager.default.removeItem(atPath: file)
+                process = try #require(Int32(text.dropLast()))
+                throw Sabotage()
+            }
+        }
+        #expect(process > 0 && !FileManager.default.fileExists(atPath: "/run/netns/" + name))
+        try await eventually("it is gone") { ChildProcess.isFinished(process) }
+    }
+
+    @Test("what a killed run has left is removed by the next one, what a living one has is not")
+    func sweep() async throws {
+        let gone = try await ChildProcess.run("/usr/bin/env", ["bash", "-c", "echo $$"])
+        let left = "ald-\(gone.output.first ?? "")-left"
+        _ = try await ChildProcess.run("/usr/bin/env", ["ip", "netns", "add", left])
+        #expect(FileManager.default.fileExists(atPath: "/run/netns/" + left))
+        try await NetworkNamespace.run { first in
+            try await NetworkNamespace.run { _ in }
+            #expect(FileManager.default.fileExists(atPath: "/run/netns/" + first.name))
+        }
+        #expect(!FileManager.default.fileExists(atPath: "/run/netns/" + left))
+    }
+
+    @Test("each fault does what it says, counts its bites, and ends")
+    func faults() async throws {
+        let expected: [(PacketFault.Effect, Reach)] = [
+            (.silence, .unanswered), (.refusal, .refused), (.noNewConnections, .unanswered), (.loss(1), .unanswered),
+            (.connectionLimit(0), .refused),
+        ]
+        try await Self.withServer { namespace, port in
+            for (effect, reach) in expected {
+                try await namespace.under(PacketFault(effect, ports: [port])) { fault in
+                    let result = try await Self.reach(port, from: namespace.prefix)
+                    #expect(result == reach, "\(effect)")
+                    let packets = try await fault.packets()
+                    // Nothing has got there that could be answered.
+                    #expect(packets[.upstream] ?? 0 > 0 && packets[.downstream] == 0, "\(effect): \(packets)")
+                }
+                let healed = try await Self.reach(port, from: namespace.prefix)
+                #expect(healed == .connected, "after \(effect)")
+            }
+            let answers = PacketFault(.silence, ports: [port], directions: [.downstream])
+            try await namespace.under(answers) { fault in
+                let result = try await Self.reach(port, from: namespace.prefix)
+                let packets = try await fault.packets()
+                #expect(result == .unanswered)
+                #expect(packets[.upstream] == 0 && packets[.downstream] ?? 0 > 0, "\(packets)")
+            }
+            let others = PacketFault(.silence, ports: [port + 1])
+            try await namespace.under(others) { fault in
+                let result = try await Self.reach(port, from: namespace.prefix)
+                let bites = try await fault.bites()
+                #expect(result == .connected && bites == 0)
+            }
+        }
+    }
+
+    @Test("a fifth of the packets is lost both ways, and the others are not")
+    func loss() async throws {
+        try await Self.withServer { namespace, port in
+            try await namespace.under(PacketFault(.loss(0.2), ports: [port])) { fault in
+                try await eventually("both directions have lost some") {
+                    _ = try await Self.reach(port, from: namespace.prefix)
+                    return try await !fault.packets().values.contains(0)
+                }
+                try await eventually("somebody gets through") {
+                    try await Self.reach(port, from: namespace.prefix) == .connected
+                }
+            }
+        }
+    }
+
+    @Test("a narrow line holds packets back, and a kernel without delay says so")
+    func link() async throws {
+        try await Self.withServer { namespace, port in
+            // One that takes everything, and says nothing to it.
+            let sink = try await namespace.inside { try SilentListener() }
+            defer { sink.close() }
+            let send = "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(sink.port); head -c 300000 /dev/zero >&3"
+            try await namespace.under(.bandwidth(bytesPerSecond: 20_000)) { bites in
+                _ = try await ChildProcess.run(
+                    "/usr/bin/env", namespace.prefix + ["timeout", "2", "bash", "-c", send])
+                try await eventually("something is held back") { try await bites() > 0 }
+            }
+            do {
+                try await namespace.under(.delay(.milliseconds(1))) { bites in
+                    _ = try await Self.reach(port, from: namespace.prefix)
+                    let count = try await bites()
+                    #expect(count > 0)
+                }
+            } catch let lacking as Unavailable {
+                #expect(lacking.kind == .kernel && lacking.reason.contains("netem"))
+            }
+        }
+    }
+
+    @Test("a program that is not there is missed by its name")
+    func program() async throws {
+        try await NetworkNamespace.run { namespace in
+            let lacking = await #expect(throws: Unavailable.self) { try await namespace.execute(["ald-nonsense"]) }
+            #expect(lacking?.kind == .program && lacking?.reason.contains("`ald-nonsense`") == true)
+            await #expect(throws: NeverHappened.self) { try await namespace.execute(["false"]) }
+        }
+    }
+}
