@@ -3,6 +3,7 @@ import ScenarioCase
 /// FI-NL: delay and loss on the network.
 final class NetworkFailureTests: ScenarioCase {
     func test_FI_NL_01_aSecondOfDelay() async throws { try await Self.verify("FI-NL-01") }
+    func test_FI_NL_02_aFifthIsLost() async throws { try await Self.verify("FI-NL-02") }
     func test_FI_NL_03_delayThatChanges() async throws { try await Self.verify("FI-NL-03") }
     func test_FI_NL_04_anHourOfDelay() async throws { try await Self.verify("FI-NL-04") }
 }
@@ -35,5 +36,7 @@ final class ReconnectionTests: ScenarioCase {
 final class PartialFailureTests: ScenarioCase {
     func test_FI_PF_01_withoutTheController() async throws { try await Self.verify("FI-PF-01") }
     func test_FI_PF_02_withoutTheDatabase() async throws { try await Self.verify("FI-PF-02") }
+    func test_FI_PF_03_terminal1Crashes() async throws { try await Self.verify("FI-PF-03") }
     func test_FI_PF_04_withoutTheChannel() async throws { try await Self.verify("FI-PF-04") }
+    func test_FI_PF_05_twoOfThreeCrash() async throws { try await Self.verify("FI-PF-05") }
 }

@@ -32,6 +32,11 @@ public enum ProxiedDatabase {
                 + "dbname=\(word("dbname", database)) sslmode=disable")
     }
 
+    /// How another process is told of a database that needs no password.
+    static func connectionString(of database: PostgresConfiguration) throws -> String {
+        try ["host", "port", "user", "dbname"].map { "\($0)=\(try word($0, database))" }.joined(separator: " ")
+    }
+
     /// The same database as another role, without a password.
     static func connecting(as role: String, _ database: PostgresConfiguration) throws -> PostgresConfiguration {
         try PostgresConfiguration(

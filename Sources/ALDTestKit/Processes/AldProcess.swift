@@ -9,6 +9,8 @@ public struct AldProcess: Sendable {
     public let machine: String
     /// Changes to the environment; a `nil` value removes a variable.
     public var environment: [String: String?] = [:]
+    /// In front of its command, such as ``NetworkNamespace/prefix``.
+    public var prefix: [String] = []
 
     public init(dataDirectory: String, machine: String) {
         self.dataDirectory = dataDirectory
@@ -46,10 +48,9 @@ public struct AldProcess: Sendable {
     public func run(
         _ arguments: [String] = [], _ body: (RunningChild) async throws -> Void = { _ in }
     ) async throws -> ChildResult {
-        try await ChildProcess.run(
-            try Executables.ald(),
+        try await start(
             ["run", "--json", "--data-directory", dataDirectory, "--machine", machine] + arguments,
-            environment: environment, body)
+            .seconds(30), body)
     }
 
     /// Starts `ald`, any command of it, in this station's data directory, lets `body` disturb it, and waits for its end.
@@ -59,10 +60,17 @@ public struct AldProcess: Sendable {
         _ words: [String], isTerminal: Bool = false, endsWithin limit: Duration = .seconds(30),
         _ body: (RunningChild) async throws -> Void = { _ in }
     ) async throws -> ChildResult {
-        try await ChildProcess.run(
-            try Executables.ald(),
+        try await start(
             words + ["--data-directory", dataDirectory] + (isTerminal ? ["--machine", machine, "--json"] : []),
-            environment: environment, endsWithin: limit, body)
+            limit, body)
+    }
+
+    private func start(
+        _ arguments: [String], _ limit: Duration, _ body: (RunningChild) async throws -> Void
+    ) async throws -> ChildResult {
+        try await ChildProcess.run(
+            "/usr/bin/env", prefix + [try Executables.ald()] + arguments, environment: environment, endsWithin: limit,
+            body)
     }
 
     /// The account with which a run ended.

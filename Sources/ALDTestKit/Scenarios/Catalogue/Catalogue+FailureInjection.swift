@@ -29,8 +29,11 @@ extension Catalogue {
             let (work, criteria) = failureWorks[number] ?? (nil, [])
             return Scenario(
                 "FI-\(number)", title, requirement: "\(injection): \(expected).", nominal: .seconds(seconds),
-                short: .seconds(min(3, seconds)), criteria: criteria, work: work)
+                short: .seconds(min(shortSeconds[number] ?? 3, seconds)), criteria: criteria, work: work)
         }
+
+    /// Real processes need a little longer, and three rounds three times as long.
+    private static let shortSeconds = ["NL-02": 5, "PF-03": 4, "PF-05": 6]
 
     private static let goesOn = "violations are counted, it goes on"
     private static let landsAll = "tried again, nothing is lost"
@@ -50,11 +53,27 @@ extension Catalogue {
     /// The controller is there, so every instant is recorded.
     private static let recordsAll = [Criterion("violations for want of controller or disk", .exactly, 0)]
 
+    /// What processes leave behind.
+    private static let isLeftSafe = [
+        Criterion("valves left open", .exactly, 0), Criterion("unbalanced accounts", .exactly, 0),
+        Criterion("crashes without a record", .exactly, 0),
+    ]
+    /// Half of the time and twice of it would both be another recipe.
+    private static let othersWork = [
+        Criterion("work of the others", .atLeast, 0.5), Criterion("errors of the others", .exactly, 0),
+        Criterion("pulse p50", .above, ProcessPlant.pulse * 0.5),
+        Criterion("pulse p50", .below, ProcessPlant.pulse * 2),
+    ]
+
     private static let failureWorks: [String: Work] = [
         "NL-01": (
             TerminalsUnderFault(
                 database: .latency(.seconds(1)...(.seconds(1))), controller: .latency(.seconds(1)...(.seconds(1)))),
             always + noCommandLost + isNoticed + [Criterion("violations", .atLeast, 1)]
+        ),
+        "NL-02": (
+            PacketLoss(probability: 0.2),
+            always + noCommandLost + isLeftSafe + [Criterion("recipes ended without a reason", .exactly, 0)]
         ),
         "NL-03": (
             TerminalsUnderFault(
@@ -111,8 +130,15 @@ extension Catalogue {
             TerminalsUnderFault(controller: .gone), always + noCommandLost + [Criterion("violations", .atLeast, 1)]
         ),
         "PF-02": (TerminalsUnderFault(database: .silent), always + noCommandLost + isNoticed + recordsAll),
+        "PF-03": (
+            TerminalCrash(rounds: [[.collect]]), always + allCommandsSucceed + isLeftSafe + othersWork
+        ),
         "PF-04": (
             TerminalsUnderFault(database: .resets(every: .milliseconds(300))), always + noCommandLost + recordsAll
+        ),
+        "PF-05": (
+            TerminalCrash(rounds: [[.recipes, .commands], [.collect, .commands], [.collect, .recipes]]),
+            always + noCommandLost + isLeftSafe + othersWork
         ),
     ]
 }
