@@ -39,13 +39,14 @@ public struct PgBouncer: Sendable {
     ///   - server: the keyword string of the server, with a Unix socket and without a password: its cluster trusts.
     ///   - prefix: a command that runs it, such as `ip netns exec NAME`.
     ///   - address: where it listens besides its socket; with an address, ``configuration`` names it.
-    /// - Throws: ``NeverHappened`` when it is not installed or does not start, and what `body` throws.
+    /// - Throws: ``Unavailable`` when it is not installed, ``NeverHappened`` when it does not start, and what `body`
+    ///   throws.
     public static func run<Result: Sendable>(
         before server: String, limits: Limits = Limits(), prefix: [String] = [], address: String? = nil,
         _ body: @escaping @Sendable (PgBouncer) async throws -> Result
     ) async throws -> Result {
         guard let executable else {
-            throw NeverHappened(description: "PgBouncer is not installed; `.ci/setup --tests` does it")
+            throw Unavailable(.program, "PgBouncer is not installed", remedy: "`.ci/setup --tests` does it")
         }
         return try await withTemporaryDirectory { directory in
             let account = try ServerAccount.current()

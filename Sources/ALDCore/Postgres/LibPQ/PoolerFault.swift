@@ -6,6 +6,9 @@ struct PoolerFault: Equatable, Sendable {
     let code: PostgresError.Code
     /// Whether the statement never reached a server.
     let isUnsent: Bool
+    /// Whether the session is over although the message does not say so: PgBouncer calls it an ERROR that a client has
+    /// waited for a server too long, and hangs up.
+    let endsSession: Bool
 
     /// - Parameter message: as it came; neither pooler translates.
     /// - Returns: `nil` when a server said it.
@@ -16,6 +19,7 @@ struct PoolerFault: Equatable, Sendable {
         case .some(.internalError), .some(.connectionFailure), .none: isSupavisors = true
         default: return nil
         }
+        endsSession = !isSupavisors && message == Self.waitedTooLong
         let rules = isSupavisors ? Self.supavisor : Self.pgBouncer
         if let rule = rules.first(where: { message.contains($0.sign) }) {
             code = rule.code
@@ -34,10 +38,12 @@ struct PoolerFault: Equatable, Sendable {
         message.contains(/\(E[A-Z]{3,}\)\s/)
     }
 
+    private static let waitedTooLong = "query_wait_timeout"
+
     private static let pgBouncer: [(sign: String, code: PostgresError.Code, isUnsent: Bool)] = [
         ("no more connections allowed", .tooManyConnections, true),
         ("client connections exceeded", .tooManyConnections, true),
-        ("query_wait_timeout", .tooManyConnections, true),
+        (waitedTooLong, .tooManyConnections, true),
         ("server login has been failing", .connectionFailed, true),
         ("server login failed", .connectionFailed, true),
         ("pgbouncer cannot connect to server", .connectionFailed, true),

@@ -25,7 +25,7 @@ extension PostgresError {
             place: place)
         sqlState = state
         self.severity = severity
-        if let fault = PoolerFault(state: state, message: raw("M") ?? ""), isFatal || !isAlive {
+        if let fault = PoolerFault(state: state, message: raw("M") ?? ""), isFatal || !isAlive || fault.endsSession {
             code = fault.code == .tooManyConnections ? fault.code : .connectionLost
             if fault.isUnsent { effect = .notApplied }
         }

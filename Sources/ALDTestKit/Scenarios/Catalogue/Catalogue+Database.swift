@@ -3,13 +3,18 @@ extension Catalogue {
         highFrequency + concurrency + batches + timeouts + channel + [
             Scenario(
                 "DB-RATE", "The rate at which the database gives up",
-                requirement: "10, 50, 100, 500 and 1000 requests a second until the first capacity error, which is "
-                    + "recognised as one; the limit is reported.",
-                nominal: .seconds(50), short: .seconds(5),
-                criteria: [
-                    Criterion("capacity errors recognised", .atLeast, 1), Criterion("other errors", .exactly, 0),
-                    Criterion("served per second", .above, 0), Criterion("served after the limit", .atLeast, 1),
-                ],
+                requirement:
+                    "10, 50, 100, 500 and 1000 requests a second until the first capacity error of the server, "
+                    + "and of a pooler's two limits, which is recognised as one; the limits are reported.",
+                nominal: .seconds(150), short: .seconds(6),
+                criteria: CapacityLimit.Place.allCases.flatMap { place in
+                    [
+                        Criterion("\(place.rawValue): capacity errors", .atLeast, 1),
+                        Criterion("\(place.rawValue): other errors", .exactly, 0),
+                        Criterion("\(place.rawValue): served per second", .above, 0),
+                        Criterion("\(place.rawValue): served after the limit", .atLeast, 1),
+                    ]
+                },
                 work: CapacityLimit())
         ]
 
