@@ -21,6 +21,7 @@ struct ALD: AsyncParsableCommand {
               ald verify                     prove that nothing is missing or doubled
               ald recipe start NAME --wait   run a recipe; validate, import, list, stop, …
               ald stress --list              what the requirements ask for, and run it
+              ald bench sync                 what current values cost, in 30 seconds
               ald simulate --hours 24        a day with every fault, in seconds
               ald modbus read holding 100    read, write, watch, scan any Modbus device
 
@@ -40,7 +41,7 @@ struct ALD: AsyncParsableCommand {
             RunCommand.self, CollectCommand.self, RecipesCommand.self, CommandsCommand.self, StatusCommand.self,
             CommandCommand.self, TraceCommand.self, RecipeCommand.self, DoctorCommand.self, DatabaseCommand.self,
             SpoolCommand.self, DeadLettersCommand.self, VerifyCommand.self, StressCommand.self, ReportCommand.self,
-            SimulateCommand.self, ModbusCommand.self,
+            BenchCommand.self, SimulateCommand.self, ModbusCommand.self,
             SpoolExerciseCommand.self, WriterExerciseCommand.self, RecipeExerciseCommand.self,
         ])
 }

@@ -1,16 +1,7 @@
 extension Catalogue {
     /// The second document: what it costs to keep current values beside the history.
     static let synchronisation: [Scenario] = [
-        Scenario(
-            "SYNC-BASELINE", "84 parameters without and with synchronisation",
-            requirement: "Both in one run: throughput falls by less than 20 %, latency rises by less than 30 %, memory "
-                + "by less than 40 %, 95 % succeed.",
-            nominal: .seconds(60), short: .seconds(6),
-            criteria: [
-                Criterion("throughput reduction", .below, 0.2), Criterion("latency increase", .below, 0.3),
-                Criterion("memory increase", .below, 0.4), Criterion("success", .above, 0.95),
-            ],
-            work: SynchronisationCost()),
+        synchronisationCost(),
         Scenario(
             "SYNC-ESCALATION", "Load rises to the breaking point",
             requirement: "50, 84, 200, 500 and 1000 parameters at 10 to 200 operations a second: every stage is "
@@ -52,4 +43,20 @@ extension Catalogue {
             criteria: [Criterion("cycles per second", .atLeast, 1), Criterion("lost or doubled", .exactly, 0)],
             work: BreakingPoint()),
     ]
+
+    /// History alone against history with current values, in turns.
+    ///
+    /// - Parameter rate: cycles a second.
+    public static func synchronisationCost(parameters: Int = 84, rate: Double = 20) -> Scenario {
+        Scenario(
+            "SYNC-BASELINE", "\(parameters) parameters without and with synchronisation",
+            requirement: "Both in one run: throughput falls by less than 20 %, latency rises by less than 30 %, memory "
+                + "by less than 40 %, 95 % succeed.",
+            nominal: .seconds(60), short: .seconds(6),
+            criteria: [
+                Criterion("throughput reduction", .below, 0.2), Criterion("latency increase", .below, 0.3),
+                Criterion("memory increase", .below, 0.4), Criterion("success", .above, 0.95),
+            ],
+            work: SynchronisationCost(parameters: parameters, rate: rate))
+    }
 }

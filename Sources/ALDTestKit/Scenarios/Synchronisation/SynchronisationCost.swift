@@ -15,6 +15,9 @@ struct SynchronisationCost: ScenarioWork {
         var failures = 0
         var heap = 0
 
+        /// Of the cycles; those that failed have a time, too.
+        var success: Double { Double(times.count - failures) / Double(max(1, times.count)) }
+
         mutating func add(_ other: Side) {
             times.add(other.times)
             rows += other.rows
@@ -47,21 +50,19 @@ struct SynchronisationCost: ScenarioWork {
         run.note("synchronised: landing", both.times)
         run.note("history alone: rows", throughput(plain), .perSecond)
         run.note("synchronised: rows", throughput(both), .perSecond)
+        run.note("history alone: heap", Double(plain.heap), .bytes)
+        run.note("synchronised: heap", Double(both.heap), .bytes)
+        run.note("history alone: success", plain.success, .ratio)
+        run.note("synchronised: success", both.success, .ratio)
         run.note("throughput reduction", 1 - throughput(both) / throughput(plain), .ratio)
         let (before, after) = (plain.times.percentile(50).inSeconds, both.times.percentile(50).inSeconds)
         run.note("latency increase", after / before - 1, .ratio)
         run.note("memory increase", Double(both.heap) / Double(max(1, plain.heap)) - 1, .ratio)
-        let all = plain.times.count + both.times.count
-        run.note("success", Double(all) / Double(max(1, all + plain.failures + both.failures)), .ratio)
-        let impact = Self.impact(
-            throughput: 1 - throughput(both) / throughput(plain), latency: after / before - 1)
-        run.say("impact of the synchronisation: \(impact)")
-    }
-
-    /// As the documents class it.
-    static func impact(throughput: Double, latency: Double) -> String {
-        if abs(throughput) < 0.1, abs(latency) < 0.15 { return "LOW" }
-        return throughput < 0.25 && latency < 0.4 ? "MEDIUM" : "HIGH"
+        let (all, failures) = (plain.times.count + both.times.count, plain.failures + both.failures)
+        run.note("success", Double(all - failures) / Double(max(1, all)), .ratio)
+        let impact = SynchronisationImpact(
+            throughputReduction: 1 - throughput(both) / throughput(plain), latencyIncrease: after / before - 1)
+        run.say("impact of the synchronisation: \(impact.rawValue)")
     }
 
     private func measure(

@@ -1,0 +1,95 @@
+import ALDCore
+import ALDTestKit
+import ArgumentParser
+
+struct BenchSyncCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sync",
+        abstract: "What it costs to keep current values beside the history.",
+        discussion: """
+            Lands cycles of a simulated machine in a private PostgreSQL, in turns as
+            history alone and as history with the current value of each parameter in
+            the same transaction, so that whatever else this computer does meets both.
+            Compares rows per second, how long a cycle takes to land, the heap, and how
+            many succeed.
+
+            The class of the impact is LOW below 10 % of the throughput and 15 % of
+            the latency, MEDIUM below 25 % and 40 %, else HIGH.
+
+            EXAMPLES
+              ald bench sync                                    84 parameters, 30 s
+              ald bench sync --parameters 500 --duration 1m
+              ald bench sync --rate 100                         nearer to the limit
+              ald bench sync --json | jq .impact
+              ALD_DATABASE_URL=postgresql://… ald bench sync    on your server
+
+            TARGETS
+              throughput falls by less than 20 %, latency (p50) rises by less than 30 %,
+              the heap by less than 40 %, more than 95 % of the cycles succeed
+
+            EXIT STATUS
+              0   all targets are met        1   one is not: the table says which
+              2   nothing was shown, for instance because the rate could not be kept up
+              64  wrong arguments
+            """)
+
+    @Option(help: ArgumentHelp("Parameters of the machine, 1 to 5000.", valueName: "number"))
+    var parameters = 84
+
+    @Option(help: ArgumentHelp("How long to measure, both together (30s).", valueName: "time"), transform: duration)
+    var duration = Duration.seconds(30)
+
+    @Option(help: ArgumentHelp("Cycles a second, up to 1000.", valueName: "number"))
+    var rate = 20.0
+
+    @Option(help: "Replays the machine's values.")
+    var seed: UInt64?
+
+    @Flag(help: "Write the result as one JSON object.")
+    var json = false
+
+    private static func duration(_ text: String) throws -> Duration {
+        guard let duration = DurationText.parse(text) else {
+            throw ValidationError("`\(text)` is no duration; write for instance 30, 90s or 5m")
+        }
+        return duration
+    }
+
+    func validate() throws {
+        guard (1...5000).contains(parameters) else {
+            throw ValidationError("--parameters is \(parameters); allowed are 1 to 5000")
+        }
+        guard rate > 0, rate <= 1000 else { throw ValidationError("--rate is \(rate); allowed is up to 1000") }
+        guard duration >= .seconds(1), duration <= .seconds(86_400) else {
+            throw ValidationError("--duration is \(DurationText.short(duration)); allowed are 1s to 24h")
+        }
+    }
+
+    func run() async throws {
+        try await reportingFailures {
+            var options = ScenarioRunner.Options()
+            (options.duration, options.scale) = (duration, 1)
+            options.seed = seed ?? options.seed
+            let host = ScenarioHost()
+            let runner = ScenarioRunner(options: options, host: host)
+            let scenario = Catalogue.synchronisationCost(parameters: parameters, rate: rate)
+            let display = StressDisplay(isQuiet: json, total: 1)
+            let result = try await withCleanup {
+                await display.during(scenario, 0) { say in await runner.run(scenario, progress: say) }
+            } cleanup: {
+                try await host.stop()
+            }
+            let report = SyncReport(result, parameters: parameters, rate: rate)
+            if json {
+                try LineOutput.write(json: report)
+            } else {
+                for line in report.lines { try LineOutput.write(line) }
+            }
+            switch result.verdict {
+            case .pass: break
+            case .fail: throw ExitCode(1)
+            case .unknown: throw ExitCode(2)
+            }
+        }
+    }
+}

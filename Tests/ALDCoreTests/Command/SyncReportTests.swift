@@ -1,0 +1,68 @@
+import Foundation
+import Testing
+
+@testable import ALDTestKit
+@testable import ald
+
+@Suite struct SyncReportTests {
+    private static func result(reduction: Double, increase: Double) async throws -> ScenarioResult {
+        let host = ScenarioHost()
+        var scenario = Catalogue.synchronisationCost()
+        scenario.work = Measured(reduction: reduction, increase: increase)
+        let result = await ScenarioRunner(host: host).run(scenario)
+        try await host.stop()
+        return result
+    }
+
+    private struct Measured: ScenarioWork {
+        var reduction: Double
+        var increase: Double
+
+        func run(_ run: ScenarioRun) async throws {
+            for (side, factor) in [("history alone", 1.0), ("synchronised", 1 + increase)] {
+                for percentile in SyncReport.percentiles {
+                    run.note("\(side): landing \(percentile)", 0.01 * factor, .seconds)
+                }
+                run.note("\(side): rows", side == "synchronised" ? 1680 * (1 - reduction) : 1680, .perSecond)
+                run.note("\(side): heap", 300_000, .bytes)
+                run.note("\(side): success", 1, .ratio)
+            }
+            run.note("throughput reduction", reduction, .ratio)
+            run.note("latency increase", increase, .ratio)
+            run.note("memory increase", 0, .ratio)
+            run.note("success", 1, .ratio)
+        }
+    }
+
+    @Test func whatIsWithinTheTargetsIsSaidLineByLine() async throws {
+        let report = SyncReport(try await Self.result(reduction: 0.01, increase: 0.12), parameters: 84, rate: 20)
+        #expect(report.impact == .low && report.verdict == .pass)
+        #expect(
+            report.lines.dropFirst(2) == [
+                "             HISTORY ALONE  SYNCHRONISED  CHANGE  TARGET",
+                "Rows         1680/s         1663/s        −1 %    > −20 %  met",
+                "Landing p50  10 ms          11.2 ms       +12 %   < +30 %  met",
+                "Landing p95  10 ms          11.2 ms       +12 %",
+                "Landing p99  10 ms          11.2 ms       +12 %",
+                "Landing max  10 ms          11.2 ms       +12 %",
+                "Heap         300 kB         300 kB        +0 %    < +40 %  met",
+                "Success      100 %          100 %                 > 95 %   met",
+                "", "Impact  LOW", "Verdict pass",
+            ])
+    }
+
+    @Test func aTargetThatIsMissedIsNamed() async throws {
+        let report = SyncReport(try await Self.result(reduction: 0.3, increase: 0.5), parameters: 84, rate: 20)
+        #expect(report.impact == .high && report.verdict == .fail)
+        #expect(report.lines.filter { $0.hasSuffix("MISSED") }.map { $0.prefix(11) } == ["Rows       ", "Landing p50"])
+        #expect(report.lines.last == "        latency increase is 50 %, required < 30 %")
+    }
+
+    @Test(arguments: [
+        (0.0, 0.0, SynchronisationImpact.low), (-0.5, -0.5, .low), (0.1, 0, .medium), (0, 0.15, .medium),
+        (0.24, 0.39, .medium), (0.25, 0, .high), (0, 0.4, .high),
+    ])
+    func theImpactHasThreeClasses(reduction: Double, increase: Double, impact: SynchronisationImpact) {
+        #expect(SynchronisationImpact(throughputReduction: reduction, latencyIncrease: increase) == impact)
+    }
+}
