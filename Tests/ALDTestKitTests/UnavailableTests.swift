@@ -18,7 +18,8 @@ import Testing
     func unknown() async throws {
         let lack = Unavailable(.kernel, "no netem here", remedy: "use another kernel")
         let scenario = Scenario(
-            "X", "x", requirement: "", nominal: .zero, short: .zero, criteria: [Criterion("measured", .exactly, 1)],
+            "X", "x", requirement: "", nominal: .zero, short: .zero,
+            criteria: [Criterion("measured", .exactly, 1), Criterion("never measured", .exactly, 1)],
             work: Lacking(lack: lack))
         let host = ScenarioHost()
         let result = await ScenarioRunner(host: host).run(scenario)

@@ -56,9 +56,12 @@ public struct ScenarioRunner: Sendable {
         let content = run.content
         let judgement = Judgement(
             scenario.criteria, measurements: content.measurements, problems: content.problems, doubts: content.doubts)
+        // That nothing was measured then goes without saying.
+        let isExcused = judgement.verdict == .unknown && content.unavailable != nil
         return ScenarioResult(
             id: scenario.id, title: scenario.title, requirement: scenario.requirement, verdict: judgement.verdict,
-            reasons: judgement.reasons, unavailable: content.unavailable, findings: judgement.findings,
+            reasons: isExcused ? content.doubts : judgement.reasons, unavailable: content.unavailable,
+            findings: judgement.findings,
             measurements: content.measurements,
             distributions: content.distributions, series: content.series.values.sorted { $0.name < $1.name },
             faults: content.faults, notes: content.notes, seed: options.seed, scale: options.scale,
