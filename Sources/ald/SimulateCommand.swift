@@ -6,16 +6,18 @@ import Foundation
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
-        abstract: "Run a recorder for hours in virtual time while everything goes wrong.",
+        abstract: "Run terminals 1 and 3 for hours in virtual time while everything goes wrong.",
         discussion: """
-            The real collection, spool and writer, before a simulated controller, network
+            The real collection, spool and writer, and the real execution of parameter
+            commands that an operator asks for, before a simulated controller, network
             and database, in one thread and in virtual time: a day takes seconds. Which
             faults come, when and how badly, is drawn from the seed; the same seed gives
             the same run, step by step, as the digest shows.
 
-            While the faults last nothing may be lost, doubled or changed. Then everything
-            is healed, and within two virtual minutes all that was accepted has to be in
-            the database.
+            While the faults last no record may be lost, doubled or changed, and no command
+            written twice, after its deadline or out of turn. Then everything is healed, and
+            within two virtual minutes all that was accepted has to be in the database, and
+            every command has to have an end.
 
             EXAMPLES
               ald simulate                           a day with faults, seed drawn by chance
@@ -129,6 +131,8 @@ struct SimulationOutcome: Encodable {
     var missed: Int
     var accepted: Int
     var landed: Int
+    var commands: Int
+    var commandEnds: [String: Int]
     var healedAfterSeconds: Double?
     var faults: [String: Int]
     var toothless: [String]
@@ -143,6 +147,7 @@ struct SimulationOutcome: Encodable {
         realSeconds = took.inSeconds
         (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
         (accepted, landed) = (report.accepted, report.landed)
+        (commands, commandEnds) = (report.commands, report.commandEnds)
         healedAfterSeconds = report.healedAfter?.inSeconds
         faults = report.bites
         toothless = report.toothless
@@ -167,9 +172,11 @@ struct SimulationOutcome: Encodable {
             ("Cycles", "\(TextTable.grouped(cycles)) recorded, \(TextTable.grouped(missed)) missed"),
             ("Records", "\(TextTable.grouped(accepted)) accepted = \(TextTable.grouped(landed)) in the database"),
         ]
+        let ends = commandEnds.sorted { $0.key < $1.key }.map { "\(TextTable.grouped($0.value)) \($0.key)" }
+        rows.append(("Commands", (["\(TextTable.grouped(commands)) asked for"] + ends).joined(separator: ", ")))
         if let healedAfterSeconds {
-            rows.append(
-                ("Healed", "everything landed \(String(format: "%.1f", healedAfterSeconds)) s after the last fault"))
+            let seconds = String(format: "%.1f", healedAfterSeconds)
+            rows.append(("Healed", "everything had landed and ended \(seconds) s after the last fault"))
         }
         for (index, fault) in faults.sorted(by: { $0.key < $1.key }).enumerated() {
             rows.append((index == 0 ? "Faults" : "", "\(fault.key): \(TextTable.counted(fault.value, "time"))"))

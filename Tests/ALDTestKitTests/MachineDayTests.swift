@@ -19,6 +19,8 @@ import Testing
         #expect(report.lives == 1 && report.missed <= 1)
         #expect(report.cycles == 900)
         #expect(report.landed == report.cycles * 10 + report.missed)
+        #expect(report.commands > 20)
+        #expect(report.commandEnds == ["succeeded": report.commands])
         #expect(report.bites == [:])
     }
 
@@ -28,10 +30,11 @@ import Testing
         let (first, again, other) = (try await day(7, half), try await day(7, half), try await day(8, half))
         #expect(first.digest == again.digest && first.jobs == again.jobs)
         #expect(first.bites == again.bites && first.accepted == again.accepted)
+        #expect(first.commandEnds == again.commandEnds && first.commands > 0)
         #expect(first.digest != other.digest)
     }
 
-    @Test("hours with random faults: nothing is lost, doubled or changed, and everything heals")
+    @Test("hours with random faults: nothing is lost, doubled, changed or written twice, and everything heals")
     func faults() async throws {
         let seed = TestSeed.draw()
         for seed in seed..<seed + UInt64(Gate.rounds(1, nominal: 1000)) {
@@ -56,7 +59,7 @@ import Testing
             reached == [
                 "breaker open", "breaker half_open", "breaker recovering", "backlog", "gap recorded",
                 "instants slept through", "crash with records waiting", "database forgot commits",
-                "records resurrected",
+                "records resurrected", "command left and adopted", "command taken without an answer",
             ])
     }
 
@@ -65,7 +68,7 @@ import Testing
         for seed in 0..<10 as Range<UInt64> {
             let report = try await day(seed) {
                 ($0.length, $0.isSwarm, $0.plantedBug) = (.seconds(1200), false, bug)
-                $0.kinds = [.answersLost, .callsLost, .databaseForgets]
+                $0.kinds = bug.shownBy
             }
             if !report.problems.isEmpty { return }
         }

@@ -80,6 +80,11 @@ public final class SimulatedPLC: PLC, ModbusDevice {
     }
 
     public func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        try write(value, to: id)
+    }
+
+    /// What ``write(_:to:deadline:)`` does, for a network that is simulated, too.
+    package func write(_ value: Double, to id: ParameterID) throws(PLCError) {
         let (parameter, _) = try registerMap.checkedForWriting(value, to: id)
         guard let index = memory.index(of: id) else { throw .unknownParameter(parameter.qualifiedName) }
         withModel { $0.write(value, at: index, step: $1) }

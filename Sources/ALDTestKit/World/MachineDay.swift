@@ -1,10 +1,13 @@
 import ALDCore
 import Foundation
+import Synchronization
 
-/// Terminal 1 with its spool and writer in a ``World``, for hours, while everything goes wrong that its seed says.
+/// Terminals 1 and 3 of a machine in a ``World``, for hours, while everything goes wrong that its seed says:
+/// collection, spool and writer, and the execution of parameter commands that an operator asks for.
 ///
-/// Safety first: while the faults last, nothing may be lost, doubled or changed. Then everything is healed, and within
-/// ``healing`` all that was accepted has to be in the database.
+/// Safety first: while the faults last, no record may be lost, doubled or changed, and no command written twice, too
+/// late or out of turn. Then everything is healed, and within ``healing`` all that was accepted has to be in the
+/// database, and every command has to have an end.
 public struct MachineDay {
     public struct Configuration: Sendable {
         public var length = Duration.seconds(3600)
@@ -21,7 +24,7 @@ public struct MachineDay {
         public init() {}
     }
 
-    /// Between the writer and the database; each breaks a promise.
+    /// Between a terminal and the database; each breaks a promise.
     public enum PlantedBug: String, CaseIterable, Sendable {
         /// A batch whose answer was lost counts as landed.
         case trustsSilence
@@ -31,6 +34,25 @@ public struct MachineDay {
         case changesValues
         /// Nothing is ever compared with the ledger.
         case neverReconciles
+        /// A command that an earlier life left is written again instead of read back.
+        case writesAgain
+        /// The newest command of a parameter comes first.
+        case forgetsOrder
+        /// A command is written after its deadline, too.
+        case outlivesDeadlines
+        /// A command that has failed is noted as succeeded.
+        case claimsSuccess
+
+        /// What has to go wrong for it to show.
+        public var shownBy: [WorldFault.Kind] {
+            switch self {
+            case .trustsSilence, .forgetsNames, .changesValues, .neverReconciles:
+                [.answersLost, .callsLost, .databaseForgets]
+            case .writesAgain: [.crash]
+            case .forgetsOrder: [.databaseDown]
+            case .outlivesDeadlines, .claimsSuccess: [.plcDown, .plcLossy]
+            }
+        }
     }
 
     /// From the end of the faults until everything has landed.
@@ -46,6 +68,9 @@ public struct MachineDay {
         public var missed = 0
         public var accepted = 0
         public var landed = 0
+        /// Commands that were asked for, and how many have ended in which way.
+        public var commands = 0
+        public var commandEnds: [String: Int] = [:]
         /// How long after the end of the faults everything had landed.
         public var healedAfter: Duration?
         /// How often each fault had an effect.
@@ -59,7 +84,7 @@ public struct MachineDay {
     }
 
     /// One life of the process, from its start to its end or crash.
-    private struct Life {
+    struct Life {
         var node: WorldNode
         var plc: WorldPLC
         var spool: Spool
@@ -67,25 +92,29 @@ public struct MachineDay {
         var collection: DataCollectionService
         var collecting: WorldTask<Void>
         var writing: WorldTask<Void>
+        var control: ParameterControlService
+        var controlling: WorldTask<Void>
         var beganAt: MonotonicInstant
     }
 
-    private let configuration: Configuration
-    private let spoolDirectory: String
-    private let world: World
-    private let database: WorldDatabase
-    private let sink: any BatchSink
-    private let machine: SimulatedPLC
-    private var random: SeededGenerator
-    private var life: Life?
-    private var plcFaults = WorldPLC.Faults()
-    private var clockAhead = Duration.zero
-    private var clockSteps = 0
-    private var scans: [Timestamp: UInt64] = [:]
-    private var report: Report
-    private var planned: Set<WorldFault.Kind> = []
+    let configuration: Configuration
+    let spoolDirectory: String
+    let world: World
+    let database: WorldDatabase
+    let sink: any BatchSink
+    let machine: SimulatedPLC
+    let commands: WorldCommandTable
+    let written: WriteLog
+    var random: SeededGenerator
+    var life: Life?
+    var plcFaults = WorldPLC.Faults()
+    var clockAhead = Duration.zero
+    var clockSteps = 0
+    var scans: [Timestamp: UInt64] = [:]
+    var report: Report
+    var planned: Set<WorldFault.Kind> = []
     /// Faults that are going on.
-    private var active: [WorldFault] = []
+    var active: [WorldFault] = []
 
     /// Runs the day of this seed.
     ///
@@ -116,7 +145,14 @@ public struct MachineDay {
             sink = database
         }
         let map = try GeneratedMachine.registerMap(parameters: configuration.parameters, seed: seed)
-        machine = SimulatedPLC(map, seed: seed, time: world.node("machine").time)
+        let written = WriteLog()
+        self.written = written
+        machine = SimulatedPLC(map, seed: seed, time: world.node("machine").time) { [world] parameter, value in
+            world.note("\(parameter) is set to \(value)")
+            written.note(CommandAudit.Write(at: world.now, point: SetPoint(parameter, value)))
+        }
+        commands = WorldCommandTable(
+            database.server, lease: ParameterControlService.Configuration().lease, bug: configuration.plantedBug)
         random = world.stream("nemesis")
         report = Report(seed: seed, length: configuration.length, digest: world.digest)
     }
@@ -130,6 +166,7 @@ public struct MachineDay {
             random: &random)
         planned = Set(faults.map(\.kind))
         try begin()
+        WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()
         for moment in Self.moments(of: faults, every: .seconds(60), until: end) {
             try world.run(until: moment)
             for fault in active where fault.end <= moment { try heal(fault) }
@@ -166,198 +203,22 @@ public struct MachineDay {
         let from = world.now
         guard let writer = life?.writer else { return }
         let isHealed = try world.run(until: from + Self.healing) {
-            writer.statistics.spooled == 0 && writer.statistics.isReconciled
+            writer.statistics.spooled == 0 && writer.statistics.isReconciled && commands.openCommands == 0
         }
         if isHealed { report.healedAfter = world.now - from }
-        if !isHealed {
-            let statistics = writer.statistics
+        let statistics = writer.statistics
+        if !isHealed, statistics.spooled > 0 || !statistics.isReconciled {
             report.problems.append(
                 "\(statistics.spooled) records still wait \(Self.healing) after everything was healed: "
                     + "\(statistics.lastFault ?? statistics.heldBecause ?? "no fault")")
         }
     }
+}
 
-    // MARK: Lives
+/// Every set point that was written, in the order in which they took effect.
+final class WriteLog: Sendable {
+    private let entries = Mutex<[CommandAudit.Write]>([])
 
-    private mutating func begin() throws {
-        report.lives += 1
-        let directory = spoolDirectory
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        let node = world.node("life \(report.lives)")
-        node.setClock(ahead: clockAhead)
-        let quiet = TestDatabase.quiet
-        let plc = WorldPLC(machine, asking: node, world: world)
-        plc.faults = plcFaults
-        var disk = world.stream("disk of \(node.name)")
-        let spool = try Spool(
-            directory: directory, configuration: Self.spool, random: &disk,
-            turns: .simulated { isIdle, turn in
-                node.schedule(after: isIdle ? .milliseconds(50) : .microseconds(500), turn)
-            }, time: node.time, logger: quiet)
-        let writer = try BatchWriter(
-            spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
-        var pace = DataCollectionService.Configuration()
-        pace.period = configuration.period
-        let collection = try DataCollectionService(
-            plc: plc, writer: writer, machine: 1, configuration: pace, time: node.time, logger: quiet)
-        life = Life(
-            node: node, plc: plc, spool: spool, writer: writer, collection: collection,
-            collecting: node.spawn { try await collection.run() }, writing: node.spawn { try await writer.run() },
-            beganAt: world.now)
-    }
-
-    private static var spool: Spool.Configuration {
-        var configuration = Spool.Configuration()
-        configuration.segmentBytes = 1 << 20
-        configuration.freeSpaceFloor = 0
-        configuration.ballastBytes = 0
-        configuration.spareBytes = 0
-        configuration.retainedWindow = .seconds(600)
-        return configuration
-    }
-
-    /// The process dies. What is on the disk stays, and nothing else.
-    private mutating func crash() throws {
-        guard let life else { return }
-        life.node.crash()
-        if life.spool.account.waiting.records > 0 { report.reached.insert("crash with records waiting") }
-        // The next life gets the files as they are now: closing the old ones would tidy them up.
-        let left = spoolDirectory + "-left"
-        try FileManager.default.copyItem(atPath: spoolDirectory, toPath: left)
-        try end(life)
-        try FileManager.default.removeItem(atPath: spoolDirectory)
-        try FileManager.default.moveItem(atPath: left, toPath: spoolDirectory)
-        self.life = nil
-    }
-
-    /// Takes the account of a life that is over, and gives back what it holds.
-    private mutating func end(_ life: Life) throws {
-        takeAccount(of: life)
-        try life.spool.close()
-        for (name, count) in life.plc.bites { report.bites[name, default: 0] += count }
-        scans.merge(life.plc.scans) { $1 }
-    }
-
-    private mutating func takeAccount(of life: Life) {
-        let (collected, written) = (life.collection.statistics, life.writer.statistics)
-        report.cycles += collected.cycles
-        report.missed += collected.missed
-        report.accepted += written.accepted
-        // A cycle under way is in no place yet, nor are those that were slept through.
-        let passed = Int((world.now - life.beganAt).wholeNanoseconds / configuration.period.wholeNanoseconds) + 1
-        if collected.due > passed { report.problems.append("\(collected.due) instants in \(passed) periods") }
-        if !life.spool.account.isBalanced { report.problems.append("the spool's account: \(life.spool.account)") }
-    }
-
-    private mutating func finish() throws {
-        guard let life else { return }
-        life.collecting.cancel()
-        guard try world.run(until: world.now + .seconds(30), isDone: { life.collecting.isDone }) else {
-            report.problems.append("the collection did not end within 30 s")
-            return
-        }
-        try world.run(until: world.now + .seconds(30)) { life.writer.statistics.spooled == 0 }
-        life.writing.cancel()
-        guard try world.run(until: world.now + .seconds(30), isDone: { life.writing.isDone }) else {
-            report.problems.append("the writer did not end within 30 s")
-            return
-        }
-        let waiting = life.spool.account.waiting.records
-        if waiting > 0 { report.problems.append("\(waiting) records are left in the spool") }
-        try end(life)
-        self.life = nil
-    }
-
-    // MARK: Faults
-
-    private mutating func strike(_ fault: WorldFault) throws {
-        world.note("\(fault.kind.rawValue) \(fault.duration) \(fault.strength)")
-        let strength = fault.strength
-        switch fault.kind {
-        case .databaseDown: database.faults.isDown = true
-        case .databaseSlow: database.faults.delay = .milliseconds(Int64(50 + strength * 12_000))
-        case .databaseRefuses: database.faults.refusals = 0.05 + strength * 0.95
-        case .databaseRestarts: database.restart()
-        case .databaseForgets:
-            // Further back than the spool keeps what has landed nobody can help.
-            let forgotten = database.restore(to: world.now - .milliseconds(Int64(strength * 120_000)))
-            if forgotten > 0 { report.reached.insert("database forgot commits") }
-        case .answersLost: database.faults.lostAnswers = 0.05 + strength * 0.45
-        case .callsLost: database.faults.lostCalls = 0.05 + strength * 0.45
-        case .callsLate: database.faults.lateCalls = 0.05 + strength * 0.45
-        case .plcDown: plcFaults.isDown = true
-        case .plcSlow: plcFaults.delay = .milliseconds(Int64(50 + strength * 3000))
-        case .plcLossy: plcFaults.lostCalls = 0.05 + strength * 0.95
-        case .crash:
-            try crash()
-            report.bites[fault.kind.bite, default: 0] += 1
-        case .freeze:
-            guard let life else { return }
-            life.node.freeze(for: fault.duration)
-            report.bites[fault.kind.bite, default: 0] += 1
-        case .clockStep:
-            // Never by the same amount twice, so that no two readings bear the same time.
-            clockSteps += 1
-            clockAhead = .milliseconds(Int64((strength - 0.5) * 120_000)) + .microseconds(clockSteps)
-            life?.node.setClock(ahead: clockAhead)
-            report.bites[fault.kind.bite, default: 0] += 1
-        }
-        life?.plc.faults = plcFaults
-        if fault.duration > .zero { active.append(fault) }
-    }
-
-    private mutating func heal(_ fault: WorldFault) throws {
-        world.note("healed \(fault.kind.rawValue)")
-        switch fault.kind {
-        case .databaseDown: database.faults.isDown = false
-        case .databaseSlow: database.faults.delay = .zero
-        case .databaseRefuses: database.faults.refusals = 0
-        case .answersLost: database.faults.lostAnswers = 0
-        case .callsLost: database.faults.lostCalls = 0
-        case .callsLate: database.faults.lateCalls = 0
-        case .plcDown: plcFaults.isDown = false
-        case .plcSlow: plcFaults.delay = .zero
-        case .plcLossy: plcFaults.lostCalls = 0
-        case .crash: if life == nil { try begin() }
-        case .databaseRestarts, .databaseForgets, .freeze, .clockStep: break
-        }
-        life?.plc.faults = plcFaults
-    }
-
-    // MARK: Judging
-
-    private mutating func checkInvariants() {
-        guard let life else { return }
-        let statistics = life.writer.statistics
-        if !statistics.isBalanced { report.problems.append("the writer's account: \(statistics)") }
-        if statistics.lost > 0 { report.problems.append("\(statistics.lost) records were lost on the disk") }
-        if statistics.breaker != .closed { report.reached.insert("breaker \(statistics.breaker.rawValue)") }
-        if statistics.resurrected > 0 { report.reached.insert("records resurrected") }
-        if statistics.spooled > 1000 { report.reached.insert("backlog") }
-        if life.collection.statistics.gapRecords > 0 { report.reached.insert("gap recorded") }
-        if life.collection.statistics.missedLate > 0 { report.reached.insert("instants slept through") }
-    }
-
-    /// What is in the database, beside what the machine said and what was accepted.
-    private mutating func audit() {
-        report.landed = database.records
-        report.bites.merge(database.bites) { $0 + $1 }
-        report.toothless = Set(planned.map(\.bite)).subtracting(report.bites.keys).sorted()
-        if database.records != report.accepted {
-            report.problems.append("\(report.accepted) records were accepted, \(database.records) are in the database")
-        }
-        var wrong = 0
-        for (time, landed) in database.landed {
-            guard let said = scans[time], said == landed.checksum, landed.rows == configuration.parameters else {
-                wrong += 1
-                continue
-            }
-        }
-        if wrong > 0 { report.problems.append("\(wrong) instants in the database are not what the machine said") }
-        let missedInDatabase = database.gaps.reduce(0) { $0 + Int($1.instants) }
-        // The gaps of a life that crashed may not have been recorded yet.
-        if missedInDatabase > report.missed {
-            report.problems.append("\(missedInDatabase) missed instants recorded, \(report.missed) were missed")
-        }
-    }
+    var writes: [CommandAudit.Write] { entries.withLock(\.self) }
+    func note(_ write: CommandAudit.Write) { entries.withLock { $0.append(write) } }
 }

@@ -33,37 +33,26 @@ public final class WorldDatabase: BatchSink {
     private enum Entry { case applied([UInt8]), voided(BatchCut) }
 
     private struct State {
-        var faults = Faults()
         var ledger: [BatchID: Entry] = [:]
         /// In order of the commits, with what each changed.
         var commits: [(at: MonotonicInstant, id: BatchID, batch: Batch?)] = []
         var landed: [Timestamp: Landed] = [:]
         var gaps: [CollectionGap] = []
         var records = 0
-        var session = 0
-        /// Calls of an earlier life of the server never happen.
-        var life = 0
-        var random: SeededGenerator
-        var bites: [String: Int] = [:]
     }
 
-    private let world: World
-    private let time: any TimeSource
-    private let state: Mutex<State>
-    private static let roundTrip = Duration.milliseconds(2)
+    /// Other tables of this database are reached through it, too.
+    let server: WorldServer
+    private let state = Mutex(State())
     private static let rowsPerSecond = 200_000
 
-    public init(_ world: World) {
-        self.world = world
-        time = world.node("database").time
-        state = Mutex(State(random: world.stream("database")))
-    }
+    public init(_ world: World) { server = WorldServer(world) }
 
     // MARK: What a test sees and does
 
     public var faults: Faults {
-        get { state.withLock(\.faults) }
-        set { state.withLock { $0.faults = newValue } }
+        get { server.faults }
+        set { server.faults = newValue }
     }
 
     /// Records that are in, gaps included.
@@ -71,7 +60,7 @@ public final class WorldDatabase: BatchSink {
     public var landed: [Timestamp: Landed] { state.withLock(\.landed) }
     public var gaps: [CollectionGap] { state.withLock(\.gaps) }
     /// How often each fault had an effect.
-    public var bites: [String: Int] { state.withLock(\.bites) }
+    public var bites: [String: Int] { server.bites }
 
     /// The server is replaced by a standby or a backup that lacks every commit since `instant`.
     ///
@@ -84,28 +73,22 @@ public final class WorldDatabase: BatchSink {
                 if let batch = commit.batch { Self.change(&state, batch, by: -1) }
             }
             defer { state.commits.removeSubrange(kept...) }
-            state.session += 1
-            state.life += 1
-            if state.commits.count > kept { state.bites[WorldFault.Kind.databaseForgets.bite, default: 0] += 1 }
             return state.commits.count - kept
         }
-        world.note("database forgets \(forgotten) commits")
+        server.restart(forgotten > 0 ? .databaseForgets : nil)
+        server.world.note("database forgets \(forgotten) commits")
         return forgotten
     }
 
     /// The server restarts: what is under way is lost, every connection is new.
     public func restart() {
-        state.withLock { state in
-            state.session += 1
-            state.life += 1
-            state.bites[WorldFault.Kind.databaseRestarts.bite, default: 0] += 1
-        }
-        world.note("database restarts")
+        server.restart(.databaseRestarts)
+        server.world.note("database restarts")
     }
 
     // MARK: BatchSink
 
-    public var session: Int { state.withLock(\.session) }
+    public var session: Int { server.session }
 
     public func deliver(
         _ batches: [Batch], deadline: MonotonicInstant
@@ -139,78 +122,17 @@ public final class WorldDatabase: BatchSink {
         }
     }
 
-    // MARK: Calls
-
-    private enum Fate { case answer, loseAnswer, lose, late(Duration), refuse, down }
-
     private func call<Answer: Sendable>(
         work: Duration, deadline: MonotonicInstant,
         _ body: @escaping @Sendable (inout State, MonotonicInstant) -> Answer
     ) async throws(SinkFault) -> Answer {
-        let (fate, delay, life) = state.withLock { state in
-            (Self.fate(&state), Self.roundTrip + work + state.faults.delay, state.life)
-        }
-        switch fate {
-        case .down:
-            try await wait(until: min(time.now + .milliseconds(1), deadline))
-            throw SinkFault(.unsent, "the database cannot be reached")
-        case .refuse:
-            try await wait(until: min(time.now + delay, deadline))
-            throw SinkFault(.transient, "the database said no for now")
-        case .lose:
-            try await wait(until: deadline)
-            throw SinkFault(.inDoubt, "no answer by the deadline")
-        case .answer, .loseAnswer, .late:
-            break
-        }
-        let outcome = Outcome<Answer>()
-        let isHeard = if case .answer = fate { true } else { false }
-        let start = if case .late(let later) = fate { max(deadline, time.now) + later } else { time.now + delay }
-        // Whatever becomes of the caller: it is the server that does it.
-        world.schedule(at: start) {
-            self.state.withLock { state in
-                guard state.life == life else { return }
-                outcome.set(body(&state, self.world.now))
+        do throws(WorldServer.Failure) {
+            return try await server.call(work: work, deadline: deadline) {
+                self.state.withLock { body(&$0, self.server.now) }
             }
-        }
-        if isHeard, start <= deadline {
-            try await wait(until: start)
-            // Its turn comes at the same instant, maybe after ours.
-            if outcome.value == nil { try await wait(until: min(start + .milliseconds(1), deadline)) }
-            if let answer = outcome.value { return answer }
-        } else {
-            try await wait(until: deadline)
-        }
-        throw SinkFault(.inDoubt, "no answer by the deadline")
-    }
-
-    private func wait(until instant: MonotonicInstant) async throws(SinkFault) {
-        do {
-            try await time.sleep(until: instant)
         } catch {
-            throw SinkFault(.inDoubt, "the caller was cancelled")
+            throw SinkFault(error)
         }
-    }
-
-    private static func fate(_ state: inout State) -> Fate {
-        let faults = state.faults
-        func bites(_ kind: WorldFault.Kind, _ rate: Double) -> Bool {
-            guard rate > 0, Double.random(in: 0..<1, using: &state.random) < rate else { return false }
-            state.bites[kind.bite, default: 0] += 1
-            return true
-        }
-        if faults.delay > .zero { state.bites[WorldFault.Kind.databaseSlow.bite, default: 0] += 1 }
-        if faults.isDown {
-            state.bites[WorldFault.Kind.databaseDown.bite, default: 0] += 1
-            return .down
-        }
-        if bites(.databaseRefuses, faults.refusals) { return .refuse }
-        if bites(.callsLost, faults.lostCalls) { return .lose }
-        if bites(.answersLost, faults.lostAnswers) { return .loseAnswer }
-        if bites(.callsLate, faults.lateCalls) {
-            return .late(.milliseconds(Int64.random(in: 1...10_000, using: &state.random)))
-        }
-        return .answer
     }
 
     private static func land(_ batch: Batch, _ state: inout State, now: MonotonicInstant) -> BatchLanding {
@@ -248,10 +170,12 @@ public final class WorldDatabase: BatchSink {
     }
 }
 
-/// What the server has answered, as far as anybody hears it.
-private final class Outcome<Answer: Sendable>: Sendable {
-    private let answer = Mutex<Answer?>(nil)
-
-    var value: Answer? { answer.withLock(\.self) }
-    func set(_ answer: Answer) { self.answer.withLock { $0 = answer } }
+extension SinkFault {
+    fileprivate init(_ failure: WorldServer.Failure) {
+        switch failure.kind {
+        case .unsent: self.init(.unsent, failure.reason)
+        case .refused: self.init(.transient, failure.reason)
+        case .inDoubt: self.init(.inDoubt, failure.reason)
+        }
+    }
 }

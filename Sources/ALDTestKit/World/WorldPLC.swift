@@ -23,12 +23,14 @@ public final class WorldPLC: PLC {
     }
 
     private let machine: SimulatedPLC
+    private let world: World
     private let time: any TimeSource
     private let state: Mutex<State>
 
     /// - Parameter node: whose clock stamps the scans: the process that asks.
     public init(_ machine: SimulatedPLC, asking node: WorldNode, world: World) {
         self.machine = machine
+        self.world = world
         time = node.time
         state = Mutex(State(random: world.stream("plc of \(node.name)")))
     }
@@ -70,15 +72,45 @@ public final class WorldPLC: PLC {
 
     public func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
         let acts = state.withLock { Bool.random(using: &$0.random) }
-        guard try await travel(until: deadline) else {
-            if acts { try await machine.write(value, to: parameter, deadline: deadline) }
-            throw .unknownOutcome("no answer by the deadline")
+        let journey = try embark(until: deadline)
+        let answer = WorldOutcome<Result<Void, PLCError>>()
+        // Once it is sent the machine does it, whatever becomes of the sender, and never after the deadline.
+        if journey.isInTime || acts {
+            world.schedule(at: min(journey.arrival, deadline)) {
+                do throws(PLCError) {
+                    answer.set(.success(try self.machine.write(value, to: parameter)))
+                } catch {
+                    answer.set(.failure(error))
+                }
+            }
         }
-        try await machine.write(value, to: parameter, deadline: deadline)
+        do {
+            try await time.sleep(until: journey.isInTime ? journey.arrival : deadline)
+            // Its turn comes at the same instant, maybe after ours.
+            if journey.isInTime, answer.value == nil { try await time.sleep(until: journey.arrival + .milliseconds(1)) }
+        } catch {
+            throw .unknownOutcome("the call was cancelled")
+        }
+        guard journey.isInTime, let answer = answer.value else { throw .unknownOutcome("no answer by the deadline") }
+        try answer.get()
     }
 
     /// - Returns: whether there was an answer by the deadline.
     private func travel(until deadline: MonotonicInstant) async throws(PLCError) -> Bool {
+        let journey = try embark(until: deadline)
+        do {
+            try await time.sleep(until: journey.isInTime ? journey.arrival : deadline)
+        } catch {
+            throw .unreachable("the call was cancelled")
+        }
+        return journey.isInTime
+    }
+
+    /// What becomes of a call that is made now; one whose deadline has passed is not sent.
+    private func embark(
+        until deadline: MonotonicInstant
+    ) throws(PLCError) -> (arrival: MonotonicInstant, isInTime: Bool) {
+        if time.now >= deadline { throw .unreachable("the deadline had passed") }
         let (isDown, latency, isLost) = state.withLock { state in
             let usual = Duration.milliseconds(Int64.random(in: 5...20, using: &state.random))
             let isLost = Double.random(in: 0..<1, using: &state.random) < state.faults.lostCalls
@@ -89,12 +121,6 @@ public final class WorldPLC: PLC {
         }
         if isDown { throw .unreachable("connection refused") }
         let arrival = time.now + latency
-        let isInTime = !isLost && arrival <= deadline
-        do {
-            try await time.sleep(until: isInTime ? arrival : max(deadline, time.now))
-        } catch {
-            throw .unreachable("the call was cancelled")
-        }
-        return isInTime
+        return (arrival, !isLost && arrival <= deadline)
     }
 }

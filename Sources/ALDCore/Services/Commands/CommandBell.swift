@@ -4,7 +4,7 @@ import Synchronization
 /// The doorbell of a terminal: rings when somebody inserts a command. It may be broken without anybody noticing at
 /// first, so it rings itself from time to time and listens for the echo; and it is never the only way to learn of a
 /// command.
-final class CommandBell: Sendable {
+final class CommandBell: Doorbell {
     struct Configuration: Hashable, Sendable {
         /// Between two rings of our own. Defaults to 10 s.
         var echoInterval: Duration = .seconds(10)

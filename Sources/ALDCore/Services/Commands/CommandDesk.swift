@@ -1,29 +1,36 @@
-import Foundation
+package import Foundation
 
 /// Where parameter commands are taken from and where their ends are noted: the table of one machine, as one terminal
 /// sees it.
-struct CommandDesk: Sendable {
+package struct CommandDesk: ParameterCommandTable {
     /// A command whose record says that this terminal executes it.
-    struct Taken: Hashable, Sendable {
-        var id: Int64
+    package struct Taken: Hashable, Sendable {
+        package var id: Int64
         /// Made by whoever asked; the trace of the command.
-        var trace: UUID
-        var target: SetPoint
+        package var trace: UUID
+        package var target: SetPoint
         /// Largest difference when it is read back, as the parameter says; `nil`: what the data type rounds.
-        var tolerance: Double?
+        package var tolerance: Double?
         /// When the record was changed, by the database's clock.
-        var executingAt: Timestamp
+        package var executingAt: Timestamp
         /// How long it may still be written, by the database's clock.
-        var remaining: Duration
+        package var remaining: Duration
+
+        package init(
+            id: Int64, trace: UUID, target: SetPoint, tolerance: Double?, executingAt: Timestamp, remaining: Duration
+        ) {
+            (self.id, self.trace, self.target, self.tolerance) = (id, trace, target, tolerance)
+            (self.executingAt, self.remaining) = (executingAt, remaining)
+        }
     }
 
     /// The end of a command, for its record.
-    struct Finished: Hashable, Sendable {
-        var id: Int64
-        var ending: ParameterCommandMachine.Ending
+    package struct Finished: Hashable, Sendable {
+        package var id: Int64
+        package var ending: ParameterCommandMachine.Ending
         /// By the database's clock: when it was taken and what passed since on our own.
-        var writtenAt: Timestamp?
-        var verifiedAt: Timestamp?
+        package var writtenAt: Timestamp?
+        package var verifiedAt: Timestamp?
     }
 
     private let pool: ConnectionPool
@@ -50,14 +57,14 @@ struct CommandDesk: Sendable {
     ///   it has begun are returned again.
     /// - Throws: `PostgresError`. When the answer is lost, commands may have been taken nonetheless; the next call returns
     ///   them.
-    func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [Taken] {
+    package func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [Taken] {
         try await commands(
             "take_parameter_commands($1, $2, $3, $4, $5) c", [.int4(Int32(limit))], [.int8Array(known.sorted())],
             deadline: deadline)
     }
 
     /// What somebody was executing whose lease has ended: to find out how it ended, never to do it again.
-    func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
+    package func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
         try await commands("adopt_parameter_commands($1, $2, $3) c", deadline: deadline)
     }
 
@@ -87,7 +94,7 @@ struct CommandDesk: Sendable {
     /// Prolongs the leases of commands that are being executed.
     ///
     /// - Returns: those whose lease had ended before.
-    func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
+    package func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
         try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) { connection in
             let result = try await connection.query(
                 "SELECT id FROM unnest($3::int8[]) id WHERE NOT ald.renew_parameter_command($1, id, $2, $4)",
@@ -99,7 +106,7 @@ struct CommandDesk: Sendable {
     /// Notes how commands ended. Safe to repeat.
     ///
     /// - Returns: those whose records say so now; the others are not this terminal's any more.
-    func finish(_ finished: [Finished], deadline: MonotonicInstant) async throws -> Set<Int64> {
+    package func finish(_ finished: [Finished], deadline: MonotonicInstant) async throws -> Set<Int64> {
         let words = finished.map(\.ending.words)
         let parameters: [PostgresValue] = [
             .int4(machine), .text(worker), .int8Array(finished.map(\.id)), .textArray(words.map(\.status)),
@@ -117,7 +124,7 @@ struct CommandDesk: Sendable {
 
 extension ParameterCommandMachine.Ending {
     /// What the record says. An error is never empty, and has no U+0000, which PostgreSQL cannot store.
-    var words: (status: String, error: String?, actual: Double?) {
+    package var words: (status: String, error: String?, actual: Double?) {
         switch self {
         case .succeeded(let actual): ("succeeded", nil, finite(actual))
         case .failed(let reason, let actual): ("failed", said(reason), actual.flatMap(finite))

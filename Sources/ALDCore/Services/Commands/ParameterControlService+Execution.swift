@@ -3,15 +3,18 @@ import Synchronization
 
 extension ParameterControlService {
     /// Does what the machine decides until the command has ended.
-    func execute(_ command: CommandDesk.Taken, takenAt: MonotonicInstant, isAdopted: Bool) async {
+    ///
+    /// - Parameter notAfter: until when it may be written; `nil` when it may have been written already.
+    func execute(_ command: CommandDesk.Taken, takenAt: MonotonicInstant, notAfter: MonotonicInstant?) async {
         var settings = configuration.execution
         settings.tolerance =
             configuration.tolerances[command.target.parameter] ?? command.tolerance ?? settings.tolerance
         var machine =
-            isAdopted
-            ? ParameterCommandMachine(adopting: command.target, configuration: settings, now: takenAt)
-            : ParameterCommandMachine(
-                command.target, notAfter: takenAt + command.remaining, configuration: settings, now: takenAt)
+            if let notAfter {
+                ParameterCommandMachine(command.target, notAfter: notAfter, configuration: settings, now: takenAt)
+            } else {
+                ParameterCommandMachine(adopting: command.target, configuration: settings, now: takenAt)
+            }
         var finished = CommandDesk.Finished(id: command.id, ending: .unknown("", actual: nil))
         /// By the database's clock.
         func stamp() -> Timestamp { command.executingAt.advanced(by: time.now - takenAt) }
@@ -35,7 +38,7 @@ extension ParameterControlService {
             case .finish(let ending):
                 finished.ending = ending
                 if case .succeeded = ending {
-                    if !isAdopted {
+                    if notAfter != nil {
                         finished.verifiedAt = stamp()
                         // An answer that was lost: it was written by now.
                         finished.writtenAt = finished.writtenAt ?? finished.verifiedAt

@@ -71,13 +71,14 @@ public final class ParameterControlService: Service {
     struct State {
         var statistics = Statistics()
         var executing: Set<Int64> = []
+        var begun = BegunCommands()
         var ended: [CommandDesk.Finished] = []
         var isStopping = false
         var stopsBy: MonotonicInstant?
     }
 
     let plc: any PLC
-    let desk: CommandDesk
+    let desk: any ParameterCommandTable
     let configuration: Configuration
     let time: any TimeSource
     let logger: Logger
@@ -86,7 +87,7 @@ public final class ParameterControlService: Service {
     let wakeup = Wakeup()
     /// Something has ended, or the service stops.
     let noting = Wakeup()
-    private let bell: CommandBell
+    private let bell: any Doorbell
     let reach: TableReach
 
     /// How long one call to the table may take.
@@ -96,9 +97,22 @@ public final class ParameterControlService: Service {
     ///   - pool: with at least three connections for this service: the bell keeps one.
     ///   - machine: the number under which the machine is registered in the database.
     /// - Throws: every setting that is out of its range.
-    public init(
+    public convenience init(
         plc: any PLC, pool: ConnectionPool, machine: Int32, configuration: Configuration = Configuration(),
         time: any TimeSource = SystemTime(), logger: Logger
+    ) throws(ConfigurationProblems) {
+        try self.init(
+            plc: plc, table: CommandDesk(pool: pool, machine: machine, lease: configuration.lease),
+            bell: { onRing in
+                CommandBell(
+                    pool: pool, channel: "ald_commands_\(machine)", time: time, logger: logger, onRing: onRing)
+            }, configuration: configuration, time: time, logger: logger)
+    }
+
+    /// - Parameter table: gives a lease of ``Configuration/lease``.
+    package init(
+        plc: any PLC, table: any ParameterCommandTable, bell: DoorbellMaker, configuration: Configuration,
+        time: any TimeSource, logger: Logger
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         self.plc = plc
@@ -106,11 +120,9 @@ public final class ParameterControlService: Service {
         self.time = time
         self.logger = logger
         reach = TableReach("the command table", time: time, logger: logger)
-        desk = CommandDesk(pool: pool, machine: machine, lease: configuration.lease)
+        desk = table
         let wakeup = wakeup
-        bell = CommandBell(pool: pool, channel: "ald_commands_\(machine)", time: time, logger: logger) {
-            wakeup.signal()
-        }
+        self.bell = bell { wakeup.signal() }
     }
 
     public var statistics: Statistics {
@@ -148,12 +160,13 @@ public final class ParameterControlService: Service {
             group.addTask { await self.noteEnds() }
             while !state.withLock(\.isStopping) {
                 let free = configuration.concurrency - state.withLock(\.executing.count)
+                let asked = time.now
                 let taken = free > 0 ? await take(limit: free) : []
-                for command in taken { begin(command, isAdopted: false, in: &group) }
+                for command in taken { begin(command, asked: asked, in: &group) }
                 // As many as were asked for: there may be more.
                 if free > 0, taken.count >= free { continue }
                 await rest()
-                for command in takeAdopted() { begin(command, isAdopted: true, in: &group) }
+                for command in takeAdopted() { begin(command, asked: nil, in: &group) }
             }
         }
     }
@@ -164,14 +177,24 @@ public final class ParameterControlService: Service {
         await wakeup.wait(until: time.now + interval, time: time)
     }
 
-    private func begin(_ command: CommandDesk.Taken, isAdopted: Bool, in group: inout DiscardingTaskGroup) {
-        state.withLock { state in
+    /// - Parameter asked: before the table was asked for it, so that its deadline is never counted from too late an
+    ///   instant, however long the answer was on its way; `nil` when somebody else had begun it.
+    private func begin(_ command: CommandDesk.Taken, asked: MonotonicInstant?, in group: inout DiscardingTaskGroup) {
+        let isNew = state.withLock { state -> Bool? in
+            // Story: the database is restored to a moment before this one was taken. What becomes of it is on its way.
+            if state.executing.contains(command.id) || state.ended.contains(where: { $0.id == command.id }) {
+                return nil
+            }
             state.statistics.taken += 1
             state.executing.insert(command.id)
+            return state.begun.insert(command.id)
         }
+        guard let isNew else { return }
         let takenAt = time.now
+        // Story: the database is restored to a moment before its end was noted. It was written, so it is only looked at.
+        let notAfter = isNew ? asked.map { $0 + command.remaining } : nil
         group.addTask {
-            await self.execute(command, takenAt: takenAt, isAdopted: isAdopted)
+            await self.execute(command, takenAt: takenAt, notAfter: notAfter)
             self.logger.info(
                 "a command has ended",
                 metadata: [

@@ -1,0 +1,105 @@
+import ALDCore
+
+/// Compares what was asked of a machine with what was written to it, when everything is over: a pure function.
+///
+/// A restored database forgets that a command was begun, and the machine does not forget that it was written. So every
+/// time that a command was begun allows one write, and order is looked for between two restores.
+struct CommandAudit {
+    /// A set point that took effect.
+    struct Write: Hashable, Sendable {
+        var at: MonotonicInstant
+        var point: SetPoint
+    }
+
+    let queue: CommandQueueModel
+    /// In the order in which they took effect; only of parameters that commands alone write.
+    let writes: [Write]
+
+    /// Everything that is wrong.
+    func problems() -> [String] {
+        queue.violations + ends() + single() + order() + landed()
+    }
+
+    /// The command that a write belongs to: no two ask for the same value.
+    private func commands() -> [SetPoint: CommandQueueModel.Command] {
+        Dictionary(queue.asked.values.map { ($0.target, $0) }, uniquingKeysWith: { $0.id > $1.id ? $0 : $1 })
+    }
+
+    private func ends() -> [String] {
+        queue.commands.values.filter(\.status.isOpen).sorted { $0.id < $1.id }.map {
+            "command \($0.id) is still \($0.status.rawValue)"
+        }
+    }
+
+    /// No command is written more often than it was begun, nor after its deadline; one that has succeeded was written.
+    private func single() -> [String] {
+        var problems: [String] = []
+        let owners = commands()
+        var times: [Int64: Int] = [:]
+        for write in writes {
+            guard let command = owners[write.point] else {
+                problems.append("\(write.point.value) was written to \(write.point.parameter), and nobody had asked")
+                continue
+            }
+            times[command.id, default: 0] += 1
+            if write.at > command.notAfter {
+                problems.append("command \(command.id) was written \(write.at - command.notAfter) after its deadline")
+            }
+        }
+        let begun = Dictionary(grouping: queue.beginnings, by: \.command).mapValues(\.count)
+        for (id, count) in times.sorted(by: { $0.key < $1.key }) where count > begun[id, default: 0] {
+            problems.append("command \(id) was written \(count) times and begun \(begun[id, default: 0]) times")
+        }
+        for command in queue.commands.values.sorted(by: { $0.id < $1.id })
+        where command.status == .succeeded && times[command.id] == nil {
+            problems.append("command \(command.id) has succeeded and was never written")
+        }
+        return problems
+    }
+
+    /// The commands of one parameter are written in the order of their numbers.
+    private func order() -> [String] {
+        let owners = commands()
+        var last: [Place: Int64] = [:]
+        var problems: [String] = []
+        let beginnings = Dictionary(grouping: queue.beginnings, by: \.command)
+        for write in writes {
+            guard let id = owners[write.point]?.id,
+                let epoch = beginnings[id]?.last(where: { $0.at <= write.at })?.epoch
+            else { continue }
+            let place = Place(parameter: write.point.parameter, epoch: epoch)
+            if let before = last[place], before > id {
+                problems.append("command \(id) of \(place.parameter) was written after \(before)")
+            }
+            last[place] = id
+        }
+        return problems
+    }
+
+    private struct Place: Hashable {
+        var parameter: ParameterID
+        var epoch: Int
+    }
+
+    /// The machine is left as the last command that has succeeded says, unless a later one may have been written.
+    private func landed() -> [String] {
+        let owners = commands()
+        var last: [ParameterID: Int64] = [:]
+        for write in writes { last[write.point.parameter] = owners[write.point]?.id }
+        var problems: [String] = []
+        for (parameter, id) in last.sorted(by: { $0.key < $1.key }) {
+            guard let command = queue.commands[id] else { continue }  // a restore has forgotten it
+            let successes = queue.commands.values.filter {
+                $0.target.parameter == parameter && $0.status == .succeeded
+            }
+            let newest = successes.map(\.id).max() ?? 0
+            if newest > id {
+                problems.append("\(parameter) is as command \(id) says, and \(newest) has succeeded since")
+            }
+            if command.status != .succeeded && command.status != .unknown {
+                problems.append("\(parameter) is as command \(id) says, which has \(command.status.rawValue)")
+            }
+        }
+        return problems
+    }
+}
