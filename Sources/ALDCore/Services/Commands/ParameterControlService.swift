@@ -187,7 +187,7 @@ public final class ParameterControlService: Service {
             }
             state.statistics.taken += 1
             state.executing.insert(command.id)
-            return state.begun.insert(command.id)
+            return state.begun.insert(command.trace)
         }
         guard let isNew else { return }
         let takenAt = time.now

@@ -35,10 +35,14 @@ enum SchemaDatabase {
         let name = "schema_model"
         let found = try await TestDatabase.number("SELECT count(*) FROM pg_database WHERE datname = '\(name)'", server)
         if found > 0 { return name }
-        try await run("CREATE DATABASE \(name)", on: server)
-        try await TestDatabase.withConnection(server.withDatabase(name)) { connection, deadline in
+        // It has its name when it is complete: what failed halfway is no model.
+        let draft = name + "_draft"
+        try await run("DROP DATABASE IF EXISTS \(draft)", on: server)
+        try await run("CREATE DATABASE \(draft)", on: server)
+        try await TestDatabase.withConnection(server.withDatabase(draft)) { connection, deadline in
             _ = try await Migrator().migrate(connection, deadline: deadline)
         }
+        try await run("ALTER DATABASE \(draft) RENAME TO \(name)", on: server)
         return name
     }
 
