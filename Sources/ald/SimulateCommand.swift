@@ -6,18 +6,19 @@ import Foundation
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
-        abstract: "Run terminals 1 and 3 for hours in virtual time while everything goes wrong.",
+        abstract: "Run the three terminals for hours in virtual time while everything goes wrong.",
         discussion: """
-            The real collection, spool and writer, and the real execution of parameter
-            commands that an operator asks for, before a simulated controller, network
+            The real collection, spool and writer, and the real execution of recipes and
+            parameter commands that operators ask for, before a simulated controller, network
             and database, in one thread and in virtual time: a day takes seconds. Which
             faults come, when and how badly, is drawn from the seed; the same seed gives
             the same run, step by step, as the digest shows.
 
-            While the faults last no record may be lost, doubled or changed, and no command
-            written twice, after its deadline or out of turn. Then everything is healed, and
-            within two virtual minutes all that was accepted has to be in the database, and
-            every command has to have an end.
+            While the faults last no record may be lost, doubled or changed, no command
+            written twice, after its deadline or out of turn, no two valves open that exclude
+            each other, and none while no recipe runs. Then everything is healed, and within
+            two virtual minutes all that was accepted has to be in the database, and every
+            command and every run has to have an end.
 
             EXAMPLES
               ald simulate                           a day with faults, seed drawn by chance
@@ -133,6 +134,8 @@ struct SimulationOutcome: Encodable {
     var landed: Int
     var commands: Int
     var commandEnds: [String: Int]
+    var runs: Int
+    var runEnds: [String: Int]
     var healedAfterSeconds: Double?
     var faults: [String: Int]
     var toothless: [String]
@@ -148,6 +151,7 @@ struct SimulationOutcome: Encodable {
         (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
         (accepted, landed) = (report.accepted, report.landed)
         (commands, commandEnds) = (report.commands, report.commandEnds)
+        (runs, runEnds) = (report.runs, report.runEnds)
         healedAfterSeconds = report.healedAfter?.inSeconds
         faults = report.bites
         toothless = report.toothless
@@ -172,8 +176,10 @@ struct SimulationOutcome: Encodable {
             ("Cycles", "\(TextTable.grouped(cycles)) recorded, \(TextTable.grouped(missed)) missed"),
             ("Records", "\(TextTable.grouped(accepted)) accepted = \(TextTable.grouped(landed)) in the database"),
         ]
-        let ends = commandEnds.sorted { $0.key < $1.key }.map { "\(TextTable.grouped($0.value)) \($0.key)" }
-        rows.append(("Commands", (["\(TextTable.grouped(commands)) asked for"] + ends).joined(separator: ", ")))
+        for (name, count, ends) in [("Commands", commands, commandEnds), ("Recipes", runs, runEnds)] {
+            let words = ends.sorted { $0.key < $1.key }.map { "\(TextTable.grouped($0.value)) \($0.key)" }
+            rows.append((name, (["\(TextTable.grouped(count)) in all"] + words).joined(separator: ", ")))
+        }
         if let healedAfterSeconds {
             let seconds = String(format: "%.1f", healedAfterSeconds)
             rows.append(("Healed", "everything had landed and ended \(seconds) s after the last fault"))

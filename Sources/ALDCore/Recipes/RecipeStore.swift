@@ -42,6 +42,10 @@ public struct RecipeStore: Sendable {
 
         public var code: Code
         public var description: String
+
+        package init(code: Code, description: String) {
+            (self.code, self.description) = (code, description)
+        }
     }
 
     // MARK: Writing

@@ -12,6 +12,9 @@ extension MachineDay {
         if statistics.spooled > 1000 { report.reached.insert("backlog") }
         if life.collection.statistics.gapRecords > 0 { report.reached.insert("gap recorded") }
         if life.collection.statistics.missedLate > 0 { report.reached.insert("instants slept through") }
+        if life.recipes.status.phase == .ready, !written.open(of: valves).isEmpty {
+            report.problems.append("valves \(written.open(of: valves)) are open, and no recipe runs")
+        }
         let (adopted, givenAgain) = commands.foundAgain
         if adopted > 0 { report.reached.insert("command left and adopted") }
         if givenAgain > 0 { report.reached.insert("command taken without an answer") }
@@ -21,6 +24,25 @@ extension MachineDay {
     mutating func audit() {
         auditRecords()
         auditCommands()
+        auditRuns()
+    }
+
+    private mutating func auditRuns() {
+        let queue = recipes.queue
+        report.problems += queue.violations + ValveAudit(valves: valves, writes: written.writes).problems()
+        for process in queue.processes.values.sorted(by: { $0.id < $1.id }) where process.ending == nil {
+            report.problems.append("process \(process.id) has no end")
+        }
+        for command in queue.commands.values.sorted(by: { $0.id < $1.id }) where command.status.isOpen {
+            report.problems.append("recipe command \(command.id) is still \(command.status.rawValue)")
+        }
+        let doubled = database.processEvents.count { $0.value != 1 }
+        if doubled > 0 { report.problems.append("\(doubled) events of processes have landed more than once") }
+        report.runEvents = database.processEvents.count
+        report.runs = queue.processes.count
+        report.runEnds = queue.processes.values.reduce(into: [:]) { $0[$1.ending ?? "running", default: 0] += 1 }
+        if queue.givenAgain > 0 { report.reached.insert("recipe command taken without an answer") }
+        if queue.adopted > 0 { report.reached.insert("recipe command left and adopted") }
     }
 
     private mutating func auditCommands() {

@@ -24,14 +24,29 @@ extension MachineDay {
         pace.period = configuration.period
         let collection = try DataCollectionService(
             plc: plc, writer: writer, machine: 1, configuration: pace, time: node.time, logger: quiet)
-        let control = try control(on: node, plc)
+        let recipes = try recipeService(on: node, plc, writer)
+        // As in one process: no command opens a valve of the recipe under way.
+        let control = try control(on: node, recipes.guarded)
         life = Life(
             node: node, plc: plc, spool: spool, writer: writer, collection: collection,
             collecting: node.spawn { try await collection.run() }, writing: node.spawn { try await writer.run() },
-            control: control, controlling: node.spawn { try await control.run() }, beganAt: world.now)
+            control: control, controlling: node.spawn { try await control.run() }, recipes: recipes,
+            running: node.spawn { try await recipes.run() }, beganAt: world.now)
     }
 
-    private func control(on node: WorldNode, _ plc: WorldPLC) throws -> ParameterControlService {
+    static func recipeSettings(_ valves: [ParameterID], _ journal: String) -> RecipeService.Configuration {
+        let interlocks = Interlocks(exclusiveGroups: valves.count < 2 ? [] : [Set(valves)])
+        return RecipeService.Configuration(machine: 1, interlocks: interlocks, journal: journal)
+    }
+
+    private func recipeService(on node: WorldNode, _ plc: WorldPLC, _ writer: BatchWriter) throws -> RecipeService {
+        let plc: any PLC = configuration.plantedBug == .leavesValvesOpen ? BuggyPLC(plc: plc, valves: valves) : plc
+        return try RecipeService(
+            configuration: Self.recipeSettings(valves, journal), plc: plc, table: recipes.desk(of: node.name),
+            bell: { recipes.bell(on: node, onRing: $0) }, writer: writer, time: node.time, logger: TestDatabase.quiet)
+    }
+
+    private func control(on node: WorldNode, _ plc: any PLC) throws -> ParameterControlService {
         var table: any ParameterCommandTable = commands.desk(of: node.name)
         if let bug = configuration.plantedBug { table = BuggyCommandTable(table: table, bug: bug) }
         return try ParameterControlService(
@@ -88,6 +103,11 @@ extension MachineDay {
 
     mutating func finish() throws {
         guard let life else { return }
+        life.running.cancel()
+        guard try world.run(until: world.now + .seconds(30), isDone: { life.running.isDone }) else {
+            report.problems.append("Terminal 2 did not end within 30 s")
+            return
+        }
         life.controlling.cancel()
         guard try world.run(until: world.now + .seconds(30), isDone: { life.controlling.isDone }) else {
             report.problems.append("Terminal 3 did not end within 30 s")

@@ -2,12 +2,12 @@ import ALDCore
 import Foundation
 import Synchronization
 
-/// Terminals 1 and 3 of a machine in a ``World``, for hours, while everything goes wrong that its seed says:
-/// collection, spool and writer, and the execution of parameter commands that an operator asks for.
+/// The three terminals of a machine in a ``World``, for hours, while everything goes wrong that its seed says:
+/// collection, spool and writer, the recipes and the parameter commands that operators ask for.
 ///
-/// Safety first: while the faults last, no record may be lost, doubled or changed, and no command written twice, too
-/// late or out of turn. Then everything is healed, and within ``healing`` all that was accepted has to be in the
-/// database, and every command has to have an end.
+/// Safety first: while the faults last, no record may be lost, doubled or changed, no command written twice, too late or
+/// out of turn, no two valves open that exclude each other, and none while nothing runs. Then everything is healed, and
+/// within ``healing`` all that was accepted has to be in the database, and every command and run has to have an end.
 public struct MachineDay {
     public struct Configuration: Sendable {
         public var length = Duration.seconds(3600)
@@ -42,6 +42,8 @@ public struct MachineDay {
         case outlivesDeadlines
         /// A command that has failed is noted as succeeded.
         case claimsSuccess
+        /// What closes a valve is not written.
+        case leavesValvesOpen
 
         /// What has to go wrong for it to show.
         public var shownBy: [WorldFault.Kind] {
@@ -51,6 +53,7 @@ public struct MachineDay {
             case .writesAgain: [.crash]
             case .forgetsOrder: [.databaseDown]
             case .outlivesDeadlines, .claimsSuccess: [.plcDown, .plcLossy]
+            case .leavesValvesOpen: []
             }
         }
     }
@@ -71,6 +74,11 @@ public struct MachineDay {
         /// Commands that were asked for, and how many have ended in which way.
         public var commands = 0
         public var commandEnds: [String: Int] = [:]
+        /// Recipes that were begun, and how many have ended in which way.
+        public var runs = 0
+        /// Events of these that are in the database.
+        public var runEvents = 0
+        public var runEnds: [String: Int] = [:]
         /// How long after the end of the faults everything had landed.
         public var healedAfter: Duration?
         /// How often each fault had an effect.
@@ -94,10 +102,13 @@ public struct MachineDay {
         var writing: WorldTask<Void>
         var control: ParameterControlService
         var controlling: WorldTask<Void>
+        var recipes: RecipeService
+        var running: WorldTask<Void>
         var beganAt: MonotonicInstant
     }
 
     let configuration: Configuration
+    let journal: String
     let spoolDirectory: String
     let world: World
     let database: WorldDatabase
@@ -105,6 +116,9 @@ public struct MachineDay {
     let machine: SimulatedPLC
     let commands: WorldCommandTable
     let written: WriteLog
+    let recipes: WorldRecipeTable
+    /// Of which at most one may be open.
+    let valves: [ParameterID]
     var random: SeededGenerator
     var life: Life?
     var plcFaults = WorldPLC.Faults()
@@ -136,6 +150,7 @@ public struct MachineDay {
     private init(seed: UInt64, _ configuration: Configuration, directory: String) throws {
         self.configuration = configuration
         spoolDirectory = directory + "/spool"
+        journal = directory + "/recipe.json"
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
         let database = WorldDatabase(world)
         self.database = database
@@ -145,6 +160,9 @@ public struct MachineDay {
             sink = database
         }
         let map = try GeneratedMachine.registerMap(parameters: configuration.parameters, seed: seed)
+        valves = map.parameters.filter { $0.isWritable && $0.dataType == .binary }.map(\.id).sorted()
+        recipes = WorldRecipeTable(
+            database, recipes: WorldShift.recipes(valves), lease: Self.recipeSettings(valves, journal).lease)
         let written = WriteLog()
         self.written = written
         machine = SimulatedPLC(map, seed: seed, time: world.node("machine").time) { [world] parameter, value in
@@ -167,6 +185,7 @@ public struct MachineDay {
         planned = Set(faults.map(\.kind))
         try begin()
         WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()
+        WorldShift(recipes, recipes: WorldShift.recipes(valves).count, until: end, world: world).begin()
         for moment in Self.moments(of: faults, every: .seconds(60), until: end) {
             try world.run(until: moment)
             for fault in active where fault.end <= moment { try heal(fault) }
@@ -204,6 +223,7 @@ public struct MachineDay {
         guard let writer = life?.writer else { return }
         let isHealed = try world.run(until: from + Self.healing) {
             writer.statistics.spooled == 0 && writer.statistics.isReconciled && commands.openCommands == 0
+                && recipes.isIdle
         }
         if isHealed { report.healedAfter = world.now - from }
         let statistics = writer.statistics
@@ -213,12 +233,4 @@ public struct MachineDay {
                     + "\(statistics.lastFault ?? statistics.heldBecause ?? "no fault")")
         }
     }
-}
-
-/// Every set point that was written, in the order in which they took effect.
-final class WriteLog: Sendable {
-    private let entries = Mutex<[CommandAudit.Write]>([])
-
-    var writes: [CommandAudit.Write] { entries.withLock(\.self) }
-    func note(_ write: CommandAudit.Write) { entries.withLock { $0.append(write) } }
 }

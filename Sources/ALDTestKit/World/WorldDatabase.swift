@@ -39,6 +39,10 @@ public final class WorldDatabase: BatchSink {
         var landed: [Timestamp: Landed] = [:]
         var gaps: [CollectionGap] = []
         var records = 0
+        /// How often each event of a process is in.
+        var events: [ProcessEvent: Int] = [:]
+        /// Told of events of processes as they land.
+        var followers: [@Sendable ([ProcessEvent]) -> Void] = []
     }
 
     /// Other tables of this database are reached through it, too.
@@ -58,6 +62,8 @@ public final class WorldDatabase: BatchSink {
     /// Records that are in, gaps included.
     public var records: Int { state.withLock(\.records) }
     public var landed: [Timestamp: Landed] { state.withLock(\.landed) }
+    /// Events of processes, and how often each is in.
+    public var processEvents: [ProcessEvent: Int] { state.withLock(\.events) }
     public var gaps: [CollectionGap] { state.withLock(\.gaps) }
     /// How often each fault had an effect.
     public var bites: [String: Int] { server.bites }
@@ -165,8 +171,19 @@ public final class WorldDatabase: BatchSink {
             }
         case .gaps(let gaps):
             if sign > 0 { state.gaps += gaps } else { state.gaps.removeAll { gaps.contains($0) } }
+        case .processEvents(let events):
+            for event in events {
+                let count = state.events[event, default: 0] + sign
+                state.events[event] = count == 0 ? nil : count
+            }
+            if sign > 0 { for follower in state.followers { follower(events) } }
         default: break
         }
+    }
+
+    /// - Parameter follow: told of events of processes as they land; must not ask the database anything.
+    func onProcessEvents(_ follow: @escaping @Sendable ([ProcessEvent]) -> Void) {
+        state.withLock { $0.followers.append(follow) }
     }
 }
 

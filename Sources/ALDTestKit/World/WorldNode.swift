@@ -23,14 +23,16 @@ public final class WorldNode: TaskExecutor, Sendable {
         _ body: @escaping @Sendable () async throws -> Value
     ) -> WorldTask<Value> {
         let outcome = WorldTask<Value>()
-        outcome.hold(
-            Task(executorPreference: self) {
+        PreferredExecutor.$current.withValue(self) {
+            let task = Task(executorPreference: self) {
                 do {
                     outcome.end(.success(try await body()))
                 } catch {
                     outcome.end(.failure(error))
                 }
-            })
+            }
+            outcome.hold(task)
+        }
         return outcome
     }
 

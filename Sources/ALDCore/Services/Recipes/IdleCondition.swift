@@ -1,5 +1,5 @@
 /// What one parameter must be before a recipe may start.
-struct IdleCondition: Hashable, Sendable {
+package struct IdleCondition: Hashable, Sendable {
     var parameter: ParameterID
     var minimum: Double?
     var maximum: Double?

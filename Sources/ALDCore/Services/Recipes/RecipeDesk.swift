@@ -1,58 +1,74 @@
-import Foundation
+package import Foundation
 
 /// Where recipe commands are taken from and where their ends are noted: the tables of one machine, as one recipe service
 /// sees them.
-struct RecipeDesk: Sendable {
-    enum Kind: String, Sendable { case start, stop, pause, resume }
+package struct RecipeDesk: RecipeTable {
+    package enum Kind: String, Sendable { case start, stop, pause, resume }
 
     /// A command whose record says that this terminal executes it.
-    struct Taken: Hashable, Sendable {
-        var id: Int64
+    package struct Taken: Hashable, Sendable {
+        package var id: Int64
         /// Made by whoever asked; the trace of the command.
-        var trace: UUID
-        var kind: Kind
-        var recipe: Int64?
-        var version: Int32?
-        var process: Int64?
-        var requestedBy: String
-        var reason: String
+        package var trace: UUID
+        package var kind: Kind
+        package var recipe: Int64?
+        package var version: Int32?
+        package var process: Int64?
+        package var requestedBy: String
+        package var reason: String
+
+        package init(
+            id: Int64, trace: UUID, kind: Kind, recipe: Int64?, version: Int32?, process: Int64?, requestedBy: String,
+            reason: String
+        ) {
+            (self.id, self.trace, self.kind) = (id, trace, kind)
+            (self.recipe, self.version, self.process) = (recipe, version, process)
+            (self.requestedBy, self.reason) = (requestedBy, reason)
+        }
 
         /// For the log and for whoever asks why a run was stopped.
-        var words: String { reason.isEmpty ? requestedBy : "\(requestedBy): \(reason)" }
+        package var words: String { reason.isEmpty ? requestedBy : "\(requestedBy): \(reason)" }
 
         /// What the journal calls the run that it starts. With the trace, since another database counts from 1, too.
-        func label(of process: Int64) -> String { RecipeDesk.label(of: process, trace: trace) }
+        package func label(of process: Int64) -> String { RecipeDesk.label(of: process, trace: trace) }
     }
 
-    private static func label(of process: Int64, trace: UUID?) -> String {
+    package static func label(of process: Int64, trace: UUID?) -> String {
         "process \(process)" + (trace.map { " of \($0)" } ?? "")
     }
 
     /// The end of a command, for its record.
-    struct Finished: Hashable, Sendable {
-        var id: Int64
+    package struct Finished: Hashable, Sendable {
+        package var id: Int64
         /// Why it did not succeed; `nil` when it did.
-        var error: String?
+        package var error: String?
         /// Noted only after this process has ended in the database, too, so that the next command finds it ended.
-        var process: Int64?
-        var isDoubtful = false
+        package var process: Int64?
+        package var isDoubtful = false
     }
 
     /// How a process that this terminal did not see through ended.
-    struct LeftProcess: Hashable, Sendable {
-        var id: Int64
-        var step: Int32?
-        var completed: Int64
-        var total: Int64
+    package struct LeftProcess: Hashable, Sendable {
+        package var id: Int64
+        package var step: Int32?
+        package var completed: Int64
+        package var total: Int64
         /// Whether its command was taken by this start of this terminal.
-        var isOurs: Bool
+        package var isOurs: Bool
         /// What it may have left open, as the journal would say it.
-        var entry: RecipeJournal.Entry
+        package var entry: RecipeJournal.Entry
+
+        package init(
+            id: Int64, step: Int32?, completed: Int64, total: Int64, isOurs: Bool, entry: RecipeJournal.Entry
+        ) {
+            (self.id, self.step, self.completed, self.total) = (id, step, completed, total)
+            (self.isOurs, self.entry) = (isOurs, entry)
+        }
     }
 
     private let pool: ConnectionPool
-    let machine: Int32
-    let worker = CommandDesk.worker()
+    private let machine: Int32
+    private let worker = CommandDesk.worker()
     private let lease: Duration
 
     init(pool: ConnectionPool, machine: Int32, lease: Duration) {
@@ -74,7 +90,7 @@ struct RecipeDesk: Sendable {
     ///
     /// - Parameter known: commands that were returned before and whose end is not noted yet. One whose answer was lost is
     ///   returned again.
-    func take(known: [Int64], deadline: MonotonicInstant) async throws -> Taken? {
+    package func take(known: [Int64], deadline: MonotonicInstant) async throws -> Taken? {
         try await withConnection(deadline) { connection in
             let taken = try await connection.query(
                 "SELECT \(Self.columns) FROM ald.take_recipe_command($1, $2, $3, $4)",
@@ -84,7 +100,7 @@ struct RecipeDesk: Sendable {
     }
 
     /// What an earlier terminal was executing and whose lease has ended: to find out how it ended, never to do it again.
-    func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
+    package func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
         try await withConnection(deadline) { connection in
             try Self.commands(
                 try await connection.query(
@@ -107,7 +123,7 @@ struct RecipeDesk: Sendable {
         }
     }
 
-    func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws {
+    package func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws {
         _ = try await withConnection(deadline) { connection in
             try await connection.query(
                 "SELECT ald.renew_recipe_command($1, id, $2, $4) FROM unnest($3::int8[]) id",
@@ -119,7 +135,7 @@ struct RecipeDesk: Sendable {
     ///
     /// - Returns: whether the record says so now; not yet while its process has not ended there. `nil`: the command is not
     ///   this terminal's any more.
-    func finish(_ finished: Finished, deadline: MonotonicInstant) async throws -> Bool? {
+    package func finish(_ finished: Finished, deadline: MonotonicInstant) async throws -> Bool? {
         let status = finished.isDoubtful ? "unknown" : finished.error == nil ? "succeeded" : "failed"
         return try await withConnection(deadline) { connection in
             let result = try await connection.query(
@@ -139,7 +155,7 @@ struct RecipeDesk: Sendable {
 
     // MARK: Recipes and processes
 
-    func load(_ command: Taken, deadline: MonotonicInstant) async throws -> Recipe {
+    package func load(_ command: Taken, deadline: MonotonicInstant) async throws -> Recipe {
         guard let recipe = command.recipe, let version = command.version else {
             throw RecipeStore.Problem(code: .invalid, description: "the command names no recipe")
         }
@@ -150,7 +166,7 @@ struct RecipeDesk: Sendable {
     }
 
     /// What must hold before a recipe starts, as it is in force now.
-    func idleConditions(deadline: MonotonicInstant) async throws -> [IdleCondition] {
+    package func idleConditions(deadline: MonotonicInstant) async throws -> [IdleCondition] {
         try await withConnection(deadline) { connection in
             try await connection.query(
                 """
@@ -169,7 +185,7 @@ struct RecipeDesk: Sendable {
     /// Enters the process, or says why it may not run now. Safe to repeat.
     ///
     /// - Parameter valves: nobody else opens them while it runs.
-    func begin(
+    package func begin(
         _ command: Taken, steps: Int64, valves: [Int32], deadline: MonotonicInstant
     ) async throws -> Result<Int64, RecipeStore.Problem> {
         try await withConnection(deadline) { connection in
@@ -186,7 +202,7 @@ struct RecipeDesk: Sendable {
     }
 
     /// Processes of recipes that the database takes for running; at most one.
-    func open(deadline: MonotonicInstant) async throws -> [LeftProcess] {
+    package func open(deadline: MonotonicInstant) async throws -> [LeftProcess] {
         try await withConnection(deadline) { connection in
             try await connection.query(
                 """
@@ -215,7 +231,7 @@ struct RecipeDesk: Sendable {
     /// How the process ended that a command is about: of a start command its own, of others the one they name.
     ///
     /// - Returns: `nil` when there is none; an empty status while it has not ended.
-    func outcome(
+    package func outcome(
         of command: Taken, deadline: MonotonicInstant
     ) async throws -> (process: Int64, status: String, error: String?)? {
         try await withConnection(deadline) { connection in

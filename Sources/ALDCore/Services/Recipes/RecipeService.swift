@@ -60,7 +60,7 @@ public final class RecipeService: Service {
 
     let configuration: Configuration
     let plc: any PLC
-    let desk: RecipeDesk
+    let desk: any RecipeTable
     let runner: RecipeRunner
     let writer: BatchWriter
     let time: any TimeSource
@@ -73,7 +73,7 @@ public final class RecipeService: Service {
     let noting = Wakeup()
     /// The service stops.
     private let stopping = Wakeup()
-    private let bell: CommandBell
+    private let bell: any Doorbell
 
     /// What everybody else in this process writes through: it opens no valve that the recipe under way uses or excludes.
     public let guarded: InterlockedPLC
@@ -87,9 +87,23 @@ public final class RecipeService: Service {
     ///   - pool: with at least three connections for this service: the bell keeps one.
     ///   - writer: takes the records of runs; it runs beside this service and ends after it.
     /// - Throws: every setting and every interlock that does not fit.
-    public init(
+    public convenience init(
         configuration: Configuration, plc: any PLC, pool: ConnectionPool, writer: BatchWriter,
         time: any TimeSource = SystemTime(), logger: Logger
+    ) throws(ConfigurationProblems) {
+        let (machine, lease) = (configuration.machine, configuration.lease)
+        try self.init(
+            configuration: configuration, plc: plc, table: RecipeDesk(pool: pool, machine: machine, lease: lease),
+            bell: { onRing in
+                CommandBell(
+                    pool: pool, channel: "ald_recipe_commands_\(machine)", time: time, logger: logger, onRing: onRing)
+            }, writer: writer, time: time, logger: logger)
+    }
+
+    /// - Parameter table: gives a lease of ``Configuration/lease``.
+    package init(
+        configuration: Configuration, plc: any PLC, table: any RecipeTable, bell: DoorbellMaker, writer: BatchWriter,
+        time: any TimeSource, logger: Logger
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         var logger = logger
@@ -106,11 +120,9 @@ public final class RecipeService: Service {
             journal: RecipeJournal(path: configuration.journal), configuration: configuration.execution, time: time,
             logger: logger)
         reach = TableReach("the table of recipe commands", time: time, logger: logger)
-        desk = RecipeDesk(pool: pool, machine: configuration.machine, lease: configuration.lease)
+        desk = table
         let wakeup = wakeup
-        bell = CommandBell(
-            pool: pool, channel: "ald_recipe_commands_\(configuration.machine)", time: time, logger: logger
-        ) { wakeup.signal() }
+        self.bell = bell { wakeup.signal() }
     }
 
     /// Carries out recipe commands until shutdown or cancellation. Then the recipe under way is aborted, its valves are

@@ -111,7 +111,7 @@ extension CommandDesk.Taken {
 
 extension UUID {
     /// The same for the same chance.
-    fileprivate init(from random: inout SeededGenerator) {
+    init(from random: inout SeededGenerator) {
         let (high, low) = (random.next(), random.next())
         func byte(_ number: UInt64, _ place: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: number >> (8 * place)) }
         self.init(
