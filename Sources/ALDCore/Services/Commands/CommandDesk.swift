@@ -59,7 +59,7 @@ package struct CommandDesk: ParameterCommandTable {
     ///   them.
     package func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [Taken] {
         try await commands(
-            "take_parameter_commands($1, $2, $3, $4, $5) c", [.int4(Int32(limit))], [.int8Array(known.sorted())],
+            "retake_parameter_commands($1, $2, $3, $4, $5) c", [.int4(Int32(limit))], [.int8Array(known.sorted())],
             deadline: deadline)
     }
 

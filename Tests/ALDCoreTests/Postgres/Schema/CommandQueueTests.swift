@@ -166,7 +166,7 @@ extension SchemaServerTests {
                     try await connection.rows(
                         """
                         SELECT command_id, status, lease_until > executing_at
-                        FROM ald.take_parameter_commands(1, '\(worker)', 10, 60, '\(known)')
+                        FROM ald.retake_parameter_commands(1, '\(worker)', 10, 60, '\(known)')
                         """)
                 }
                 let begun = "SELECT executing_at FROM ald.parameter_control_commands ORDER BY command_id"
@@ -199,7 +199,7 @@ extension SchemaServerTests {
                         + "UPDATE ald.component_parameters SET write_protected = true WHERE parameter_id = 2")
                 #expect(
                     try await connection.rows(
-                        "SELECT command_id FROM ald.take_parameter_commands(1, 'a', 10, 60, '{}')") == [])
+                        "SELECT command_id FROM ald.retake_parameter_commands(1, 'a', 10, 60, '{}')") == [])
                 #expect(
                     try await connection.rows(
                         "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [

@@ -43,7 +43,7 @@ extension SchemaServerTests {
             commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command()
               ald.expire_parameter_commands() ald.finish_parameter_command() ald.hold_machine_state()
               ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
-              ald.take_parameter_commands()
+              ald.retake_parameter_commands() ald.take_parameter_commands()
             commands UPDATE (actual_value, adopted, attempts, claimed_at, claimed_by, error, executing_at, finished_at,
               lease_until, status, verified_at, written_at): ald.parameter_control_commands
             commands,operator,reader,auditor EXECUTE: ald.command_problem() ald.is_valve() ald.milliseconds()

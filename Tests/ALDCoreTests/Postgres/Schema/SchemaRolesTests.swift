@@ -54,6 +54,7 @@ extension SchemaServerTests {
             collector: SELECT FROM ald.synchronise_set_points(1, now(), '{1}', '{5}')
             operator,reader,auditor: SELECT FROM ald.set_point_changes
             commands: SELECT FROM ald.take_parameter_commands(1, 'w', 10, 5)
+            commands: SELECT FROM ald.retake_parameter_commands(1, 'w', 10, 5, '{}')
             commands: SELECT ald.begin_parameter_command(1, 1, 'w', 5)
             commands: SELECT ald.finish_parameter_command(1, 1, 'w', 'failed', 'x', NULL, NULL, NULL)
             commands: SELECT ald.release_parameter_command(1, 1, 'w')

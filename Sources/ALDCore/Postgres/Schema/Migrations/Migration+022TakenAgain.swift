@@ -21,18 +21,14 @@ extension Migration {
                 RETURNING c.*
             $$;
 
-            DROP FUNCTION ald.take_parameter_commands(int, text, int, float8);
-            CREATE FUNCTION ald.take_parameter_commands(
-                p_machine_id int, p_worker text, p_limit int, p_lease_seconds float8, p_known bigint[] DEFAULT NULL
+            CREATE FUNCTION ald.retake_parameter_commands(
+                p_machine_id int, p_worker text, p_limit int, p_lease_seconds float8, p_known bigint[]
             ) RETURNS SETOF ald.parameter_control_commands LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
             DECLARE
-                now timestamptz;
-                candidate bigint;
+                now timestamptz := clock_timestamp();
                 taken ald.parameter_control_commands;
                 problem text;
             BEGIN
-                PERFORM ald.expire_parameter_commands(p_machine_id);
-                now := clock_timestamp();
                 -- Story: a command is begun, and the answer is lost with the connection. Nobody has written anything.
                 FOR taken IN
                     SELECT * FROM ald.parameter_control_commands c
@@ -53,41 +49,15 @@ extension Migration {
                     RETURN NEXT taken;
                     p_limit := p_limit - 1;
                 END LOOP;
-                FOR candidate IN
-                    SELECT f.command_id
-                    FROM ald.component_parameters p
-                    CROSS JOIN LATERAL (
-                        SELECT c.* FROM ald.parameter_control_commands c
-                        WHERE c.machine_id = p.machine_id AND c.parameter_id = p.parameter_id
-                            AND c.status IN ('pending', 'claimed', 'executing')
-                        ORDER BY c.command_id LIMIT 1) f
-                    WHERE p.machine_id = p_machine_id AND f.not_after > now AND f.attempts < 5
-                        AND (f.status = 'pending' OR f.status = 'claimed' AND f.lease_until <= now)
-                    ORDER BY f.command_id LIMIT p_limit
-                LOOP
-                    BEGIN
-                        UPDATE ald.parameter_control_commands c SET status = 'claimed', claimed_by = p_worker,
-                            claimed_at = clock_timestamp(), attempts = c.attempts + 1,
-                            lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
-                        WHERE c.machine_id = p_machine_id AND c.command_id = candidate
-                            AND (c.status = 'pending' OR c.status = 'claimed' AND c.lease_until <= now);
-                        CONTINUE WHEN NOT FOUND;
-                    EXCEPTION WHEN unique_violation THEN
-                        -- another terminal has just claimed one of this parameter
-                        CONTINUE;
-                    END;
-                    CONTINUE WHEN NOT ald.begin_parameter_command(p_machine_id, candidate, p_worker, p_lease_seconds);
-                    SELECT * INTO STRICT taken FROM ald.parameter_control_commands c
-                    WHERE c.machine_id = p_machine_id AND c.command_id = candidate;
-                    RETURN NEXT taken;
-                END LOOP;
+                RETURN QUERY
+                    SELECT * FROM ald.take_parameter_commands(p_machine_id, p_worker, p_limit, p_lease_seconds);
             END $$;
-            COMMENT ON FUNCTION ald.take_parameter_commands IS
-                'Claims and begins up to p_limit commands, oldest first and one per parameter: those that are returned '
-                'are to be executed at once. Safe to repeat with p_known: what this terminal has begun and does not know '
-                'is returned again.';
+            COMMENT ON FUNCTION ald.retake_parameter_commands IS
+                'Like take_parameter_commands, and safe to repeat: what this terminal has begun and is not among p_known is '
+                'returned again.';
 
             INSERT INTO ald.role_grants (role, privileges, object) VALUES
+                ('ald_commands', 'EXECUTE', 'FUNCTION ald.retake_parameter_commands'),
                 ('ald_commands', 'UPDATE (adopted)', 'TABLE ald.parameter_control_commands');
             SELECT ald.apply_grants();
             """)
