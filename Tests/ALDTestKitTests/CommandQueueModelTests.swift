@@ -171,7 +171,7 @@ import Testing
             machine = SimulatedPLC(map, seed: 1, time: world.node("machine").time)
             plc = WorldPLC(machine, asking: node, world: world)
             control = try ParameterControlService(
-                plc: plc, table: table.desk(of: "terminal"), bell: { table.bell(on: node, onRing: $0) },
+                plc: plc, table: table.desk(of: "terminal"), bell: { table.bells.hang(on: node, onRing: $0) },
                 configuration: ParameterControlService.Configuration(), time: node.time, logger: TestDatabase.quiet)
             (self.table, self.node) = (table, node)
             let control = self.control

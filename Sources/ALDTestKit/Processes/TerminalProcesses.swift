@@ -52,18 +52,13 @@ public final class TerminalProcesses: Sendable {
                     for await kind in requests { living.addTask { try await processes.live(kind) } }
                 }
             }
-            let outcome: Result<Void, any Error>
-            do {
-                try await body(processes)
-                outcome = .success(())
-            } catch {
-                outcome = .failure(error)
-            }
-            processes.endAll(by: (try? outcome.get()) == nil ? SIGKILL : SIGTERM)
+            var problem: (any Error)?
+            do { try await body(processes) } catch { problem = error }
+            processes.endAll(by: problem == nil ? SIGTERM : SIGKILL)
             beginnings.finish()
             // Why a process has ended by itself explains what went wrong in the body.
             try await group.waitForAll()
-            try outcome.get()
+            if let problem { throw problem }
         }
         return processes.state.withLock(\.ended)
     }

@@ -43,14 +43,15 @@ extension MachineDay {
         let plc: any PLC = configuration.plantedBug == .leavesValvesOpen ? BuggyPLC(plc: plc, valves: valves) : plc
         return try RecipeService(
             configuration: Self.recipeSettings(valves, journal), plc: plc, table: recipes.desk(of: node.name),
-            bell: { recipes.bell(on: node, onRing: $0) }, writer: writer, time: node.time, logger: TestDatabase.quiet)
+            bell: { recipes.bells.hang(on: node, onRing: $0) }, writer: writer, time: node.time,
+            logger: TestDatabase.quiet)
     }
 
     private func control(on node: WorldNode, _ plc: any PLC) throws -> ParameterControlService {
         var table: any ParameterCommandTable = commands.desk(of: node.name)
         if let bug = configuration.plantedBug { table = BuggyCommandTable(table: table, bug: bug) }
         return try ParameterControlService(
-            plc: plc, table: table, bell: { commands.bell(on: node, onRing: $0) },
+            plc: plc, table: table, bell: { commands.bells.hang(on: node, onRing: $0) },
             configuration: ParameterControlService.Configuration(), time: node.time, logger: TestDatabase.quiet)
     }
 

@@ -1,6 +1,23 @@
 import ALDCore
 import Synchronization
 
+/// What rings when somebody inserts a command: the bell of the terminal that lives now.
+final class WorldBells: Sendable {
+    private let server: WorldServer
+    private let bell = Mutex<WorldBell?>(nil)
+
+    init(_ server: WorldServer) { self.server = server }
+
+    /// For the terminal of this life; the bell of the one before is taken down.
+    func hang(on node: WorldNode, onRing: @escaping @Sendable () -> Void) -> WorldBell {
+        let made = WorldBell(server, node: node, onRing: onRing)
+        bell.withLock { $0 = made }
+        return made
+    }
+
+    func ring() { bell.withLock(\.self)?.ring() }
+}
+
 /// The doorbell of a terminal in a ``World``. It needs a session at the server, is deaf from the end of that session
 /// until it notices, and any ring may be lost.
 final class WorldBell: Doorbell {

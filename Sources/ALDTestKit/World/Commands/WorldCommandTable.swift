@@ -8,14 +8,16 @@ final class WorldCommandTable: Sendable {
     private struct State {
         var queue: CommandQueueModel
         var traces: SeededGenerator
-        var bells: [WorldBell] = []
     }
 
     private let server: WorldServer
+    /// Of the terminals that execute commands.
+    let bells: WorldBells
     private let state: Mutex<State>
 
     init(_ server: WorldServer, lease: Duration, bug: MachineDay.PlantedBug?) {
         self.server = server
+        bells = WorldBells(server)
         state = Mutex(
             State(
                 queue: CommandQueueModel(lease: lease, keepsOrder: bug != .forgetsOrder),
@@ -29,25 +31,17 @@ final class WorldCommandTable: Sendable {
     /// Somebody asks for a value to be written within `timeout`, while the server is there.
     func ask(_ target: SetPoint, timeout: Duration) {
         if server.faults.isDown { return }
-        let (id, bells) = state.withLock { state in
+        let id = state.withLock { state in
             let trace = UUID(from: &state.traces)
-            let id = state.queue.ask(target, trace: trace, notAfter: server.now + timeout, now: server.now)
-            return (id, state.bells)
+            return state.queue.ask(target, trace: trace, notAfter: server.now + timeout, now: server.now)
         }
         server.world.note("command \(id): \(target.parameter) to \(target.value) within \(timeout)")
-        for bell in bells { bell.ring() }
+        bells.ring()
     }
 
     /// - Returns: how many changes the server has forgotten.
     @discardableResult func restore(to instant: MonotonicInstant) -> Int {
         state.withLock { $0.queue.restore(to: instant) }
-    }
-
-    /// What rings for the terminal of this life; the bells of earlier ones are taken down.
-    func bell(on node: WorldNode, onRing: @escaping @Sendable () -> Void) -> WorldBell {
-        let bell = WorldBell(server, node: node, onRing: onRing)
-        state.withLock { $0.bells = [bell] }
-        return bell
     }
 
     /// The table as the terminal called `worker` sees it.

@@ -8,16 +8,18 @@ final class WorldRecipeTable: Sendable {
     private struct State {
         var queue: RecipeQueueModel
         var traces: SeededGenerator
-        var bells: [WorldBell] = []
     }
 
     private let server: WorldServer
+    /// Of the terminals that run recipes.
+    let bells: WorldBells
     private let recipes: [Recipe]
     private let state: Mutex<State>
 
     /// - Parameter recipes: those that may be asked for, numbered from 1.
     init(_ database: WorldDatabase, recipes: [Recipe], lease: Duration) {
         (server, self.recipes) = (database.server, recipes)
+        bells = WorldBells(server)
         state = Mutex(
             State(
                 queue: RecipeQueueModel(lease: lease), traces: database.server.world.stream("traces of recipes")))
@@ -31,14 +33,14 @@ final class WorldRecipeTable: Sendable {
     /// Somebody asks for a recipe, or for the end of a process, while the server is there.
     func ask(_ kind: RecipeDesk.Kind, recipe: Int64? = nil, process: Int64? = nil, timeout: Duration) {
         if server.faults.isDown { return }
-        let (id, bells) = state.withLock { state in
+        let id = state.withLock { state in
             let command = RecipeQueueModel.Command(
                 id: 0, trace: UUID(from: &state.traces), kind: kind, recipe: recipe, process: process,
                 notAfter: server.now + timeout)
-            return (state.queue.ask(command), state.bells)
+            return state.queue.ask(command)
         }
         server.world.note("recipe command \(id): \(kind.rawValue) \(recipe ?? process ?? 0) within \(timeout)")
-        for bell in bells { bell.ring() }
+        bells.ring()
     }
 
     private func follow(_ events: [ProcessEvent]) {
@@ -46,13 +48,6 @@ final class WorldRecipeTable: Sendable {
             server.world.note("process \(event.process) is \(event.text)")
         }
         state.withLock { $0.queue.follow(events) }
-    }
-
-    /// What rings for the terminal of this life; the bells of earlier ones are taken down.
-    func bell(on node: WorldNode, onRing: @escaping @Sendable () -> Void) -> WorldBell {
-        let bell = WorldBell(server, node: node, onRing: onRing)
-        state.withLock { $0.bells = [bell] }
-        return bell
     }
 
     /// The tables as the terminal called `worker` sees them.
