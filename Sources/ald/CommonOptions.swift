@@ -1,3 +1,4 @@
+import ALDCore
 import ArgumentParser
 
 /// The options that every command shares. Each of them, and a few that have no option, can also be given as an
@@ -23,6 +24,14 @@ struct CommonOptions: ParsableArguments {
         given[.plc] = plc
         return given
     }
+}
+
+/// A duration that was given as an option.
+func durationOption(_ text: String) throws -> Duration {
+    guard let duration = DurationText.parse(text) else {
+        throw ValidationError("`\(text)` is no duration; write for instance 30, 90s or 5m")
+    }
+    return duration
 }
 
 /// The part of the help that every command with settings shares. Lines end before column 79, where the help would

@@ -36,7 +36,8 @@ struct BenchSyncCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Parameters of the machine, 1 to 5000.", valueName: "number"))
     var parameters = 84
 
-    @Option(help: ArgumentHelp("How long to measure, both together (30s).", valueName: "time"), transform: duration)
+    @Option(
+        help: ArgumentHelp("How long to measure, both together (30s).", valueName: "time"), transform: durationOption)
     var duration = Duration.seconds(30)
 
     @Option(help: ArgumentHelp("Cycles a second, up to 1000.", valueName: "number"))
@@ -47,13 +48,6 @@ struct BenchSyncCommand: AsyncParsableCommand {
 
     @Flag(help: "Write the result as one JSON object.")
     var json = false
-
-    private static func duration(_ text: String) throws -> Duration {
-        guard let duration = DurationText.parse(text) else {
-            throw ValidationError("`\(text)` is no duration; write for instance 30, 90s or 5m")
-        }
-        return duration
-    }
 
     func validate() throws {
         guard (1...5000).contains(parameters) else {

@@ -37,7 +37,7 @@ struct StressCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("How long each runs, for instance 30, 90s or 5m. Virtual time, too.", valueName: "time"),
-        transform: duration)
+        transform: durationOption)
     var duration: Duration?
 
     @Option(help: ArgumentHelp("Multiplies the load (1).", valueName: "factor"))
@@ -54,13 +54,6 @@ struct StressCommand: AsyncParsableCommand {
 
     @Flag(help: "Write one JSON object per scenario instead of text.")
     var json = false
-
-    private static func duration(_ text: String) throws -> Duration {
-        guard let duration = DurationText.parse(text) else {
-            throw ValidationError("`\(text)` is no duration; write for instance 30, 90s or 5m")
-        }
-        return duration
-    }
 
     func validate() throws {
         if let scale, !(scale > 0 && scale <= 1000) {

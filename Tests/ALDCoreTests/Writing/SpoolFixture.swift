@@ -19,6 +19,13 @@ enum SpoolFixture {
         return configuration
     }
 
+    /// With segments of a few batches.
+    static var tiny: Spool.Configuration {
+        var configuration = small
+        configuration.segmentBytes = 65_536
+        return configuration
+    }
+
     static func open(
         _ directory: String, seed: UInt64 = 1, _ configuration: Spool.Configuration = small,
         time: any TimeSource = SystemTime()

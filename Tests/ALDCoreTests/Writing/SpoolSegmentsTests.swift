@@ -8,15 +8,9 @@ import Testing
 @Suite("Spool: segments, limits and the disk", .timeLimit(.minutes(3))) struct SpoolSegmentsTests {
     private typealias Fixture = SpoolFixture
 
-    private var tiny: Spool.Configuration {
-        var configuration = Fixture.small
-        configuration.segmentBytes = 65_536
-        return configuration
-    }
-
     @Test("segments follow each other by size, and each is deleted when it is confirmed and out of the window")
     func rolling() async throws {
-        var configuration = tiny
+        var configuration = Fixture.tiny
         configuration.retainedWindow = .seconds(3600)
         let time = ManualTime()
         try await Fixture.withSpool(configuration, time: time) { spool, directory in
@@ -56,7 +50,7 @@ import Testing
 
     @Test("at the quota nothing is accepted, nothing is lost, and retained segments give way first")
     func quota() async throws {
-        var configuration = tiny
+        var configuration = Fixture.tiny
         configuration.maximumBytes = 1 << 20
         try await Fixture.withSpool(configuration) { spool, directory in
             var accepted = 0
@@ -107,14 +101,14 @@ import Testing
     @Test("a deleted file is noticed at the start and its batches are named")
     func missingFile() async throws {
         try await withTemporaryDirectory { directory in
-            var spool = try Fixture.open(directory, seed: 1, tiny)
+            var spool = try Fixture.open(directory, seed: 1, Fixture.tiny)
             for index in 0..<20 { _ = try await spool.append(Fixture.rows(500, from: Int32(index)), machine: 1) }
             let victim = try #require(try await Fixture.all(spool).first { $0.header.id.number == 10 }).position.segment
             let inside = try await Fixture.all(spool).filter { $0.position.segment == victim }.map(\.header.id.number)
             let origin = spool.origin
             try spool.close()
             try FileManager.default.removeItem(atPath: "\(directory)/segment-\(victim)-0.sqlite")
-            spool = try Fixture.open(directory, seed: 2, tiny)
+            spool = try Fixture.open(directory, seed: 2, Fixture.tiny)
             let losses = try await spool.losses()
             #expect(losses.count == 1 && losses[0].reason.contains("missing"))
             #expect(losses[0].batches == [BatchRange(origin: origin, first: inside[0], last: inside[inside.count - 1])])
@@ -122,7 +116,7 @@ import Testing
             #expect(Set(left).union(inside) == Set(1...20) && left.count + inside.count == 20)
             try spool.close()
             // The alarm stays, and is not raised again.
-            spool = try Fixture.open(directory, seed: 3, tiny)
+            spool = try Fixture.open(directory, seed: 3, Fixture.tiny)
             #expect(try await spool.losses().count == 1)
             try spool.close()
         }

@@ -8,12 +8,6 @@ import Testing
 @Suite("Spool: upkeep", .timeLimit(.minutes(3))) struct SpoolUpkeepTests {
     private typealias Fixture = SpoolFixture
 
-    private var tiny: Spool.Configuration {
-        var configuration = Fixture.small
-        configuration.segmentBytes = 65_536
-        return configuration
-    }
-
     private func manifest(_ directory: String) throws -> SpoolManifest {
         try SpoolManifest(stored: Data(contentsOf: URL(fileURLWithPath: directory + "/manifest.json")))
     }
@@ -29,7 +23,7 @@ import Testing
     @Test("a file goes only when the manifest names it no more: whatever happens in between is no alarm")
     func releaseOrder() async throws {
         try await withTemporaryDirectory { directory in
-            var configuration = tiny
+            var configuration = Fixture.tiny
             configuration.retainedWindow = .seconds(100)
             let seen = Mutex<[(named: Bool, there: Bool)]>([])
             configuration.failPoints = FailPoints { point in
@@ -56,7 +50,7 @@ import Testing
     func releaseNotedLater() async throws {
         try await withTemporaryDirectory { directory in
             let obstacle = directory + "/manifest.json.new"
-            var configuration = tiny
+            var configuration = Fixture.tiny
             configuration.retainedWindow = .seconds(100)
             configuration.failPoints = FailPoints { point in
                 // As if the file that goes had made the room that was missing.
@@ -75,7 +69,7 @@ import Testing
 
     @Test("confirmed batches take no more than they may, inside the window too")
     func retainedBytes() async throws {
-        var configuration = tiny
+        var configuration = Fixture.tiny
         configuration.retainedBytes = 150_000
         let time = ManualTime()
         try await Fixture.withSpool(configuration, time: time) { spool, directory in
@@ -90,7 +84,7 @@ import Testing
     @Test("the window goes on over a restart")
     func windowOverRestart() async throws {
         try await withTemporaryDirectory { directory in
-            var configuration = tiny
+            var configuration = Fixture.tiny
             configuration.retainedWindow = .seconds(3600)
             let time = ManualTime()
             var spool = try Fixture.open(directory, configuration, time: time)
