@@ -39,5 +39,6 @@ public struct Migration: Sendable {
         setPointsExplained,
         decidedCuts,
         takenAgain,
+        gapsBetweenProcesses,
     ]
 }
