@@ -129,6 +129,23 @@ import Testing
         #expect(problems(queue(.failed("not reached", actual: nil)), [(1, 1)]) == [])
     }
 
+    /// A day has more commands than a parameter has values.
+    @Test("a value that is asked for again belongs to the command that had asked for it by then")
+    func again() {
+        var queue = CommandQueueModel(lease: .seconds(30))
+        for second in [0, 1000] {
+            let id = queue.ask(
+                SetPoint(heater, 1), trace: UUID(), notAfter: at(second + 60), now: at(second))
+            _ = queue.take("a", limit: 1, known: [], now: at(second + 1))
+            _ = queue.finish([end(id)], "a", now: at(second + 2))
+        }
+        #expect(problems(queue, [(1, 1), (1001, 1)]) == [])
+        #expect(
+            problems(queue, [(1, 1), (90, 1), (1001, 1)]).first
+                == "command 1 was written 30.0 seconds after its deadline")
+        #expect(problems(queue, [(1001, 1)]) == ["command 1 has succeeded and was never written"])
+    }
+
     @Test(
         "each broken promise is told",
         arguments: [

@@ -65,8 +65,7 @@ public struct CollectionGap: Hashable, Sendable {
         self.lastMissedAt = lastMissedAt
         self.instants = instants
         self.cause = cause
-        // PostgreSQL cannot store U+0000 in text; a batch with one would be refused for ever.
-        self.detail = detail.replacing("\0", with: "\u{2400}")
+        self.detail = detail.storable
     }
 }
 

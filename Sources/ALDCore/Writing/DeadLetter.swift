@@ -65,8 +65,8 @@ extension FaultEvidence {
     /// PostgreSQL cannot store U+0000 in text; a dead letter with one would be refused for ever.
     var withoutNulls: FaultEvidence {
         var clean = self
-        clean.message = message.replacing("\0", with: "\u{2400}")
-        for text in Self.texts { clean[keyPath: text] = self[keyPath: text]?.replacing("\0", with: "\u{2400}") }
+        clean.message = message.storable
+        for text in Self.texts { clean[keyPath: text] = self[keyPath: text]?.storable }
         return clean
     }
 }

@@ -6,6 +6,7 @@ struct KindCounts: Hashable, Sendable {
     subscript(lane: Spool.Lane) -> [BatchKind: Int] {
         switch lane {
         case .backlog: backlog
+        case .fresh where backlog.isEmpty: all
         case .fresh: all.merging(backlog, uniquingKeysWith: -).filter { $0.value > 0 }
         }
     }

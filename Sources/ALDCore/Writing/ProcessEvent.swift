@@ -64,8 +64,7 @@ public struct ProcessEvent: Hashable, Sendable {
         self.kind = kind
         self.step = step
         self.iterations = iterations
-        // PostgreSQL cannot store U+0000 in text; a batch with one would be refused for ever.
-        self.text = text.replacing("\0", with: "\u{2400}")
+        self.text = text.storable
         values = json
     }
 
@@ -87,7 +86,7 @@ public struct ProcessEvent: Hashable, Sendable {
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.singleValueContainer()
             switch self {
-            case .text(let text): try container.encode(text.replacing("\0", with: "\u{2400}"))
+            case .text(let text): try container.encode(text.storable)
             case .integer(let number): try container.encode(number)
             case .number(let number):
                 if number.isFinite { try container.encode(number) } else { try container.encode("\(number)") }
@@ -102,7 +101,7 @@ public struct ProcessEvent: Hashable, Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            let clean = values.map { ($0.key.replacing("\0", with: "\u{2400}"), $0.value) }
+            let clean = values.map { ($0.key.storable, $0.value) }
             return String(decoding: try encoder.encode(Dictionary(clean) { $1 }), as: UTF8.self)
         } catch {
             // Texts, numbers that JSON knows and flags: there is nothing that could fail.

@@ -34,7 +34,10 @@ struct SpoolBook: Sendable {
         /// The first rows from `row` on that wait, without a gap; `nil` when none does.
         func waiting(from row: Int64) -> Range<Int64>? {
             var start = max(1, row)
-            for range in settled.ranges {
+            let ranges = settled.ranges
+            // By number: an iterator of these asks the runtime for its types at every step.
+            for number in 0..<ranges.count {
+                let range = ranges[number]
                 if range.upperBound <= start { continue }
                 if range.lowerBound > start {
                     return start < min(range.lowerBound, rows + 1) ? start..<min(range.lowerBound, rows + 1) : nil
@@ -283,6 +286,8 @@ extension RangeSet<Int64> {
     /// Whether it holds 1 to `rows`, all of them.
     fileprivate func contains(rows: Int64) -> Bool {
         guard rows > 0 else { return true }
-        return ranges.contains { $0.lowerBound <= 1 && $0.upperBound > rows }
+        // Ranges are in order and do not touch: no row lies before 1, so only the first can hold it and all others.
+        guard let first = ranges.first else { return false }
+        return first.lowerBound <= 1 && first.upperBound > rows
     }
 }

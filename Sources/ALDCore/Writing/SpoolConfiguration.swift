@@ -28,6 +28,8 @@ extension Spool {
         public var mergedRecords = 1000
         /// Acknowledgements that may wait for a commit of their own. Defaults to 1000.
         public var unsavedAcknowledgements = 1000
+        /// Between two writings of the file `status.json`, which is for people. Defaults to 1 s.
+        package var statusInterval: Duration = .seconds(1)
         /// For our own tests.
         package var failPoints = FailPoints.none
 

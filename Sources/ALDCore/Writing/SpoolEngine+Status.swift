@@ -28,7 +28,7 @@ extension SpoolEngine {
     }
 
     mutating func writeStatus(force: Bool, isClosed: Bool = false) {
-        if !force, let statusWrittenAt, time.now - statusWrittenAt < Self.statusInterval { return }
+        if !force, let statusWrittenAt, time.now - statusWrittenAt < configuration.statusInterval { return }
         statusWrittenAt = time.now
         damagedBytes = files.damagedBytes
         do {

@@ -48,7 +48,6 @@ struct SpoolEngine: Sendable {
     var upkeepAfter: MonotonicInstant
 
     static let maximumWarm = 4
-    static let statusInterval = Duration.seconds(1)
     static let upkeepPause = Duration.seconds(10)
 
     init(

@@ -74,6 +74,20 @@ extension SpoolSegment {
         }
     }
 
+    /// What GRDB's `inTransaction` does, but with statements that are compiled once: a small commit compiled longer than
+    /// it wrote.
+    static func transact(in db: Database, _ body: () throws -> Void) throws {
+        try db.cachedStatement(sql: "BEGIN IMMEDIATE").execute()
+        do {
+            try body()
+            try db.cachedStatement(sql: "COMMIT").execute()
+        } catch {
+            // The first error says what happened. After some of them SQLite has rolled back already.
+            do { try db.rollback() } catch {}
+            throw error
+        }
+    }
+
     static func insert(_ batch: StoredBatch, into db: Database) throws {
         let header = batch.header
         try db.cachedStatement(sql: "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").execute(

@@ -45,12 +45,11 @@ struct SpoolSegment: Sendable {
         _ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64? = nil, beforeCommit: () -> Void = {}
     ) throws {
         try database.writeWithoutTransaction { db in
-            try db.inTransaction(.immediate) {
+            try Self.transact(in: db) {
                 for batch in batches { try Self.insert(batch, into: db) }
                 for entry in progress { try Self.note(entry, in: db) }
                 if let rows = extent ?? batches.last?.position.row { try Self.extend(to: rows, in: db) }
                 beforeCommit()
-                return .commit
             }
         }
     }
@@ -178,10 +177,10 @@ struct SpoolSegment: Sendable {
         let columns = "SELECT * FROM batch WHERE row >= ? AND row < ?"
         guard let example else {
             let left = String(repeating: " AND (machine <> ? OR format <> ?)", count: kinds.count)
+            var arguments: StatementArguments = [rows.lowerBound, rows.upperBound]
+            for kind in kinds.sorted() { arguments += [kind.machine, kind.format] }
             return try Row.fetchCursor(
-                db.cachedStatement(sql: columns + left + " ORDER BY row"),
-                arguments: [rows.lowerBound, rows.upperBound]
-                    + StatementArguments(kinds.sorted().flatMap { [Int64($0.machine), Int64($0.format)] }))
+                db.cachedStatement(sql: columns + left + " ORDER BY row"), arguments: arguments)
         }
         return try Row.fetchCursor(
             db.cachedStatement(sql: columns + " AND machine = ? AND format = ? ORDER BY row"),

@@ -116,6 +116,9 @@ struct WriterLane: Sendable {
     /// Where the read under way begins.
     var readsAfter: SpoolPosition { walking.flatMap { walks[$0]?.after } ?? .start }
 
+    /// Whether nothing waits for somebody to change something.
+    var isFree: Bool { holds.isEmpty && walks.isEmpty }
+
     /// Kinds that are not to be read yet.
     func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
 

@@ -127,6 +127,7 @@ struct WriterStateMachine: Sendable {
 
     /// Why something is held; `nil` while nothing is.
     var heldBecause: SinkFault? {
+        if fresh.isFree, backlog.isFree { return nil }
         let holds = fresh.holds.merging(backlog.holds) { fresh, _ in fresh }.mapValues(\.fault)
         // Of what is passed by the first ones wait just as well.
         let walks = fresh.walks.merging(backlog.walks) { fresh, _ in fresh }.mapValues(\.fault)
@@ -165,6 +166,7 @@ struct WriterStateMachine: Sendable {
 
     /// What is held or passed by and does not wait any more has been settled in another way.
     private mutating func forgetHolds(_ waiting: Waiting) {
+        if fresh.isFree, backlog.isFree { return }
         fresh.holds = fresh.holds.filter { waiting.fresh[$0.key] != nil }
         backlog.holds = backlog.holds.filter { waiting.backlog[$0.key] != nil }
         fresh.walks = fresh.walks.filter { waiting.fresh[$0.key] != nil }

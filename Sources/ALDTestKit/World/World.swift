@@ -57,13 +57,16 @@ public final class World: Sendable {
         var digest = WorldDigest()
         var jobs = 0
         var jobsNow = 0
-        var nodes = 0
-        var crashed: Set<Int> = []
+        /// Of each node, by its number, whether it has crashed.
+        var crashed: [Bool] = []
         /// Nodes that stand still, until when, and what they would do.
         var frozen: [Int: (until: MonotonicInstant, jobs: [Ready])] = [:]
         var runner: pthread_t?
         var hasEscaped = false
         var trace: [String]?
+
+        /// - Parameter node: -1: nobody.
+        func hasCrashed(_ node: Int) -> Bool { node >= 0 && crashed[node] }
     }
 
     public let seed: UInt64
@@ -114,8 +117,8 @@ public final class World: Sendable {
     /// A process, or anything that crashes as a whole.
     public func node(_ name: String) -> WorldNode {
         let number = state.withLock { state in
-            defer { state.nodes += 1 }
-            return state.nodes
+            state.crashed.append(false)
+            return state.crashed.count - 1
         }
         return WorldNode(name: name, number: number, world: self)
     }
@@ -137,17 +140,18 @@ public final class World: Sendable {
 
     func enqueue(_ job: UnownedJob, of node: WorldNode) {
         state.withLock { state in
-            guard !state.crashed.contains(node.number) else { return }
+            guard !state.hasCrashed(node.number) else { return }
             if let runner = state.runner, pthread_equal(runner, pthread_self()) == 0 { state.hasEscaped = true }
             let ready = Ready(job: job, node: node)
-            if state.frozen[node.number]?.jobs.append(ready) == nil { state.ready.append(ready) }
+            let isFrozen = !state.frozen.isEmpty && state.frozen[node.number]?.jobs.append(ready) != nil
+            if !isFrozen { state.ready.append(ready) }
         }
     }
 
     /// What the node was about to do never happens, also not what others would tell it.
     func crash(_ node: WorldNode) {
         state.withLock { state in
-            state.crashed.insert(node.number)
+            state.crashed[node.number] = true
             state.ready.removeAll { $0.node.number == node.number }
         }
         note("crash \(node.name)")
@@ -167,7 +171,7 @@ public final class World: Sendable {
         schedule(at: end) {
             self.state.withLock { state in
                 guard let frozen = state.frozen.removeValue(forKey: node.number) else { return }
-                if !state.crashed.contains(node.number) { state.ready += frozen.jobs }
+                if !state.hasCrashed(node.number) { state.ready += frozen.jobs }
             }
             self.note("thaw \(node.name)")
         }
@@ -260,7 +264,7 @@ public final class World: Sendable {
             guard let timer = state.timers.min else { return .stopped(.deadlock) }
             guard timer.at <= limit else { return .ended }
             state.timers.removeMin()
-            guard !state.crashed.contains(timer.node) else { return .skip }
+            guard !state.hasCrashed(timer.node) else { return .skip }
             switch timer.wake {
             case .action where state.frozen[timer.node] != nil:
                 let thaw = state.frozen[timer.node]?.until ?? state.now

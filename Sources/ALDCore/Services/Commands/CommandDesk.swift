@@ -133,7 +133,7 @@ extension ParameterCommandMachine.Ending {
     }
 
     private func said(_ reason: String) -> String {
-        reason.isEmpty ? "no reason was given" : reason.replacing("\0", with: "\u{2400}")
+        reason.isEmpty ? "no reason was given" : reason.storable
     }
 
     /// A set point register may hold anything; the record holds numbers.

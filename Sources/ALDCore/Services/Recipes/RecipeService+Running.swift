@@ -193,7 +193,7 @@ extension RecipeService {
     // MARK: Ends of commands
 
     func finish(_ command: RecipeDesk.Taken, error: String?, process: Int64? = nil, isDoubtful: Bool = false) {
-        let error = error.map { $0.isEmpty ? "no reason was given" : $0.replacing("\0", with: "\u{2400}") }
+        let error = error.map { $0.isEmpty ? "no reason was given" : $0.storable }
         state.withLock {
             $0.finished.append(
                 RecipeDesk.Finished(id: command.id, error: error, process: process, isDoubtful: isDoubtful))

@@ -84,7 +84,7 @@ extension TerminalRegistry {
             """,
             [
                 .int4(lock.machine), .int8(instance), .text(report.status.rawValue),
-                .text(Self.storable(report.reason)),
+                .text(report.reason.storable),
                 .int8(Int64(report.processed)), .int8(Int64(report.errors)), Self.optional(report.lastError),
                 .text(lock.terminal.rawValue), .bool(report.controllerFault == nil),
                 Self.optional(report.controllerFault), .bool(report.hearsBell),
@@ -105,11 +105,9 @@ extension TerminalRegistry {
         return .heard
     }
 
-    /// U+0000 cannot be stored, and an error that is told has words.
-    private static func storable(_ text: String) -> String { text.replacing("\0", with: "\u{2400}") }
-
+    /// An error that is told has words.
     private static func optional(_ text: String?) -> PostgresValue {
         guard let text else { return .null }
-        return .text(text.isEmpty ? "no reason was given" : storable(text))
+        return .text(text.isEmpty ? "no reason was given" : text.storable)
     }
 }

@@ -11,18 +11,21 @@ struct CommandAudit {
         var point: SetPoint
     }
 
-    let queue: CommandQueueModel
-    /// In the order in which they took effect; only of parameters that commands alone write.
-    let writes: [Write]
+    private let queue: CommandQueueModel
+    /// Each with the command that it belongs to; `nil`: nobody had asked for it.
+    private let writes: [(write: Write, command: CommandQueueModel.Command?)]
+
+    /// - Parameter writes: in the order in which they took effect; only of parameters that commands alone write.
+    init(queue: CommandQueueModel, writes: [Write]) {
+        self.queue = queue
+        let asked = Dictionary(grouping: queue.asked.values.sorted { $0.id < $1.id }, by: \.target)
+        // A value is asked for again only long after the command before has come to its end.
+        self.writes = writes.map { write in (write, asked[write.point]?.last { $0.askedAt <= write.at }) }
+    }
 
     /// Everything that is wrong.
     func problems() -> [String] {
         queue.violations + ends() + single() + order() + landed()
-    }
-
-    /// The command that a write belongs to: no two ask for the same value.
-    private func commands() -> [SetPoint: CommandQueueModel.Command] {
-        Dictionary(queue.asked.values.map { ($0.target, $0) }, uniquingKeysWith: { $0.id > $1.id ? $0 : $1 })
     }
 
     private func ends() -> [String] {
@@ -34,10 +37,9 @@ struct CommandAudit {
     /// No command is written more often than it was begun, nor after its deadline; one that has succeeded was written.
     private func single() -> [String] {
         var problems: [String] = []
-        let owners = commands()
         var times: [Int64: Int] = [:]
-        for write in writes {
-            guard let command = owners[write.point] else {
+        for (write, command) in writes {
+            guard let command else {
                 problems.append("\(write.point.value) was written to \(write.point.parameter), and nobody had asked")
                 continue
             }
@@ -59,12 +61,11 @@ struct CommandAudit {
 
     /// The commands of one parameter are written in the order of their numbers.
     private func order() -> [String] {
-        let owners = commands()
         var last: [Place: Int64] = [:]
         var problems: [String] = []
         let beginnings = Dictionary(grouping: queue.beginnings, by: \.command)
-        for write in writes {
-            guard let id = owners[write.point]?.id,
+        for (write, command) in writes {
+            guard let id = command?.id,
                 let epoch = beginnings[id]?.last(where: { $0.at <= write.at })?.epoch
             else { continue }
             let place = Place(parameter: write.point.parameter, epoch: epoch)
@@ -83,9 +84,8 @@ struct CommandAudit {
 
     /// The machine is left as the last command that has succeeded says, unless a later one may have been written.
     private func landed() -> [String] {
-        let owners = commands()
         var last: [ParameterID: Int64] = [:]
-        for write in writes { last[write.point.parameter] = owners[write.point]?.id }
+        for (write, command) in writes { last[write.point.parameter] = command?.id }
         var problems: [String] = []
         for (parameter, id) in last.sorted(by: { $0.key < $1.key }) {
             guard let command = queue.commands[id] else { continue }  // a restore has forgotten it

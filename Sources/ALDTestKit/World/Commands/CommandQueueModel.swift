@@ -21,6 +21,7 @@ struct CommandQueueModel: Sendable {
         var id: Int64
         var trace: UUID
         var target: SetPoint
+        var askedAt: MonotonicInstant
         /// By the server's clock: not begun by then, it never is.
         var notAfter: MonotonicInstant
         var status = Status.pending
@@ -73,7 +74,7 @@ struct CommandQueueModel: Sendable {
         _ target: SetPoint, trace: UUID, notAfter: MonotonicInstant, now: MonotonicInstant
     ) -> Int64 {
         let id = Int64(asked.count + 1)
-        let command = Command(id: id, trace: trace, target: target, notAfter: notAfter)
+        let command = Command(id: id, trace: trace, target: target, askedAt: now, notAfter: notAfter)
         asked[id] = command
         set(command, now: now)
         return id

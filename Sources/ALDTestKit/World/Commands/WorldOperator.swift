@@ -2,7 +2,7 @@ import ALDCore
 import Synchronization
 
 /// Asks for parameter commands in a ``World`` at seeded instants, of a few parameters, sometimes several at once.
-/// No two ask for the same value, so that every write can be told from every other.
+/// Of a thousand in a row no two ask for the same value of a parameter, so that every write can be told from every other.
 final class WorldOperator: Sendable {
     private struct State {
         var random: SeededGenerator
