@@ -61,7 +61,7 @@ import Testing
         #expect(bites == Set(WorldFault.Kind.allCases.map(\.bite)))
         #expect(
             reached == [
-                "breaker open", "breaker half_open", "breaker recovering", "backlog", "gap recorded",
+                "breaker open", "breaker half_open", "breaker recovering", "backlog", "gap recorded", "stop recorded",
                 "instants slept through", "crash with records waiting", "database forgot commits",
                 "records resurrected", "command left and adopted", "command taken without an answer",
                 "recipe command left and adopted", "recipe command taken without an answer",

@@ -5,16 +5,35 @@ import XCTest
 
 /// Real processes, real signals: however a run ends, nothing accepted is lost or doubled and nothing is left running.
 final class OrderlyEndTests: XCTestCase {
-    /// How many rows lie in the station's database, and how many (parameter, time) pairs occur more than once.
-    private func contents(of station: AldProcess) async throws -> (rows: Int, doubled: Int) {
+    private struct Contents {
+        var rows: Int
+        /// (Parameter, time) pairs that occur more than once.
+        var doubled: Int
+        /// Quarters of a second and more without readings and without a gap record that says why.
+        var unexplained: Int
+        /// Gap records of the times between two processes.
+        var stops: Int
+    }
+
+    /// What lies in the station's database.
+    private func contents(of station: AldProcess) async throws -> Contents {
         let server = LocalPostgres(directory: station.dataDirectory + "/postgres", logger: TestDatabase.quiet)
         let configuration = try await server.start()
         let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", configuration)
         let distinct = try await TestDatabase.number(
             "SELECT count(DISTINCT (machine_id, parameter_id, sampled_at)) FROM ald.parameter_value_history",
             configuration)
+        let unexplained = try await TestDatabase.number(
+            """
+            WITH cycle AS (SELECT DISTINCT sampled_at AS at FROM ald.parameter_value_history),
+                hole AS (SELECT at, lead(at) OVER (ORDER BY at) AS next FROM cycle)
+            SELECT count(*) FROM hole WHERE next - at > interval '250 ms' AND NOT EXISTS (
+                SELECT FROM ald.collection_gaps g WHERE g.first_missed_at > at AND g.last_missed_at < next)
+            """, configuration)
+        let stops = try await TestDatabase.number(
+            "SELECT count(*) FROM ald.collection_gaps WHERE cause = 'stopped'", configuration)
         try await server.stop()
-        return (rows, rows - distinct)
+        return Contents(rows: rows, doubled: rows - distinct, unexplained: unexplained, stops: stops)
     }
 
     /// The account of a run that ended well: exit status 0, balanced, nothing left in the spool.
@@ -142,6 +161,8 @@ final class OrderlyEndTests: XCTestCase {
             XCTAssertEqual(contents.doubled, 0)
             XCTAssertEqual(contents.rows % 51, 0, "half a cycle was recorded")
             XCTAssertGreaterThanOrEqual(contents.rows, recorded + summary.rows)
+            XCTAssertGreaterThan(contents.stops, 0, "nobody recorded between the kill and the next start")
+            XCTAssertEqual(contents.unexplained, 0, "times without readings and without a record of it")
         }
     }
 

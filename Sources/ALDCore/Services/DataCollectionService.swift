@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Instants lie on a fixed grid (``CollectionSchedule``). Each has three outcomes, and all three are counted: recorded,
 /// missed because the controller could not be read in time, missed because the collector itself was late. Missed
-/// instants leave gap records.
+/// instants leave gap records; so do those between an earlier process and this one, which nobody counted.
 public final class DataCollectionService: Service {
     public struct Configuration: Sendable {
         /// From one instant to the next. Defaults to 1 s.
@@ -90,6 +90,7 @@ public final class DataCollectionService: Service {
     }
 
     private func collect() async {
+        await noteStop()
         let origin = time.now
         var schedule = CollectionSchedule(origin: origin, period: configuration.period)
         let end = configuration.duration.map { origin + $0 }
@@ -201,6 +202,23 @@ public final class DataCollectionService: Service {
         await noteMiss(
             "collection instants went by before the collector was ready", cause: .late, from: first, to: last,
             instants: Int32(clamping: missed.count))
+    }
+
+    /// What went by between an earlier process, however it ended, and this one.
+    private func noteStop() async {
+        do throws(SpoolError) {
+            guard let last = try await writer.spool.recordedUntil(machine: machine) else { return }
+            let gap = gaps.withLock {
+                $0.wasStopped(since: last, until: time.wallClock, period: configuration.period)
+            }
+            guard let gap else { return }
+            logger.notice(
+                "nothing was recorded since an earlier collector ended",
+                metadata: ["since": "\(last)", "missed": "\(gap.instants)"])
+        } catch {
+            logger.warning("what was missed before the start is not known", metadata: ["error": "\(error)"])
+        }
+        await recordGaps()
     }
 
     private func noteMiss(

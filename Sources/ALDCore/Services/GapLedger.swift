@@ -32,6 +32,24 @@ struct GapLedger: Sendable {
         open = growing
     }
 
+    /// An earlier process has accounted for everything up to `last`, and this one begins at `start`: what lies between
+    /// was missed. The grid begins anew, so an instant less than a quarter of a period before the start is the start's.
+    ///
+    /// - Returns: the gap, `nil` when nothing was missed or the clock stood at `last` already.
+    mutating func wasStopped(since last: Timestamp, until start: Timestamp, period: Duration) -> CollectionGap? {
+        let step = max(1, period.wholeNanoseconds / 1000)
+        let (away, isTooFar) = start.microseconds.subtractingReportingOverflow(last.microseconds)
+        guard !isTooFar, away > 0 else { return nil }
+        let instants = (away - step / 4) / step
+        guard instants > 0 else { return nil }
+        let gap = CollectionGap(
+            firstMissedAt: Timestamp(microseconds: last.microseconds + step),
+            lastMissedAt: Timestamp(microseconds: last.microseconds + step * instants),
+            instants: Int32(clamping: instants), cause: .stopped, detail: "no collector was running")
+        keep(gap)
+        return gap
+    }
+
     /// An instant was recorded: whatever was open has ended.
     mutating func resumed() {
         close()

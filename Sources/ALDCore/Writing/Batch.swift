@@ -46,6 +46,8 @@ public struct CollectionGap: Hashable, Sendable {
         case plc
         /// The readings could not be stored on this machine's disk.
         case spool
+        /// No collector was running: it had been shut down, had crashed, or its machine was off.
+        case stopped
     }
 
     public var firstMissedAt: Timestamp

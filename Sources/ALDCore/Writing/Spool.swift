@@ -242,6 +242,12 @@ public final class Spool: Sendable {
         try await perform("asking for what was forgotten") { $0.manifest.forgotten }
     }
 
+    /// The latest instant of a machine for which an earlier process accepted readings or a gap; `nil` when nothing of it
+    /// is left on the disk.
+    public func recordedUntil(machine: Int32) async throws(SpoolError) -> Timestamp? {
+        try await perform("asking what was recorded") { $0.recordedUntil[machine] }
+    }
+
     /// Does what otherwise waits for an idle moment: notes in the files what was confirmed, replaces damaged ones,
     /// deletes those whose time has come.
     public func tidyUp() async throws(SpoolError) {

@@ -42,6 +42,8 @@ struct SpoolEngine: Sendable {
     var level = SpoolLevel.green
     var rate: SpoolRate
     var statusWrittenAt: MonotonicInstant?
+    /// The latest instant of each machine that an earlier process has accounted for, as far as it is still on the disk.
+    var recordedUntil: [Int32: Timestamp] = [:]
     /// When a repair or a reserve that failed for want of space is tried again.
     var upkeepAfter: MonotonicInstant
 

@@ -59,6 +59,14 @@ public struct BatchHeader: Hashable, Sendable {
 
     var kind: BatchKind { BatchKind(machine: machine, format: format) }
 
+    /// Whether it accounts for instants of Terminal 1: by readings or by a gap.
+    var isOfCollection: Bool {
+        switch BatchCoding.Format(rawValue: format) {
+        case .history, .gaps, .unregistered: true
+        case .deadLetters, .processEvents, nil: false
+        }
+    }
+
     /// Covers every field and, through the digest, the payload: what does not match it is not what was accepted.
     var checksum: UInt32 {
         var crc = CRC32C()

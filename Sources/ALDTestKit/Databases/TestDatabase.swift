@@ -4,24 +4,28 @@ public import Logging
 
 /// A database that belongs to one test alone.
 ///
-/// A private server in a temporary directory; with `ALD_DATABASE_URL` set, a database of its own on that server. Both
-/// are gone afterwards, whatever happened.
+/// A private server in a temporary directory; with ``server`` or `ALD_DATABASE_URL` set, a database of its own on that
+/// server. Both are gone afterwards, whatever happened.
 public enum TestDatabase {
     public struct Lease: Sendable {
         /// How to connect.
         public var configuration: PostgresConfiguration
-        /// The server's directory; `nil` when `ALD_DATABASE_URL` names the server.
+        /// The server's directory; `nil` when the server is shared.
         public var directory: String?
     }
 
     /// A logger that keeps quiet, for code under test whose messages nobody reads.
     public static let quiet = Logger(label: "ald.test") { _ in SwiftLogNoOpLogHandler() }
 
+    /// Tests that share a server set it: a database is made in a tenth of the time of a server.
+    @TaskLocal public static var server: PostgresConfiguration?
+
     @discardableResult public static func withDatabase<Result>(
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
+        if let server { return try await withDatabase(on: server, body) }
         if let url = ProcessInfo.processInfo.environment["ALD_DATABASE_URL"] {
-            return try await withDatabase(on: url, body)
+            return try await withDatabase(on: PostgresConfiguration(connectionString: url), body)
         }
         return try await withPrivateServer { _, lease in try await body(lease) }
     }
@@ -44,9 +48,8 @@ public enum TestDatabase {
     }
 
     private static func withDatabase<Result>(
-        on url: String, _ body: (Lease) async throws -> Result
+        on given: PostgresConfiguration, _ body: (Lease) async throws -> Result
     ) async throws -> Result {
-        let given = try PostgresConfiguration(connectionString: url)
         let name = "ald_test_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
         try await withConnection(given) { _ = try await $0.execute(script: "CREATE DATABASE \(name)", deadline: $1) }
         return try await withCleanup {

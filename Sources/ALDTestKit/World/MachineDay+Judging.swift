@@ -69,7 +69,8 @@ extension MachineDay {
             }
         }
         if wrong > 0 { report.problems.append("\(wrong) instants in the database are not what the machine said") }
-        let missedInDatabase = database.gaps.reduce(0) { $0 + Int($1.instants) }
+        if database.gaps.contains(where: { $0.cause == .stopped }) { report.reached.insert("stop recorded") }
+        let missedInDatabase = database.gaps.filter { $0.cause != .stopped }.reduce(0) { $0 + Int($1.instants) }
         // The gaps of a life that crashed may not have been recorded yet.
         if missedInDatabase > report.missed {
             report.problems.append("\(missedInDatabase) missed instants recorded, \(report.missed) were missed")

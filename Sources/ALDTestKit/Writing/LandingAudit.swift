@@ -50,7 +50,9 @@ public struct LandingAudit: Sendable {
             .int8Array(letters),
         ]
         var audit = self
-        try await TestDatabase.withConnection(database) { connection, deadline in
+        // Millions of records take minutes.
+        let deadline = SystemTime().now + .seconds(600)
+        try await TestDatabase.withConnection(database) { connection, _ in
             for row in try await connection.query(Self.statement, parameters, deadline: deadline) {
                 audit.take(try row.decode(0, as: String.self), try row.decode(1, as: Int64.self))
             }

@@ -19,7 +19,7 @@ struct PlaceTrait: SuiteTrait, TestTrait, TestScoping {
 }
 
 /// A private server for the tests of a suite, started before the first and stopped after the last one, also when
-/// they fail.
+/// they fail. `TestDatabase.withDatabase` makes its databases there.
 struct ServerTrait: SuiteTrait, TestTrait, TestScoping {
     let isRecursive = false
 
@@ -27,7 +27,7 @@ struct ServerTrait: SuiteTrait, TestTrait, TestScoping {
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
         try await TestDatabase.withPrivateServer { _, lease in
-            try await PostgresTestServer.$current.withValue(lease.configuration, operation: function)
+            try await TestDatabase.$server.withValue(lease.configuration, operation: function)
         }
     }
 }
@@ -44,10 +44,8 @@ extension Trait where Self == PlaceTrait {
 }
 
 enum PostgresTestServer {
-    @TaskLocal static var current: PostgresConfiguration?
-
     static func configuration() throws -> PostgresConfiguration {
-        try #require(current, "the suite needs the trait .server")
+        try #require(TestDatabase.server, "the suite needs the trait .server")
     }
 
     /// - Parameters:

@@ -79,27 +79,30 @@ private final class CollectingSink: BatchSink {
     private func collect(
         for duration: Duration, _ body: (DataCollectionService) async throws -> Void
     ) async throws -> CollectionStatistics {
-        try await withTemporaryDirectory { directory in
-            var random = SeededGenerator(seed: 1)
-            let spool = try Spool(directory: directory, random: &random)
-            let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: TestDatabase.quiet)
-            var configuration = DataCollectionService.Configuration()
-            configuration.duration = duration
-            let service = try DataCollectionService(
-                plc: plc, writer: writer, machine: 1, configuration: configuration, time: time,
-                logger: TestDatabase.quiet)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await writer.run() }
-                async let collecting: Void = service.run()
-                try await body(service)
-                try await collecting
-                try await eventually("everything landed") { writer.statistics.spooled == 0 }
-                group.cancelAll()
-                try await group.waitForAll()
-            }
-            try spool.close()
-            return service.statistics
+        try await withTemporaryDirectory { try await collect(in: $0, for: duration, body) }
+    }
+
+    private func collect(
+        in directory: String, for duration: Duration, _ body: (DataCollectionService) async throws -> Void
+    ) async throws -> CollectionStatistics {
+        var random = SeededGenerator(seed: 1)
+        let spool = try Spool(directory: directory, random: &random)
+        let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: TestDatabase.quiet)
+        var configuration = DataCollectionService.Configuration()
+        configuration.duration = duration
+        let service = try DataCollectionService(
+            plc: plc, writer: writer, machine: 1, configuration: configuration, time: time, logger: TestDatabase.quiet)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await writer.run() }
+            async let collecting: Void = service.run()
+            try await body(service)
+            try await collecting
+            try await eventually("everything landed") { writer.statistics.spooled == 0 }
+            group.cancelAll()
+            try await group.waitForAll()
         }
+        try spool.close()
+        return service.statistics
     }
 
     /// Lets the service fall asleep, then moves to the next second.
@@ -155,6 +158,25 @@ private final class CollectingSink: BatchSink {
         #expect(sink.gaps.count == 1 && gap.cause == .late && gap.instants == 3)
         #expect(gap.firstMissedAt == start.advanced(by: .seconds(1)))
         #expect(gap.lastMissedAt == start.advanced(by: .seconds(3)))
+    }
+
+    @Test("what went by between two processes is a gap of its own, and no miss of the second")
+    func betweenProcesses() async throws {
+        try await withTemporaryDirectory { directory in
+            let first = try await collect(in: directory, for: .seconds(3)) { _ in for _ in 0..<3 { await nextSecond() }
+            }
+            #expect(first.cycles == 3 && sink.gaps == [])
+            time.advance(by: .seconds(60))
+            let second = try await collect(in: directory, for: .seconds(2)) { _ in
+                for _ in 0..<2 { await nextSecond() }
+            }
+            #expect(second.cycles == 2 && second.missed == 0 && second.gapRecords == 1)
+            // Recorded at 0, 1 and 2 s, then from 63 s on.
+            let gap = try #require(sink.gaps.first)
+            #expect(sink.gaps.count == 1 && gap.cause == .stopped && gap.instants == 60)
+            #expect(gap.firstMissedAt == start.advanced(by: .seconds(3)))
+            #expect(gap.lastMissedAt == start.advanced(by: .seconds(62)))
+        }
     }
 
     @Test("what can be read is recorded, what cannot has a row without value")

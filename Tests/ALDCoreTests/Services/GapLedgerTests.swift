@@ -29,6 +29,33 @@ import Testing
         #expect(ledger.take(now: Self.at(151)).isEmpty)
     }
 
+    @Test(
+        "between two processes every instant is missed that is not the new one's first",
+        arguments: [
+            (500_000, 0), (1_000_000, 0), (1_249_999, 0), (1_250_000, 1), (2_000_000, 1), (10_000_000, 9),
+            (10_300_000, 10), (0, 0), (-5_000_000, 0), (3_000_000_000_000_000, Int32.max),
+        ] as [(Int64, Int32)])
+    mutating func betweenProcesses(away: Int64, instants: Int32) {
+        let last = Timestamp(microseconds: 1_000_000)
+        let gap = ledger.wasStopped(
+            since: last, until: Timestamp(microseconds: 1_000_000 + away), period: .seconds(1))
+        #expect((gap?.instants ?? 0) == instants)
+        #expect(ledger.take(now: Self.at(0)) == (gap.map { [$0] } ?? []))
+        guard let gap else { return }
+        #expect(gap.cause == .stopped && gap.firstMissedAt == last.advanced(by: .seconds(1)))
+        #expect(gap.lastMissedAt.microseconds < 1_000_000 + away)
+        #expect(gap.lastMissedAt.microseconds >= away - 250_000)
+    }
+
+    @Test("a clock that was as far ahead as a number reaches does no harm")
+    mutating func clockFarAhead() {
+        for (last, start) in [(Int64.min, Int64.max), (.max, .min)] {
+            let gap = ledger.wasStopped(
+                since: Timestamp(microseconds: last), until: Timestamp(microseconds: start), period: .seconds(1))
+            #expect(gap == nil)
+        }
+    }
+
     @Test("another cause ends a gap and begins one")
     mutating func causes() {
         ledger.missed(Self.miss(0, .plc))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Generated machines", .background, .timeLimit(.minutes(5))) struct GeneratedMachineTests {
+@Suite("Generated machines", .background, .timeLimit(.minutes(30))) struct GeneratedMachineTests {
     static let sizes = [10, 50, 84, 100, 200, 500, 1000, 5000]
 
     @Test(

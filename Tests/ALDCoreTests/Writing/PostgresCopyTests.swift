@@ -6,7 +6,7 @@ import Testing
 
 /// A backlog goes into the database by `COPY`. It must leave behind exactly what the function leaves that records a few
 /// rows, and be as safe to repeat.
-@Suite("Copying into PostgreSQL", .serialized, .timeLimit(.minutes(3))) struct PostgresCopyTests {
+@Suite("Copying into PostgreSQL", .server, .serialized, .timeLimit(.minutes(3))) struct PostgresCopyTests {
     private static let parameters: ClosedRange<Int32> = 1...7
     private static let day = PostgresSinkTests.day
 

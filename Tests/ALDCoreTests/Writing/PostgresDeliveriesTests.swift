@@ -5,7 +5,7 @@ import Testing
 
 /// Several batches in one transaction, names that are closed, what the ledger has forgotten, and a whole writer before a
 /// database that refuses.
-@Suite("Deliveries to PostgreSQL", .serialized, .timeLimit(.minutes(2))) struct PostgresDeliveriesTests {
+@Suite("Deliveries to PostgreSQL", .server, .serialized, .timeLimit(.minutes(2))) struct PostgresDeliveriesTests {
     private typealias Sink = PostgresSinkTests
 
     private static func execute(_ script: String, _ database: PostgresConfiguration) async throws {

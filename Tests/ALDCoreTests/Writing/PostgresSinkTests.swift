@@ -4,7 +4,7 @@ import Testing
 @testable import ALDCore
 
 /// The ledger and the schema on a real server: what the writer's promise rests on.
-@Suite("Landing in PostgreSQL", .serialized, .timeLimit(.minutes(2))) struct PostgresSinkTests {
+@Suite("Landing in PostgreSQL", .server, .serialized, .timeLimit(.minutes(2))) struct PostgresSinkTests {
     static let machine: Int32 = 3
     static let day = Timestamp(microseconds: 1_789_000_000_000_000)
 

@@ -5,7 +5,8 @@ import Testing
 
 @testable import ALDCore
 
-@Suite("Spool: damage on disk", .timeLimit(.minutes(5))) struct SpoolDamageTests {
+/// The limit is against hanging: what runs in the background gets what the others leave of the processors.
+@Suite("Spool: damage on disk", .timeLimit(.minutes(30))) struct SpoolDamageTests {
     private typealias Fixture = SpoolFixture
 
     /// A directory with batches of many sizes, some of them confirmed, and what was accepted.

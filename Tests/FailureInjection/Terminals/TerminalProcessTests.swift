@@ -165,7 +165,14 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    /// Each of the two on a plant of its own and beside the other, for they wait more than they work.
     func test_eventsOfARunWaitOnDisk_recipesAloneOrAmongAllFindThem() async throws {
+        async let alone: Void = Self.eventsWait(before: "recipes", after: "run")
+        async let together: Void = Self.eventsWait(before: "run", after: "recipes")
+        _ = try await (alone, together)
+    }
+
+    private static func eventsWait(before: String, after: String) async throws {
         try await TerminalPlant.with { plant in
             let station = plant.station
             let file = station.dataDirectory + ".yaml"
@@ -176,35 +183,33 @@ final class TerminalProcessTests: XCTestCase {
                 XCTAssertEqual(stored.exitCode, 0, stored.transcript)
                 run.send(SIGTERM)
             }
-            Self.endsInOrder(first)
+            endsInOrder(first)
             let spool = station.dataDirectory + "/recipe-spool"
-            for (number, (before, after)) in [("recipes", "run"), ("run", "recipes")].enumerated() {
-                let process = "FROM ald.process_executions WHERE process_id = \(number + 1)"
-                let cut = try await station.command([before], isTerminal: true) { terminal in
-                    try await eventually("\(before) runs") { plant.isRunning(terminal) }
-                    let started = try await station.command(["recipe", "start", "long"])
-                    XCTAssertEqual(started.exitCode, 0, started.transcript)
-                    try await eventually("the recipe runs") {
-                        try await plant.number("SELECT count(*) \(process) AND status = 'running'") == 1
-                    }
-                    try await plant.server.stop()
-                    terminal.send(SIGTERM)
+            let process = "FROM ald.process_executions WHERE process_id = 1"
+            let cut = try await station.command([before], isTerminal: true) { terminal in
+                try await eventually("\(before) runs") { plant.isRunning(terminal) }
+                let started = try await station.command(["recipe", "start", "long"])
+                XCTAssertEqual(started.exitCode, 0, started.transcript)
+                try await eventually("the recipe runs") {
+                    try await plant.number("SELECT count(*) \(process) AND status = 'running'") == 1
                 }
-                Self.endsInOrder(cut)
-                _ = try await plant.server.start()
-                XCTAssertGreaterThan(try SpoolStatus.read(directory: spool).waitingRecords, 0)
-                let found = try await station.command([after], isTerminal: true) { terminal in
-                    try await eventually("the end of the process lands") {
-                        try await plant.number("SELECT count(*) \(process) AND status = 'aborted'") == 1
-                    }
-                    terminal.send(SIGTERM)
-                }
-                Self.endsInOrder(found)
-                let told = try await plant.number(
-                    "SELECT count(*) \(process) AND error = 'the recipe service was shut down'")
-                XCTAssertEqual(told, 1, "\(after) knows what \(before) has written down")
-                XCTAssertEqual(try SpoolStatus.read(directory: spool).waitingRecords, 0)
+                try await plant.server.stop()
+                terminal.send(SIGTERM)
             }
+            endsInOrder(cut)
+            _ = try await plant.server.start()
+            XCTAssertGreaterThan(try SpoolStatus.read(directory: spool).waitingRecords, 0)
+            let found = try await station.command([after], isTerminal: true) { terminal in
+                try await eventually("the end of the process lands") {
+                    try await plant.number("SELECT count(*) \(process) AND status = 'aborted'") == 1
+                }
+                terminal.send(SIGTERM)
+            }
+            endsInOrder(found)
+            let told = try await plant.number(
+                "SELECT count(*) \(process) AND error = 'the recipe service was shut down'")
+            XCTAssertEqual(told, 1, "\(after) knows what \(before) has written down")
+            XCTAssertEqual(try SpoolStatus.read(directory: spool).waitingRecords, 0)
         }
     }
 

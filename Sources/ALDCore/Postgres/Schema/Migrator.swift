@@ -163,7 +163,7 @@ public struct Migrator: Sendable {
         var applied: [Int32] = []
         for migration in try before.pending(of: migrations) {
             progress(migration)
-            _ = try await connection.execute(script: migration.script, deadline: deadline)
+            _ = try await connection.execute(script: migration.changes, deadline: deadline)
             _ = try await connection.query(
                 "INSERT INTO ald.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
                 [.int4(migration.version), .text(migration.name), .bytea(migration.checksum)], deadline: deadline)

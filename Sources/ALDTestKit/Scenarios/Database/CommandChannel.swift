@@ -77,8 +77,24 @@ struct CommandChannel: ScenarioWork {
         }
     }
 
+    /// Those who ask keep their connections, as applications do.
     private func load(
         _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, _ proxy: FaultProxy
+    ) async throws -> OpenLoop.Report {
+        var configuration = PoolConfiguration()
+        configuration.maximumConnections = 2 * channels
+        let pool = try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
+        return try await withThrowingTaskGroup(of: Void.self) { pooling in
+            pooling.addTask { try await pool.run() }
+            let report = try await load(run, terminals, pool, proxy)
+            pooling.cancelAll()
+            try await pooling.waitForAll()
+            return report
+        }
+    }
+
+    private func load(
+        _ run: ScenarioRun, _ terminals: [Terminal], _ pool: ConnectionPool, _ proxy: FaultProxy
     ) async throws -> OpenLoop.Report {
         try await withThrowingTaskGroup(of: OpenLoop.Report.self) { group in
             for terminal in terminals {
@@ -91,7 +107,10 @@ struct CommandChannel: ScenarioWork {
                             rate: rate, duration: isVarying ? run.duration / 10 : run.duration, clients: 2)
                         sum.add(
                             try await loop.run { _, number in
-                                try await insert(1, from: number + part, terminal, database)
+                                let deadline = run.patience
+                                try await pool.withConnection(holder: "asker", lane: .reader, deadline: deadline) {
+                                    try await insert(1, from: number + part, terminal, $0, deadline: deadline)
+                                }
                             })
                     }
                     return sum
@@ -140,16 +159,23 @@ struct CommandChannel: ScenarioWork {
     func insert(
         _ count: Int, from number: Int, _ terminal: Terminal, _ database: PostgresConfiguration
     ) async throws {
-        let parameters = (number..<number + count).map { terminal.parameters[$0 % terminal.parameters.count] }
-        try await TestDatabase.withConnection(database) { connection, deadline in
-            _ = try await connection.query(
-                """
-                INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
-                SELECT $1, p.parameter_id, p.min_value
-                FROM unnest($2::int[]) u(id) JOIN ald.component_parameters p
-                    ON p.machine_id = $1 AND p.parameter_id = u.id
-                """, [.int4(terminal.machine), .int4Array(parameters)], deadline: deadline)
+        try await TestDatabase.withConnection(database) {
+            try await insert(count, from: number, terminal, $0, deadline: $1)
         }
+    }
+
+    private func insert(
+        _ count: Int, from number: Int, _ terminal: Terminal, _ connection: PostgresConnection,
+        deadline: MonotonicInstant
+    ) async throws {
+        let parameters = (number..<number + count).map { terminal.parameters[$0 % terminal.parameters.count] }
+        _ = try await connection.query(
+            """
+            INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
+            SELECT $1, p.parameter_id, p.min_value
+            FROM unnest($2::int[]) u(id) JOIN ald.component_parameters p
+                ON p.machine_id = $1 AND p.parameter_id = u.id
+            """, [.int4(terminal.machine), .int4Array(parameters)], deadline: deadline)
     }
 
     /// Waits until every command has ended, and notes what has become of all of them.
