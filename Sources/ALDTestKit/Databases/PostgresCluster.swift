@@ -21,11 +21,15 @@ public struct PostgresCluster: Sendable {
 
     /// Creates and starts a server for `body`. Nothing of it or of its copies is left, whatever happened.
     ///
-    /// - Parameter namespace: with one, it runs in there and listens on ``NetworkNamespace/address``, too.
+    /// - Parameters:
+    ///   - parent: the folder that holds all of it, for instance on a disk of its own. Defaults to the system's place
+    ///     for such things.
+    ///   - namespace: with one, it runs in there and listens on ``NetworkNamespace/address``, too.
     public static func run<Result: Sendable>(
-        in namespace: NetworkNamespace? = nil, _ body: (PostgresCluster) async throws -> Result
+        on parent: String? = nil, in namespace: NetworkNamespace? = nil,
+        _ body: (PostgresCluster) async throws -> Result
     ) async throws -> Result {
-        try await withTemporaryDirectory { place in
+        try await withTemporaryDirectory(in: parent ?? NSTemporaryDirectory()) { place in
             let account = try ServerAccount.current()
             try account.own(place)
             let cluster = PostgresCluster(

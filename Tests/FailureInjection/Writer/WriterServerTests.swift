@@ -5,32 +5,7 @@ import XCTest
 
 /// The server itself dies, freezes, hands over to a standby that lacks commits, or comes back as it was earlier, while
 /// records are appended without a pause.
-final class WriterServerTests: XCTestCase {
-    private static let database = "story"
-
-    /// A server with our schema, and a writer before it that is loaded all the time.
-    private func withCluster(
-        _ body: @escaping @Sendable (PostgresCluster, _ directory: String) async throws -> Void
-    ) async throws {
-        try await PostgresCluster.run { cluster in
-            try await Self.execute("CREATE DATABASE \(Self.database)", try cluster.configuration(database: "postgres"))
-            let database = try cluster.configuration(database: Self.database)
-            try await TestDatabase.withConnection(database) { _ = try await Migrator().migrate($0, deadline: $1) }
-            try await withTemporaryDirectory { try await body(cluster, $0) }
-        }
-    }
-
-    private static func execute(_ script: String, _ database: PostgresConfiguration) async throws {
-        try await TestDatabase.withConnection(database) { _ = try await $0.execute(script: script, deadline: $1) }
-    }
-
-    private static func options(_ directory: String, _ database: PostgresConfiguration) -> WriterRig.Options {
-        var options = WriterRig.Options(directory: directory, database: database)
-        options.writer.attemptTimeout = .seconds(1)
-        options.pool.connectTimeout = .seconds(1)
-        return options
-    }
-
+final class WriterServerTests: ClusterTestCase {
     /// The rig must see the fault, go on accepting, and land again after it.
     private static func during(
         _ story: String, _ rig: WriterRig, _ disturb: () async throws -> Void, _ repair: () async throws -> Void
@@ -92,15 +67,7 @@ final class WriterServerTests: XCTestCase {
             try await WriterRig.run(Self.options(directory, database), promises: promises) { rig in
                 let lost = try await rig.withLoad {
                     try await rig.landMore(300)
-                    // From here on the standby hears nothing of what is committed.
-                    let aside = try standby.configuration(database: "postgres")
-                    try await Self.execute("ALTER SYSTEM SET primary_conninfo = ''", aside)
-                    try await Self.execute("SELECT pg_reload_conf()", aside)
-                    try await eventually("nobody follows") {
-                        try await TestDatabase.number(
-                            "SELECT count(*) FROM pg_stat_replication", try primary.configuration(database: "postgres"))
-                            == 0
-                    }
+                    try await Self.detach(standby, from: primary)
                     let before = rig.writer.statistics.landed
                     try await rig.landMore(600)
                     let lost = rig.writer.statistics.landed - before
