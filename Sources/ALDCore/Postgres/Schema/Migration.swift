@@ -40,5 +40,6 @@ public struct Migration: Sendable {
         decidedCuts,
         takenAgain,
         gapsBetweenProcesses,
+        lateQuestions,
     ]
 }

@@ -90,18 +90,16 @@ struct CommandQueueModel: Sendable {
             (command.status, command.error) = (.expired, "not begun in time")
             set(command, now: now)
         }
+        // What is too late to begin may have been written in time: this question may be carried out late.
         let again = oldestFirst.filter {
             $0.status == .executing && $0.worker == worker && !$0.isAdopted && !known.contains($0.id)
+                && $0.notAfter > now
         }.prefix(limit)
         var taken: [Command] = []
         for var command in again {
-            if command.notAfter <= now {
-                (command.status, command.error, command.leaseUntil) = (.failed, "not begun in time", nil)
-            } else {
-                command.leaseUntil = now + lease
-                taken.append(command)
-                givenAgain += 1
-            }
+            command.leaseUntil = now + lease
+            taken.append(command)
+            givenAgain += 1
             set(command, now: now)
         }
         // Of each parameter the oldest that is open, and only when that one has not been begun.

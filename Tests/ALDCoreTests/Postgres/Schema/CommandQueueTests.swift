@@ -190,21 +190,22 @@ extension SchemaServerTests {
             }
         }
 
-        @Test func whatIsGivenAgainTooLateOrAgainstNewLimitsHasFailed() async throws {
+        /// It may have been written in time, when an old question is carried out after its answer has come: nobody but
+        /// who reads it back knows how it ended.
+        @Test func whatMayNotBeBegunAnyMoreIsLeftToItsLease() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.ask(1) + Self.ask(2))
+                let state = "SELECT status, error, lease_until FROM ald.parameter_control_commands ORDER BY command_id"
                 #expect(try await connection.rows(Self.take) == ["1|executing", "2|executing"])
                 try await connection.accept(
                     Self.age(1, "not_after")
                         + "UPDATE ald.component_parameters SET write_protected = true WHERE parameter_id = 2")
+                let before = try await connection.rows(state)
                 #expect(
                     try await connection.rows(
                         "SELECT command_id FROM ald.retake_parameter_commands(1, 'a', 10, 60, '{}')") == [])
-                #expect(
-                    try await connection.rows(
-                        "SELECT status, error FROM ald.parameter_control_commands ORDER BY command_id") == [
-                            "failed|not begun in time", "failed|Valve.valve_state cannot be written",
-                        ])
+                #expect(try await connection.rows(state) == before)
+                #expect(before.map { $0.prefix(9) } == ["executing", "executing"])
             }
         }
 

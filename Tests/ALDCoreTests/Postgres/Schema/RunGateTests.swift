@@ -126,10 +126,11 @@ extension SchemaServerTests {
                 #expect(try await take("w", known: "{1}") == ["3|stop|executing"], "it is never too late for a stop")
                 #expect(try await take("w", known: "{1,3}") == [])
                 try await age(1)
-                #expect(try await take("w", known: "{3}") == ["2|start|executing"], "it is too late for the first one")
-                #expect(
-                    try await connection.rows("SELECT status, error FROM ald.recipe_commands WHERE command_id = 1")
-                        == ["failed|not begun in time"])
+                // Its recipe may run: this may be an old question that is carried out late.
+                let beginning = "SELECT status, lease_until FROM ald.recipe_commands WHERE command_id = 1"
+                let before = try await connection.rows(beginning)
+                #expect(try await take("w", known: "{3}") == [], "it is too late for the first one")
+                #expect(try await connection.rows(beginning) == before && before[0].hasPrefix("executing|"))
             }
         }
     }

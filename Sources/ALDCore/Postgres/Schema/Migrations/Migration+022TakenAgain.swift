@@ -27,25 +27,20 @@ extension Migration {
             DECLARE
                 now timestamptz := clock_timestamp();
                 taken ald.parameter_control_commands;
-                problem text;
             BEGIN
                 -- Story: a command is begun, and the answer is lost with the connection. Nobody has written anything.
+                -- Another story: this question was asked before that answer came, and is carried out long after it. So
+                -- what may not be begun now may have been written in time; it is left to its lease and then read back.
                 FOR taken IN
                     SELECT * FROM ald.parameter_control_commands c
                     WHERE c.machine_id = p_machine_id AND c.status = 'executing' AND c.claimed_by = p_worker
-                        AND NOT c.adopted AND c.command_id <> ALL (p_known)
+                        AND NOT c.adopted AND c.command_id <> ALL (p_known) AND c.not_after > now
+                        AND ald.command_problem(p_machine_id, c.parameter_id, c.target_value) IS NULL
                     ORDER BY c.command_id LIMIT p_limit FOR UPDATE SKIP LOCKED
                 LOOP
-                    problem := CASE WHEN taken.not_after <= now THEN 'not begun in time'
-                        ELSE ald.command_problem(p_machine_id, taken.parameter_id, taken.target_value) END;
-                    UPDATE ald.parameter_control_commands c SET
-                        status = CASE WHEN problem IS NULL THEN 'executing' ELSE 'failed' END, error = problem,
-                        executing_at = CASE WHEN problem IS NULL THEN clock_timestamp() ELSE c.executing_at END,
-                        finished_at = CASE WHEN problem IS NOT NULL THEN clock_timestamp() END,
-                        lease_until = CASE WHEN problem IS NULL
-                            THEN clock_timestamp() + make_interval(secs => p_lease_seconds) END
+                    UPDATE ald.parameter_control_commands c SET executing_at = clock_timestamp(),
+                        lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
                     WHERE c.machine_id = p_machine_id AND c.command_id = taken.command_id RETURNING * INTO STRICT taken;
-                    CONTINUE WHEN problem IS NOT NULL;
                     RETURN NEXT taken;
                     p_limit := p_limit - 1;
                 END LOOP;
