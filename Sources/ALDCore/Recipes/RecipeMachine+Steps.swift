@@ -219,6 +219,12 @@ extension RecipeMachine {
     private mutating func found(_ ramp: Ramp, _ event: Event, now: MonotonicInstant) {
         switch event {
         case .readBack(let value):
+            // A register that was never set, or with its words in another order, holds any number, or none.
+            guard abs(ramp.target.value - value) / ramp.slope <= RecipeRules.maximumDuration.inSeconds else {
+                return fail(
+                    "parameter \(ramp.target.parameter) reads as \(value), and no ramp of this slope can begin there",
+                    now: now)
+            }
             var ramp = ramp
             (ramp.start, ramp.since) = (value, now)
             state = .running(.ramping(ramp))

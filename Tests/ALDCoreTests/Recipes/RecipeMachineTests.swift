@@ -193,6 +193,21 @@ import Testing
         #expect(world.now >= milliseconds(7000) && world.now <= milliseconds(7010))
     }
 
+    @Test(
+        "Where no ramp can begin the recipe fails, and only the safe state is written",
+        arguments: [.nan, .infinity, 1.5e35, -1e12])
+    func rampFromNowhere(start: Double) throws {
+        let recipe = Recipe(
+            name: "ramp", steps: [RecipeStep(id: 1, .parameter(SetPoint(flow, 100), ramp: 50, hold: .zero))])
+        var machine = try machine(recipe)
+        var world = RecipeWorld(outputs: [flow: start])
+        let ending = try world.run(&machine)
+        #expect(
+            ending.outcome
+                == .failed("parameter 8 reads as \(start), and no ramp of this slope can begin there"))
+        #expect(world.log.allSatisfy { $0.value == 0 })
+    }
+
     @Test("A set point that does not read back as it was written fails the recipe")
     func readBackDiffers() throws {
         let recipe = Recipe(
