@@ -19,8 +19,9 @@ public final class ParameterControlService: Service {
         public var sweepInterval: Duration = .seconds(1)
         /// The same while they do not. Defaults to 250 ms.
         public var sweepIntervalWithoutBell: Duration = .milliseconds(250)
-        /// How long a command stays this terminal's when it is not heard of any more. Defaults to 30 s.
-        public var lease: Duration = .seconds(30)
+        /// How long a command stays this terminal's when it is not heard of any more. Defaults to 10 s: whoever is
+        /// started again after a crash knows within half a minute how every command has ended.
+        public var lease: Duration = .seconds(10)
         /// How long a shutdown waits for what is under way and for its record. Defaults to 10 s.
         public var shutdownGrace: Duration = .seconds(10)
         /// How a command is carried out.
