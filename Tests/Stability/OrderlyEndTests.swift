@@ -23,13 +23,7 @@ final class OrderlyEndTests: XCTestCase {
         let distinct = try await TestDatabase.number(
             "SELECT count(DISTINCT (machine_id, parameter_id, sampled_at)) FROM ald.parameter_value_history",
             configuration)
-        let unexplained = try await TestDatabase.number(
-            """
-            WITH cycle AS (SELECT DISTINCT sampled_at AS at FROM ald.parameter_value_history),
-                hole AS (SELECT at, lead(at) OVER (ORDER BY at) AS next FROM cycle)
-            SELECT count(*) FROM hole WHERE next - at > interval '250 ms' AND NOT EXISTS (
-                SELECT FROM ald.collection_gaps g WHERE g.first_missed_at > at AND g.last_missed_at < next)
-            """, configuration)
+        let unexplained = try await RecordingHoles.unexplained(longerThan: .milliseconds(250), in: configuration)
         let stops = try await TestDatabase.number(
             "SELECT count(*) FROM ald.collection_gaps WHERE cause = 'stopped'", configuration)
         try await server.stop()

@@ -2,8 +2,8 @@
 ///
 /// Consecutive misses of one cause make one gap that grows. It is due for recording at once when it opens, then every
 /// ``interval``, when the cause changes, when recording resumes and at the end, so an outage of a day leaves some
-/// hundred rows and a crash loses the count of a minute at most. What could not be recorded, because the disk is full,
-/// stays here until it can.
+/// hundred rows and a crash leaves a minute of it at most to the next start, which counts it as stopped. What could not
+/// be recorded, because the disk is full, stays here until it can.
 struct GapLedger: Sendable {
     /// How long a growing gap may wait for its next record.
     static let interval: Duration = .seconds(60)

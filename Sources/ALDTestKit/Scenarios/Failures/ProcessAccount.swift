@@ -56,7 +56,8 @@ struct ProcessAccount: Sendable {
             }
         }
         run.note("lost or doubled", count: problems)
-        run.note("violations without a record", count: try await TestDatabase.number(Self.unexplainedHoles, database))
+        let holes = try await RecordingHoles.unexplained(longerThan: ProcessPlant.period * 2, in: database)
+        run.note("violations without a record", count: holes)
     }
 
     /// What `ald verify --json` writes.
@@ -77,22 +78,6 @@ struct ProcessAccount: Sendable {
 
         var machines: [Machine]
     }
-
-    /// Stretches without readings in which at least one instant was missed, for which there is neither a gap record nor
-    /// a crash of Terminal 1 with a new start in the registry.
-    private static let unexplainedHoles = """
-        SELECT count(*) FROM (
-            SELECT sampled_at AS since, lead(sampled_at) OVER (ORDER BY sampled_at) AS until
-            FROM (SELECT DISTINCT sampled_at FROM ald.parameter_value_history) instants
-        ) hole
-        WHERE until - since > make_interval(secs => \(2 * ProcessPlant.period.inSeconds))
-        AND NOT EXISTS (
-            SELECT FROM ald.collection_gaps WHERE first_missed_at <= until AND last_missed_at >= since)
-        AND NOT EXISTS (
-            SELECT FROM ald.terminal_instances crashed JOIN ald.terminal_instances next USING (machine_id, terminal)
-            WHERE terminal = 'terminal1' AND crashed.status = 'crashed'
-            AND crashed.last_heartbeat_at <= until AND next.started_at BETWEEN since AND until)
-        """
 
     // MARK: Pulses
 
