@@ -1,8 +1,11 @@
-/// What must never happen on a machine, whoever asks for it, and what it is left in when something goes wrong.
+/// What must never happen on a machine, and what it is left in when something goes wrong.
+///
+/// The exclusive groups bind whoever opens a valve through this library: recipes, commands and set points. How long a valve
+/// may be open binds recipes, which say how long; what a person opens stays open until somebody closes it.
 public struct Interlocks: Hashable, Sendable {
     /// Of the valves of one group at most one is open at a time.
     public var exclusiveGroups: [Set<ParameterID>]
-    /// How long each valve may be open without a break; one that is not named has ``defaultMaximumOpen``.
+    /// How long a recipe may keep each valve open without a break; one that is not named has ``defaultMaximumOpen``.
     public var maximumOpen: [ParameterID: Duration]
     /// Defaults to 60 s.
     public var defaultMaximumOpen: Duration
@@ -58,6 +61,13 @@ public struct Interlocks: Hashable, Sendable {
         }
         if defaultMaximumOpen <= .zero {
             problems.append("default maximum open time is \(defaultMaximumOpen); it must be positive")
+        }
+        let opened = Set(safeState.filter { $0.value != 0 }.map(\.parameter))
+        for (index, group) in exclusiveGroups.enumerated() where group.intersection(opened).count > 1 {
+            let names = group.intersection(opened).sorted().map { map[$0]?.qualifiedName ?? "parameter \($0)" }
+            problems.append(
+                "safe state: it opens \(names.joined(separator: " and ")), and exclusive group \(index + 1) lets one be open"
+            )
         }
         for point in safeState {
             do throws(PLCError) {

@@ -27,6 +27,26 @@ extension PLC {
             return .failure(error)
         }
     }
+
+    /// Asks the controller for anything.
+    ///
+    /// - Parameter parameter: one that can be written; without any there is, everything is read.
+    /// - Returns: why nothing was heard; `nil` when it answered, if only with a no.
+    func tryReaching(_ parameter: ParameterID?, by deadline: MonotonicInstant) async -> String? {
+        do throws(PLCError) {
+            if let parameter {
+                _ = try await readSetPoint(of: parameter, deadline: deadline)
+            } else {
+                _ = try await scan(deadline: deadline)
+            }
+        } catch {
+            switch error {
+            case .unreachable(let reason), .unknownOutcome(let reason): return reason
+            case .refused, .notWritable, .outOfRange, .unknownParameter, .interlocked: break
+            }
+        }
+        return nil
+    }
 }
 
 extension RecipeMachine.WriteFailure {

@@ -41,11 +41,11 @@ extension RecipeMachine {
 
     /// Looks once for the step behind this one, so that the look takes no time of its own.
     mutating func lookAhead(until end: MonotonicInstant, now: MonotonicInstant) -> Action {
-        guard !hasLookedAhead, let valve = valveBehind else { return .wait(until: end) }
+        guard !hasLookedAhead, let valve = valveBehind else { return wait(until: end, now: now) }
         let excluded = interlocks.excluded(by: valve)
-        if excluded.isEmpty { return .wait(until: end) }
+        if excluded.isEmpty { return wait(until: end, now: now) }
         let due = end - configuration.lookAhead
-        if now < due { return .wait(until: due) }
+        if now < due { return wait(until: due, now: now) }
         hasLookedAhead = true
         return .look(at: excluded, by: now + configuration.callTimeout)
     }

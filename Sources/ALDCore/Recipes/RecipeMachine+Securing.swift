@@ -16,20 +16,26 @@ extension RecipeMachine {
         noteBreak(reason, now: now)
         // The one that has been open for longest first.
         let valves = maybeOpen.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map { SetPoint($0.key, 0) }
-        let others = interlocks.safeState.filter { point in !valves.contains { $0.parameter == point.parameter } }
+        let others = interlocks.safeState.filter { !valves.contains($0) }
         state = .securing(Securing(outcome: outcome, remaining: valves + others, notBefore: now))
     }
 
     mutating func secure(_ securing: Securing, now: MonotonicInstant) -> Action {
-        guard let point = securing.remaining.first else {
-            return finish(Ending(outcome: securing.outcome))
-        }
+        if securing.remaining.isEmpty { return finish(Ending(outcome: securing.outcome)) }
         if let shutdown, now >= shutdown {
             return finish(Ending(outcome: securing.outcome, unsecured: securing.remaining))
         }
         if now < securing.notBefore { return .wait(until: min(securing.notBefore, shutdown ?? securing.notBefore)) }
+        var securing = securing
+        // A safe state that opens a valve waits until what that one excludes is closed, and what the recipe opened of it.
+        let mayBeDone = securing.remaining.firstIndex { point in
+            point.value == 0
+                || interlocks.excluded(by: point.parameter).union([point.parameter]).isDisjoint(with: maybeOpen.keys)
+        }
+        if let mayBeDone { securing.remaining.swapAt(0, mayBeDone) }
+        state = .securing(securing)
         let deadline = now + configuration.callTimeout
-        return .write(point, by: min(deadline, shutdown ?? deadline))
+        return .write(securing.remaining[0], by: min(deadline, shutdown ?? deadline))
     }
 
     private mutating func finish(_ ending: Ending) -> Action {

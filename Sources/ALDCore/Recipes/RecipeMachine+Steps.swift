@@ -19,7 +19,7 @@ extension RecipeMachine {
         case .doubtfullyOpen(let pulse):
             return .readBack(pulse.valve, by: now + configuration.callTimeout)
         case .open(let pulse):
-            if now < pulse.closesAt { return .wait(until: pulse.closesAt) }
+            if now < pulse.closesAt { return wait(until: pulse.closesAt, now: now) }
             notBefore = now
             return close(pulse, now: now)
         case .closing(let pulse): return close(pulse, now: now)
@@ -31,7 +31,10 @@ extension RecipeMachine {
             if now < notBefore { return .wait(until: notBefore) }
             return .readBack(ramp.target.parameter, by: now + configuration.callTimeout)
         case .ramping(let ramp): return goOn(ramp, now: now)
-        case .verifying(let point, _): return .readBack(point.parameter, by: now + configuration.callTimeout)
+        case .concluding(let since): return conclude(since: since, now: now)
+        case .verifying(let point, _, _):
+            if now < notBefore { return .wait(until: notBefore) }
+            return .readBack(point.parameter, by: now + configuration.callTimeout)
         case .lasting(let end):
             if now < end {
                 return wantsPause ? pause(remaining: end - now, now: now) : lookAhead(until: end, now: now)
@@ -44,8 +47,7 @@ extension RecipeMachine {
     /// Begins the step under the cursor when its time has come.
     private mutating func begin(now: MonotonicInstant) -> Action {
         guard let step = cursor.step else {
-            state = .ended(Ending(outcome: .completed))
-            return next(now: now)
+            return conclude(since: now, now: now)
         }
         if wantsPause { return pause(remaining: nil, now: now) }
         if now < anchor { return .wait(until: anchor) }
@@ -73,7 +75,7 @@ extension RecipeMachine {
     private mutating func pause(remaining: Duration?, now: MonotonicInstant) -> Action {
         records.append(.paused(at: now))
         state = .paused(remaining: remaining)
-        return .listen
+        return waitForWord(now: now)
     }
 
     private mutating func close(_ pulse: Pulse, now: MonotonicInstant) -> Action {
@@ -126,14 +128,16 @@ extension RecipeMachine {
             switch event {
             case .writeFailed(.unknownOutcome(let reason)):
                 records.append(.trouble(point, reason: reason, at: now))
-                state = .running(.verifying(point, hold: hold))
+                state = .running(.verifying(point, since: now, hold: hold))
             default:
-                if wrote(point, event, since: since, now: now) { state = .running(.verifying(point, hold: hold)) }
+                guard wrote(point, event, since: since, now: now) else { return }
+                state = .running(.verifying(point, since: now, hold: hold))
             }
-        case .verifying(let point, let hold): verified(point, hold: hold, event, now: now)
+        case .verifying(let point, let since, let hold): verified(point, since: since, hold: hold, event, now: now)
         case .findingStart(let ramp): found(ramp, event, now: now)
         case .ramping(let ramp): stepped(ramp, event, now: now)
         case .lasting: lookedAhead(event, now: now)
+        case .concluding(let since): concluded(since: since, event, now: now)
         case .beginning, .open: break
         }
     }
@@ -200,16 +204,26 @@ extension RecipeMachine {
         return false
     }
 
-    private mutating func verified(_ point: SetPoint, hold: Duration, _ event: Event, now: MonotonicInstant) {
+    private mutating func verified(
+        _ point: SetPoint, since: MonotonicInstant, hold: Duration, _ event: Event, now: MonotonicInstant
+    ) {
+        let isTimeUp = now >= since + configuration.patience
         switch event {
         case .readBack(let actual):
+            // Not "greater": what is no number never agrees.
+            let agrees = abs(actual - point.value) <= tolerance(of: point)
+            if !agrees, !isTimeUp {
+                notBefore = now + configuration.retryInterval
+                return
+            }
             records.append(.verified(point, actual: actual, at: now))
-            guard abs(actual - point.value) <= tolerance(of: point) else {
+            guard agrees else {
                 return fail(
                     "parameter \(point.parameter) was set to \(point.value) and reads back as \(actual)", now: now)
             }
             let late = now - max(anchor, askedAt) > configuration.settling
             state = .running(.lasting(until: (late ? now : askedAt) + hold))
+        case .readBackFailed(let reason) where !isTimeUp: retry(point, reason, now: now)
         case .readBackFailed(let reason):
             fail("parameter \(point.parameter) could not be read back: \(reason)", now: now)
         default: break
@@ -258,7 +272,7 @@ extension RecipeMachine {
     }
 
     private func tolerance(of point: SetPoint) -> Double {
-        configuration.tolerances[point.parameter] ?? abs(point.value) * 1e-6
+        max(configuration.tolerances[point.parameter] ?? 0, abs(point.value) * 1e-6)
     }
 
     mutating func retry(_ point: SetPoint, _ reason: String, now: MonotonicInstant) {

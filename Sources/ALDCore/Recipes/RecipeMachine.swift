@@ -10,6 +10,9 @@
 /// Before a valve is opened the controller is asked whether one that it excludes is open, whoever may have opened it:
 /// while the step before still lasts, if that is one that only waits.
 ///
+/// While nothing is written the controller is asked for a sign of life from time to time, and before the run is called
+/// completed: without a controller no recipe succeeds.
+///
 /// Whatever happens, a valve that this machine has asked to open is closed before it says ``Action/finish(_:)``: the
 /// only exception is a shutdown whose time is up, and then ``Ending/unsecured`` names what may still be open.
 public struct RecipeMachine: Sendable {
@@ -19,20 +22,29 @@ public struct RecipeMachine: Sendable {
         /// How late a valve may be confirmed closed without moving the steps behind it. Defaults to 5 ms.
         public var settling: Duration = .milliseconds(5)
         /// How long an output that cannot be reached is tried before the recipe fails; a pulse may be longer by as much.
-        /// Longer than one call, so that one lost answer is not the end. Defaults to 500 ms.
+        /// Longer than one call, so that one lost answer is not the end. A set point may take as long to read back as it was
+        /// written: a controller may show it only after its next cycle. Defaults to 500 ms.
         public var patience: Duration = .milliseconds(500)
         /// Between two tries within that time. Defaults to 20 ms.
         public var retryInterval: Duration = .milliseconds(20)
         /// How long before a valve opens those that it excludes are looked at; what was seen earlier than twice as long
         /// ago is looked at again. Defaults to 50 ms.
         public var lookAhead: Duration = .milliseconds(50)
+        /// After how much silence the controller is asked for a sign of life. Defaults to 1 s.
+        public var probeInterval: Duration = .seconds(1)
+        /// A controller that is not heard of for so long, though it was asked, is lost, and the recipe fails. Long enough for
+        /// a connection to be made anew. Defaults to 5 s.
+        public var longestSilence: Duration = .seconds(5)
+        /// When this process itself stood still for longer, stopped or suspended, the recipe fails: shorter than a lease, so
+        /// that no other terminal has the machine yet. Defaults to 5 s.
+        public var longestStandstill: Duration = .seconds(5)
         /// Between two set points of a ramp. Defaults to 100 ms.
         public var rampInterval: Duration = .milliseconds(100)
         /// Between two rounds of tries to bring the machine into its safe state, after the first; it grows to the
         /// second. Defaults to 50 ms and 1 s.
         public var securingInterval: ClosedRange<Duration> = .milliseconds(50)...(.seconds(1))
-        /// Largest difference, in the unit, between what was written and what is read back; for a parameter that is not
-        /// named one millionth of the value, which is what single precision rounds.
+        /// Largest difference, in the unit, between what was written and what is read back; one millionth of the value is
+        /// always allowed, which is more than single precision rounds.
         public var tolerances: [ParameterID: Double] = [:]
 
         public init() {}
@@ -43,6 +55,8 @@ public struct RecipeMachine: Sendable {
             for (name, value) in [
                 ("callTimeout", callTimeout), ("retryInterval", retryInterval), ("rampInterval", rampInterval),
                 ("securingInterval", securingInterval.lowerBound), ("lookAhead", lookAhead),
+                ("probeInterval", probeInterval), ("longestSilence", longestSilence),
+                ("longestStandstill", longestStandstill),
             ] where value <= .zero {
                 problems.append("\(name) is \(value); it must be longer than zero")
             }
@@ -74,9 +88,11 @@ public struct RecipeMachine: Sendable {
         case readBack(ParameterID, by: MonotonicInstant)
         /// Read the set points of these valves now, all of them.
         case look(at: Set<ParameterID>, by: MonotonicInstant)
+        /// Ask the controller anything, to see that it is there.
+        case probe(by: MonotonicInstant)
         /// Nothing is due before this instant, or before something happens.
         case wait(until: MonotonicInstant)
-        /// Nothing is due before something happens.
+        /// A call is under way.
         case listen
         /// The run has ended.
         case finish(Ending)
@@ -90,12 +106,13 @@ public struct RecipeMachine: Sendable {
         case readBackFailed(String)
         case saw([ParameterID: Double])
         case sawNothing(String)
+        /// The controller has answered the probe, if only with a no.
+        case present
+        case absent(String)
         /// Somebody wants the run to stop at once.
         case stop(String)
         case pause
         case resume
-        /// Whoever watches the controller does not reach it any more.
-        case controllerLost(String)
         /// The process ends: what can be secured by then is.
         case shutDown(by: MonotonicInstant)
     }
@@ -147,9 +164,11 @@ public struct RecipeMachine: Sendable {
         case ramping(Ramp)
         /// The value of a parameter step, until it is confirmed.
         case setting(SetPoint, since: MonotonicInstant, hold: Duration)
-        case verifying(SetPoint, hold: Duration)
+        case verifying(SetPoint, since: MonotonicInstant, hold: Duration)
         /// Nothing to do until the step ends.
         case lasting(until: MonotonicInstant)
+        /// Everything is done; the controller was asked whether it is still there.
+        case concluding(since: MonotonicInstant)
     }
 
     struct Pulse: Sendable {
@@ -203,6 +222,12 @@ public struct RecipeMachine: Sendable {
     var notBefore: MonotonicInstant
     /// When the call under way, or the last one, was made.
     var askedAt: MonotonicInstant
+    /// When the controller answered last, whatever it was.
+    var heardAt: MonotonicInstant
+    /// When this machine was asked or told something last.
+    var seenAt: MonotonicInstant
+    /// It is not asked for a sign of life before.
+    var nextProbe: MonotonicInstant
     /// That nothing was open that excludes this valve, and when the controller said so.
     var clearance: (valve: ParameterID, at: MonotonicInstant)?
     /// Whether somebody has looked for the step behind the one that lasts.
@@ -236,6 +261,9 @@ public struct RecipeMachine: Sendable {
         anchor = start
         notBefore = start
         askedAt = start
+        heardAt = start
+        seenAt = start
+        nextProbe = start + configuration.probeInterval
         progress = Progress(totalSteps: extent.steps)
     }
 
@@ -255,32 +283,34 @@ public struct RecipeMachine: Sendable {
     /// What to do at `now`. A call that is returned is under way until ``happened(_:now:)`` says how it ended.
     public mutating func next(now: MonotonicInstant) -> Action {
         if isCallUnderWay { return .listen }
+        noteStandstill(now: now)
         beginSecuringIfDue(now: now)
         let action: Action
         switch state {
         case .running(let phase): action = run(phase, now: now)
-        case .paused: action = .listen
+        case .paused: action = waitForWord(now: now)
         case .securing(let securing): action = secure(securing, now: now)
         case .ended(let ending): action = .finish(ending)
         }
         switch action {
-        case .write, .readBack, .look: isCallUnderWay = true
+        case .write, .readBack, .look, .probe: isCallUnderWay = true
         case .wait, .listen, .finish: break
         }
         return action
     }
 
     public mutating func happened(_ event: Event, now: MonotonicInstant) {
+        noteStandstill(now: now)
         switch event {
-        case .written, .writeFailed, .readBack, .readBackFailed, .saw, .sawNothing:
+        case .written, .writeFailed, .readBack, .readBackFailed, .saw, .sawNothing, .present, .absent:
             isCallUnderWay = false
+            noteAnswer(event, now: now)
             switch state {
             case .running(let phase): ended(event, in: phase, now: now)
             case .securing(let securing): ended(event, in: securing, now: now)
             case .paused, .ended: break
             }
         case .stop(let reason): stopsBecause = stopsBecause ?? .aborted(reason)
-        case .controllerLost(let reason): stopsBecause = stopsBecause ?? .failed("the controller is lost: \(reason)")
         case .shutDown(let deadline):
             stopsBecause = stopsBecause ?? .aborted("the recipe service was shut down")
             shutdown = min(deadline, shutdown ?? deadline)

@@ -17,6 +17,8 @@ public final class RecipeRunner: Sendable {
     private let guarded: InterlockedPLC?
     private let interlocks: Interlocks
     private let configuration: RecipeMachine.Configuration
+    /// What is read to see whether the controller is there.
+    private let sign: ParameterID?
     private let journal: RecipeJournal
     private let time: any TimeSource
     private let logger: Logger
@@ -25,6 +27,8 @@ public final class RecipeRunner: Sendable {
 
     private struct State {
         var isRunning = false
+        /// A run of this process that has ended with everything closed, and whose journal could not say so.
+        var closed: RecipeJournal.Entry?
         var events: [RecipeMachine.Event] = []
         var progress: RecipeMachine.Progress?
     }
@@ -42,6 +46,7 @@ public final class RecipeRunner: Sendable {
         try configuration.validate()
         if let problems = ConfigurationProblems(interlocks.problems(on: plc.registerMap)) { throw problems }
         self.plc = plc
+        sign = plc.registerMap.parameters.first(where: \.isWritable)?.id
         self.guarded = guarded
         self.interlocks = interlocks
         self.configuration = configuration
@@ -88,8 +93,6 @@ public final class RecipeRunner: Sendable {
         /// After the step under way, until it is told to resume.
         case pause
         case resume
-        /// Whoever watches the controller does not reach it any more.
-        case controllerLost(String)
         /// The process ends: what can be made safe by then is.
         case shutDown(by: MonotonicInstant)
 
@@ -98,7 +101,6 @@ public final class RecipeRunner: Sendable {
             case .stop(let reason): .stop(reason)
             case .pause: .pause
             case .resume: .resume
-            case .controllerLost(let reason): .controllerLost(reason)
             case .shutDown(let deadline): .shutDown(by: deadline)
             }
         }
@@ -123,12 +125,15 @@ public final class RecipeRunner: Sendable {
     /// - Parameters:
     ///   - label: who started what, for the journal and the log; no two runs share one.
     ///   - process: the run in the database, for the journal.
+    ///   - tolerances: how far set points may read back from what was written, in their units, in place of those of the
+    ///     configuration. What the data type rounds is always allowed.
     /// - Throws: ``Refusal`` before anything is written.
     public func run(
-        _ recipe: Recipe, label: String, process: Int64? = nil, observer: @escaping Observer
+        _ recipe: Recipe, label: String, process: Int64? = nil, tolerances: [ParameterID: Double] = [:],
+        observer: @escaping Observer
     ) async throws -> Ending {
         guard claim() else { throw Refusal.busy }
-        defer { state.withLock { $0 = State() } }
+        defer { endClaim() }
         let beingOpened = guarded?.reserve(watched(by: recipe)) ?? []
         guard beingOpened.isEmpty else { throw Refusal.open(beingOpened.sorted()) }
         defer { guarded?.release() }
@@ -140,9 +145,15 @@ public final class RecipeRunner: Sendable {
         } catch {
             throw Refusal.journal("\(error)")
         }
+        var configuration = configuration
+        for case .parameter(let point, _, _) in recipe.outline.map(\.step.kind) {
+            let given = tolerances[point.parameter] ?? configuration.tolerances[point.parameter] ?? 0
+            let stored = plc.registerMap[point.parameter]?.dataType.rounding ?? 0
+            configuration.tolerances[point.parameter] = max(given, stored)
+        }
         let machine = try RecipeMachine(
             recipe, interlocks: interlocks, configuration: configuration, start: time.now)
-        return await drive(machine, entry, observer: observer)
+        return await drive(machine, ending: entry, observer: observer)
     }
 
     /// Closes what a run of an earlier process may have left open, and brings the machine into its safe state.
@@ -153,7 +164,7 @@ public final class RecipeRunner: Sendable {
         by deadline: MonotonicInstant, observer: @escaping Observer = { _, _ in }
     ) async throws -> RecipeJournal.Entry? {
         guard claim() else { throw Refusal.busy }
-        defer { state.withLock { $0 = State() } }
+        defer { endClaim() }
         guard let entry = try pendingRun() else { return nil }
         try await secure(entry, by: deadline, observer: observer)
         return entry
@@ -167,7 +178,7 @@ public final class RecipeRunner: Sendable {
         _ entry: RecipeJournal.Entry, by deadline: MonotonicInstant, observer: @escaping Observer
     ) async throws -> RecipeJournal.Entry? {
         guard claim() else { throw Refusal.busy }
-        defer { state.withLock { $0 = State() } }
+        defer { endClaim() }
         do throws(RecipeJournal.Failure) {
             if try journal.lastEnded() == entry.label { return nil }
         } catch {
@@ -178,13 +189,30 @@ public final class RecipeRunner: Sendable {
         return entry
     }
 
+    /// Closes what a run of an earlier process may have left open, and leaves the journal as it is: somebody who can write
+    /// down what was done does it again.
+    ///
+    /// - Parameter leavesBy: when somebody wants it to end; asked once, when it can be told with ``tell(_:)``.
+    /// - Returns: `nil` when no run was cut off.
+    func secureWithoutEnd(
+        leavesBy: () -> MonotonicInstant?
+    ) async throws -> (entry: RecipeJournal.Entry, unsecured: [SetPoint])? {
+        guard claim() else { throw Refusal.busy }
+        defer { endClaim() }
+        guard let entry = try pendingRun() else { return nil }
+        var machine = try RecipeMachine(
+            securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
+        if let deadline = leavesBy() { machine.happened(.shutDown(by: deadline), now: time.now) }
+        return (entry, await drive(machine, ending: nil) { _, _ in }.unsecured)
+    }
+
     private func secure(
         _ entry: RecipeJournal.Entry, by deadline: MonotonicInstant, observer: @escaping Observer
     ) async throws {
         var machine = try RecipeMachine(
             securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
         machine.happened(.shutDown(by: deadline), now: time.now)
-        let ending = await drive(machine, entry, observer: observer)
+        let ending = await drive(machine, ending: entry, observer: observer)
         guard ending.unsecured.isEmpty else { throw Refusal.unsecured(ending.unsecured) }
     }
 
@@ -195,9 +223,18 @@ public final class RecipeRunner: Sendable {
         }
     }
 
+    private func endClaim() {
+        state.withLock { $0 = State(closed: $0.closed) }
+    }
+
+    /// What the journal calls begun and not ended, but for what this process knows better: that is caught up on here.
     private func pendingRun() throws(Refusal) -> RecipeJournal.Entry? {
         do throws(RecipeJournal.Failure) {
-            return try journal.pending()
+            guard let entry = try journal.pending() else { return nil }
+            guard entry == state.withLock(\.closed) else { return entry }
+            try journal.end(entry)
+            state.withLock { $0.closed = nil }
+            return nil
         } catch {
             throw .journal("\(error)")
         }
@@ -236,18 +273,21 @@ public final class RecipeRunner: Sendable {
 
     // MARK: Driving
 
+    /// - Parameter entry: what the journal says is over when everything is closed; `nil` leaves the journal alone.
     private func drive(
-        _ machine: RecipeMachine, _ entry: RecipeJournal.Entry, observer: @escaping Observer
+        _ machine: RecipeMachine, ending entry: RecipeJournal.Entry?, observer: @escaping Observer
     ) async -> Ending {
         await withTaskCancellationHandler {
             // What makes the machine safe must not be cancelled with its caller.
-            await uncancellable { await self.act(machine, entry, observer: observer) }
+            await uncancellable { await self.act(machine, ending: entry, observer: observer) }
         } onCancel: {
             self.tell(.shutDown(by: self.time.now + Self.cancellationGrace))
         }
     }
 
-    private func act(_ machine: RecipeMachine, _ entry: RecipeJournal.Entry, observer: Observer) async -> Ending {
+    private func act(
+        _ machine: RecipeMachine, ending entry: RecipeJournal.Entry?, observer: Observer
+    ) async -> Ending {
         var machine = machine
         while true {
             for event in takeEvents() { machine.happened(event, now: time.now) }
@@ -267,10 +307,13 @@ public final class RecipeRunner: Sendable {
                 case .success(let values): machine.happened(.saw(values), now: time.now)
                 case .failure(let error): machine.happened(.sawNothing("\(error)"), now: time.now)
                 }
+            case .probe(let deadline):
+                let silence = await plc.tryReaching(sign, by: deadline)
+                machine.happened(silence.map { .absent($0) } ?? .present, now: time.now)
             case .wait(let until): await wakeup.wait(until: until, time: time)
             case .listen: await wakeup.wait()
             case .finish(let ending):
-                if ending.unsecured.isEmpty { closeJournal(entry) }
+                if let entry, ending.unsecured.isEmpty { closeJournal(entry) }
                 return ending
             }
         }
@@ -289,11 +332,13 @@ public final class RecipeRunner: Sendable {
         if !records.isEmpty { observer(records, progress) }
     }
 
-    /// The machine is safe; a journal that cannot be emptied makes the next start close valves that are closed.
+    /// The machine is safe; a journal that cannot say so is caught up on before the next run, or makes the next process close
+    /// valves that are closed.
     private func closeJournal(_ entry: RecipeJournal.Entry) {
         do throws(RecipeJournal.Failure) {
             try journal.end(entry)
         } catch {
+            state.withLock { $0.closed = entry }
             logger.error(
                 "the recipe journal cannot be emptied", metadata: ["run": "\(entry.label)", "reason": "\(error)"])
         }

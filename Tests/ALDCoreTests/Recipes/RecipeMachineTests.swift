@@ -46,7 +46,9 @@ import Testing
         #expect(world.widths(of: precursor) == Array(repeating: .milliseconds(15), count: 3))
         #expect(world.widths(of: oxidant) == Array(repeating: .milliseconds(30), count: 3))
         // The look before the first pulse has no step to hide behind.
-        #expect(world.now == MonotonicInstant(nanoseconds: 0) + .milliseconds(1 + 3 * (15 + 2000 + 30 + 3000)))
+        // Nor has the question at the end, whether the controller is still there.
+        let programmed: Int64 = 3 * (15 + 2000 + 30 + 3000)
+        #expect(world.now == milliseconds(1 + programmed + 1))
         #expect(machine.progress.completedSteps == 12)
         #expect(machine.progress.totalSteps == 12)
     }
@@ -251,7 +253,8 @@ import Testing
         var world = RecipeWorld()
         world.latency = .milliseconds(200)
         _ = try world.run(&machine)
-        #expect(world.now == milliseconds(2200))
+        // And the last answer of the controller is asked for at the end.
+        #expect(world.now == milliseconds(2200 + 200))
     }
 
     @Test("A valve that a stranger has opened keeps those that exclude it closed: the recipe fails")

@@ -1,4 +1,5 @@
 import ALDTestKit
+import Foundation
 import Logging
 import Modbus
 import Synchronization
@@ -24,12 +25,13 @@ import Testing
 
     /// A runner on `plc` with a journal in a directory of its own.
     func withRunner<Result>(
-        on plc: some PLC, _ body: (RecipeRunner, RecipeJournal) async throws -> Result
+        on plc: some PLC, configuration: RecipeMachine.Configuration = .init(),
+        _ body: (RecipeRunner, RecipeJournal) async throws -> Result
     ) async throws -> Result {
         try await withTemporaryDirectory { directory in
             let journal = RecipeJournal(path: directory + "/recipe.json")
             let runner = try RecipeRunner(
-                plc: plc, interlocks: interlocks, journal: journal,
+                plc: plc, interlocks: interlocks, journal: journal, configuration: configuration,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             return try await body(runner, journal)
         }
@@ -118,16 +120,47 @@ import Testing
         let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: try await server.start()))
         let plc = try ModbusPLC(map, client: client)
         let recipe = recipe(.valve(valves[0], open: .seconds(50)))
-        try await withRunner(on: plc) { runner, _ in
+        var configuration = RecipeMachine.Configuration()
+        (configuration.probeInterval, configuration.longestSilence) = (.milliseconds(20), .milliseconds(300))
+        try await withRunner(on: plc, configuration: configuration) { runner, _ in
             async let ending = runner.run(recipe, label: "test") { _, _ in }
             try await arrives(1, at: valves[0], of: machine)
-            await server.strike(.freeze(.milliseconds(600)))
-            runner.tell(.controllerLost("no answer"))
-            #expect(try await ending == RecipeMachine.Ending(outcome: .failed("the controller is lost: no answer")))
+            await server.strike(.freeze(.seconds(2)))
+            let outcome = try await ending.outcome
+            guard case .failed(let reason) = outcome else { Issue.record("\(outcome)"); return }
+            #expect(reason.hasPrefix("the controller has not answered for "))
             #expect(try await setPoint(valves[0], of: machine) == 0)
         }
         await client.close()
         await server.stop()
+    }
+
+    @Test("A journal that cannot say that all is closed is caught up on before the next run")
+    func journalAwayAtTheEnd() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await withTemporaryDirectory { directory in
+            let (place, away) = (directory + "/journals", directory + "/away")
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+            let journal = RecipeJournal(path: place + "/recipe.json")
+            let runner = try RecipeRunner(
+                plc: plc, interlocks: interlocks, journal: journal,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            async let ending = runner.run(recipe(.valve(valves[0], open: .seconds(50))), label: "one") { _, _ in }
+            try await arrives(1, at: valves[0], of: plc)
+            try FileManager.default.moveItem(atPath: place, toPath: away)
+            runner.tell(.stop("operator"))
+            #expect(try await ending.outcome == .aborted("operator"))
+            await #expect {
+                try await runner.run(recipe(.wait(.milliseconds(1))), label: "two") { _, _ in }
+            } throws: { error in
+                if case RecipeRunner.Refusal.journal = error { true } else { false }
+            }
+            try FileManager.default.moveItem(atPath: away, toPath: place)
+            #expect(try journal.pending()?.label == "one")
+            let next = try await runner.run(recipe(.wait(.milliseconds(1))), label: "three") { _, _ in }
+            #expect(next.outcome == .completed)
+            #expect(try journal.lastEnded() == "three")
+        }
     }
 
     @Test("After a crash no recipe runs until what may be open is closed")

@@ -36,6 +36,13 @@ struct RecipeWorld {
     private(set) var looks: [MonotonicInstant] = []
     /// Looks that are not answered, by their number from 0.
     var blindLooks: Set<Int> = []
+    /// Read-backs, by their number from 0, that still show what was there before the last write.
+    var staleReads: Set<Int> = []
+    private var reads = 0
+    private var before: [ParameterID: Double] = [:]
+    /// When the controller was asked for a sign of life, and when it answered last, whatever it was asked.
+    private(set) var probes: [MonotonicInstant] = []
+    private(set) var heardAt = MonotonicInstant(nanoseconds: 0)
     /// What somebody else writes, and when.
     var strangers: [Change] = []
     /// Answers all calls from a certain instant to another.
@@ -66,6 +73,7 @@ struct RecipeWorld {
             case .write(let point, let deadline): write(point, by: deadline, &machine)
             case .readBack(let parameter, let deadline): read(parameter, by: deadline, &machine)
             case .look(let valves, let deadline): look(at: valves, by: deadline, &machine)
+            case .probe(let deadline): probe(by: deadline, &machine)
             case .wait(let until):
                 guard until > now else {
                     throw Endless(description: "asked to wait until \(until), which is not later")
@@ -114,7 +122,18 @@ struct RecipeWorld {
         let seen = Dictionary(uniqueKeysWithValues: valves.map { ($0, outputs[$0] ?? 0) })
         deliverEvents(until: end, to: &machine)
         now = end
+        if !isBlind { heardAt = now }
         machine.happened(isBlind ? .sawNothing("no answer") : .saw(seen), now: now)
+    }
+
+    private mutating func probe(by deadline: MonotonicInstant, _ machine: inout RecipeMachine) {
+        probes.append(now)
+        let isLost = outage.map { now >= $0.from && now < $0.to } ?? false
+        let end = isLost ? deadline : min(now + latency, deadline)
+        deliverEvents(until: end, to: &machine)
+        now = end
+        if !isLost { heardAt = now }
+        machine.happened(isLost ? .absent("no answer") : .present, now: now)
     }
 
     private mutating func answer(by deadline: MonotonicInstant) -> (Answer, MonotonicInstant) {
@@ -130,12 +149,14 @@ struct RecipeWorld {
         letStrangersWrite(until: now + latency / 2)
         if answer == .done || answer == .executedInDoubt {
             // Half of the time is the way there.
+            before[point.parameter] = outputs[point.parameter]
             outputs[point.parameter] = point.value
             log.append(Change(parameter: point.parameter, value: point.value, at: now + latency / 2))
         }
         // What happens meanwhile is heard before the answer.
         deliverEvents(until: end, to: &machine)
         now = end
+        if answer == .done || answer == .refused { heardAt = now }
         switch answer {
         case .done: machine.happened(.written, now: now)
         case .lost: machine.happened(.writeFailed(.unreachable("nobody there")), now: now)
@@ -150,8 +171,12 @@ struct RecipeWorld {
         let (answer, end) = answer(by: deadline)
         deliverEvents(until: end, to: &machine)
         now = end
+        defer { reads += 1 }
+        if answer == .done { heardAt = now }
         switch answer {
-        case .done: machine.happened(.readBack(outputs[parameter] ?? 0), now: now)
+        case .done:
+            let shown = staleReads.contains(reads) ? before[parameter] : outputs[parameter]
+            machine.happened(.readBack(shown ?? 0), now: now)
         default: machine.happened(.readBackFailed("no answer"), now: now)
         }
     }

@@ -182,6 +182,18 @@ package struct RecipeDesk: RecipeTable {
         }
     }
 
+    package func readbackTolerances(deadline: MonotonicInstant) async throws -> [ParameterID: Double] {
+        let rows = try await withConnection(deadline) { connection in
+            try await connection.query(
+                """
+                SELECT parameter_id, readback_tolerance FROM ald.component_parameters
+                WHERE machine_id = $1 AND readback_tolerance IS NOT NULL
+                """, [.int4(machine)], deadline: deadline
+            ).map { (ParameterID(rawValue: try $0.decode(0)), try $0.decode(1, as: Double.self)) }
+        }
+        return Dictionary(rows) { $1 }
+    }
+
     /// Enters the process, or says why it may not run now. Safe to repeat.
     ///
     /// - Parameter valves: nobody else opens them while it runs.

@@ -9,9 +9,10 @@ extension RecipeService {
             wakeup.signal()
         }
         let recipe: Recipe
+        let tolerances: [ParameterID: Double]
         let process: Int64
         do {
-            recipe = try await pass(command)
+            (recipe, tolerances) = try await pass(command)
             state.withLock { $0.run?.recipe = recipe.name }
             process = try await enter(recipe, command)
         } catch {
@@ -22,14 +23,15 @@ extension RecipeService {
         var log = log
         log[metadataKey: "process"] = "\(process)"
         log[metadataKey: "recipe"] = "\(recipe.name)"
-        await execute(recipe, process, command, log)
+        await execute(recipe, tolerances, process, command, log)
     }
 
     /// The gate before a start. Nothing is written to the machine or about it before it is passed.
-    private func pass(_ command: RecipeDesk.Taken) async throws -> Recipe {
+    private func pass(_ command: RecipeDesk.Taken) async throws -> (Recipe, tolerances: [ParameterID: Double]) {
         let recipe = try await desk.load(command, deadline: tableDeadline)
         let problems = RecipeRules(plc.registerMap, interlocks: configuration.interlocks).problems(of: recipe)
         guard problems.isEmpty else { throw RecipeRunner.Refusal.unsound(problems) }
+        let tolerances = try await desk.readbackTolerances(deadline: tableDeadline)
         let conditions = try await desk.idleConditions(deadline: tableDeadline)
         let scan: Scan
         do throws(PLCError) {
@@ -39,7 +41,7 @@ extension RecipeService {
         }
         let unmet = conditions.compactMap { $0.problem(in: scan, of: plc.registerMap) }
         guard unmet.isEmpty else { throw NotIdle(reasons: unmet) }
-        return recipe
+        return (recipe, tolerances)
     }
 
     /// Enters the process. While an answer may have been lost it is asked for again, since a process that nobody runs keeps
@@ -81,7 +83,10 @@ extension RecipeService {
         }
     }
 
-    private func execute(_ recipe: Recipe, _ process: Int64, _ command: RecipeDesk.Taken, _ log: Logger) async {
+    private func execute(
+        _ recipe: Recipe, _ tolerances: [ParameterID: Double], _ process: Int64, _ command: RecipeDesk.Taken,
+        _ log: Logger
+    ) async {
         state.withLock { state in
             state.status.started += 1
             state.run?.process = process
@@ -101,7 +106,7 @@ extension RecipeService {
             do {
                 if state.withLock(\.isStopping) { throw ShuttingDown() }
                 ending = try await runner.run(
-                    recipe, label: command.label(of: process), process: process
+                    recipe, label: command.label(of: process), process: process, tolerances: tolerances
                 ) { records, _ in
                     recorder.note(records)
                     self.notice(records)

@@ -18,6 +18,8 @@ package protocol RecipeTable: Sendable {
     func load(_ command: RecipeDesk.Taken, deadline: MonotonicInstant) async throws -> Recipe
     /// What must hold before a recipe starts, as it is in force now.
     func idleConditions(deadline: MonotonicInstant) async throws -> [IdleCondition]
+    /// How far set points may read back from what was written, in their units; those that are not named are exact.
+    func readbackTolerances(deadline: MonotonicInstant) async throws -> [ParameterID: Double]
     /// Enters the process, or says why it may not run now. Safe to repeat.
     ///
     /// - Parameter valves: nobody else opens them while it runs.

@@ -94,6 +94,10 @@ final class WorldRecipeTable: Sendable {
             try await table.call(deadline) { _, _ in [] }
         }
 
+        func readbackTolerances(deadline: MonotonicInstant) async throws -> [ParameterID: Double] {
+            try await table.call(deadline) { _, _ in [:] }
+        }
+
         func begin(
             _ command: RecipeDesk.Taken, steps: Int64, valves: [Int32], deadline: MonotonicInstant
         ) async throws -> Result<Int64, RecipeStore.Problem> {
