@@ -7,7 +7,8 @@ import Synchronization
 /// The terminals of a station, while they run.
 extension Station {
     func operate(
-        _ directory: DataDirectory, _ place: Place, _ controller: Reached, _ spools: Spools
+        _ directory: DataDirectory, _ place: Place, _ controller: Reached, _ spools: Spools,
+        _ securing: StartupSecuring?
     ) async throws {
         let plc = try ModbusPLC(registerMap, client: controller.client, time: time)
         let collected = try ModbusPLC(collectedMap, client: controller.client, time: time)
@@ -15,6 +16,7 @@ extension Station {
             path: directory.metadata, machine: settings.machineID, logger: logger(of: .collection))
         let registry = try makeRegistry(directory, place)
         let interlocks = try settings.interlocks(on: registerMap)
+        warnOfAssumptions(interlocks)
         let pool = try makePool(place)
         let sink = PostgresSink(
             pool: pool,
@@ -24,6 +26,8 @@ extension Station {
         let isKnown = metadata.current != nil || !terminals.contains(.collection)
         try await cancelWhenGracefulShutdown {
             try await self.prepare(sink, place.database, isKnown: isKnown)
+            // A database that was given up because of a shutdown is no reason to begin without it.
+            try Task.checkCancellation()
             do throws(TerminalRegistry.Displaced) {
                 try await registry.admit(by: self.time.now + .seconds(3))
             } catch {
@@ -81,8 +85,19 @@ extension Station {
                         logger: logger(of: .recipes)), successTerminationBehavior: .ignore))
         }
         services.append(.init(service: watch(), successTerminationBehavior: .ignore))
+        // The recipe service closes it once more and tells of it; two may not write.
+        await securing?.leave(by: time.now)
         try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
         if terminals.contains(.collection) { try await account(spools, place.database) }
+    }
+
+    /// On a real machine somebody should have looked at what excludes what.
+    private func warnOfAssumptions(_ interlocks: Interlocks) {
+        guard settings.interlocksFile == nil, settings.controller != nil, terminals != [.collection] else { return }
+        let valves = interlocks.valves.sorted().map { registerMap[$0]?.qualifiedName ?? "parameter \($0)" }
+        logger.warning(
+            "no interlocks are named in ALD_INTERLOCKS: they are assumed from the names of the parameters",
+            metadata: ["exclusive": "\(valves.isEmpty ? "none" : valves.joined(separator: ", "))"])
     }
 
     private func makeWriter(

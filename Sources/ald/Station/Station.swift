@@ -65,22 +65,45 @@ final class Station: Service {
         let directory = try DataDirectory(
             settings.dataDirectory, terminals: terminals, machine: settings.machineID)
         defer { directory.release() }
-        try await withSpools(in: directory) { spools in
-            if let url = self.settings.databaseURL {
-                let database = try PostgresConfiguration(connectionString: url)
-                let place = Place(database: database, description: "\(database)", server: nil)
-                try await self.withController(directory) {
-                    try await self.operate(directory, place, $0, spools)
-                }
-            } else {
-                try await self.withLocalPostgres(directory) { place in
-                    try await self.withController(directory) {
-                        try await self.operate(directory, place, $0, spools)
+        try await withController(directory) { controller in
+            try await self.withMachineSecured(directory, controller) { securing in
+                try await self.withSpools(in: directory) { spools in
+                    if let url = self.settings.databaseURL {
+                        let database = try PostgresConfiguration(connectionString: url)
+                        let place = Place(database: database, description: "\(database)", server: nil)
+                        try await self.operate(directory, place, controller, spools, securing)
+                    } else {
+                        try await self.withLocalPostgres(directory) { place in
+                            try await self.operate(directory, place, controller, spools, securing)
+                        }
                     }
                 }
             }
         }
         try refuseDisplaced()
+    }
+
+    /// How long an unsafe machine is tried to be made safe when the rest could not start.
+    private static let securingGrace: Duration = .seconds(5)
+
+    /// Begins with what an earlier process may have left open, before anything that may take time, and beside it. The
+    /// body ends it before somebody else writes.
+    private func withMachineSecured(
+        _ directory: DataDirectory, _ controller: Reached, _ body: @Sendable (StartupSecuring?) async throws -> Void
+    ) async throws {
+        guard terminals.contains(.recipes) else { return try await body(nil) }
+        let securing = try StartupSecuring(
+            plc: try ModbusPLC(registerMap, client: controller.client, writesFirst: true, time: time),
+            interlocks: try settings.interlocks(on: registerMap), journal: directory.recipeJournal, time: time,
+            logger: logger(of: .recipes))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await securing.run() }
+            try await withCleanup {
+                try await body(securing)
+            } cleanup: {
+                await securing.leave(by: self.time.now + Self.securingGrace)
+            }
+        }
     }
 
     /// What Terminals 1 and 2 record waits here for the database.

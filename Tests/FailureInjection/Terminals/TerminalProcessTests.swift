@@ -165,6 +165,52 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    /// Whatever the database does: here it takes connections and says nothing, so that nothing else of the terminal has begun.
+    func test_killedWithAnOpenValve_itIsClosedBeforeAnythingElseBegins() async throws {
+        try await TerminalPlant.with { plant in
+            var station = plant.station
+            let file = station.dataDirectory + ".yaml"
+            try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
+                toFile: file, atomically: true, encoding: .utf8)
+            let killed = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                let stored = try await station.command(["recipe", "import", file])
+                XCTAssertEqual(stored.exitCode, 0, stored.transcript)
+                let started = try await station.command(["recipe", "start", "open"])
+                XCTAssertEqual(started.exitCode, 0, started.transcript)
+                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                run.send(SIGKILL)
+            }
+            XCTAssertEqual(killed.signal, SIGKILL)
+            let silence = try ListeningSocket(accepts: false)
+            let database = station.environment["ALD_DATABASE_URL"]
+            station.environment["ALD_DATABASE_URL"] = "postgresql://ald@127.0.0.1:\(silence.port)/ald"
+            let stuck = try await station.command(["recipes"], isTerminal: true) { recipes in
+                try await eventually("the valve is closed") { try await plant.setPoint("Valve 1.valve_state") == 0 }
+                XCTAssertFalse(plant.isRunning(recipes), "nothing else has begun")
+                recipes.send(SIGTERM)
+            }
+            withExtendedLifetime(silence) {}
+            Self.endsInOrder(stuck)
+            XCTAssertTrue(
+                stuck.errors.contains { $0.contains("an earlier recipe service ended without a word") },
+                stuck.transcript)
+            station.environment["ALD_DATABASE_URL"] = database
+            let told = try await station.command(["recipes"], isTerminal: true) { recipes in
+                try await eventually("the run is ended, and what was closed is written down") {
+                    try await plant.number(
+                        """
+                        SELECT count(*) FROM ald.process_executions e WHERE status = 'aborted' AND EXISTS (
+                            SELECT FROM ald.recipe_execution_audit a
+                            WHERE a.process_id = e.process_id AND a.kind = 'safety')
+                        """) == 1
+                }
+                recipes.send(SIGTERM)
+            }
+            Self.endsInOrder(told)
+        }
+    }
+
     /// Each of the two on a plant of its own and beside the other, for they wait more than they work.
     func test_eventsOfARunWaitOnDisk_recipesAloneOrAmongAllFindThem() async throws {
         async let alone: Void = Self.eventsWait(before: "recipes", after: "run")

@@ -67,10 +67,10 @@ extension RecipeService {
         await record(narrator.tell(records))
     }
 
-    /// Until they are accepted, or the service stops.
+    /// Until they are accepted, or the service stops; once in any case, for the journal has said already that all is closed.
     private func record(_ events: [ProcessEvent]) async {
         var reports = ReportThrottle<String>()
-        while !Task.isCancelled, !state.withLock(\.isStopping) {
+        repeat {
             let refusal: SpoolError
             do throws(SpoolError) {
                 try await writer.append(.processEvents(events), machine: configuration.machine)
@@ -83,7 +83,7 @@ extension RecipeService {
             }
             // Cancelled: the loop ends.
             do { try await time.sleep(for: .seconds(1)) } catch {}
-        }
+        } while !Task.isCancelled && !state.withLock(\.isStopping)
     }
 
     /// What the database takes for running and this terminal does not run. Its journal may lie on another host, so what the
