@@ -14,7 +14,7 @@ AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build-release run doctor test peers peers-postgres lint format clean
+.PHONY: help setup setup-tests build-release run doctor test bench peers peers-postgres lint format clean
 
 help: ## this table
 	@echo 'make TARGET [ARGS="…"]'
@@ -57,6 +57,12 @@ peers: setup-tests ## our Modbus client and server against libmodbus, as ratios;
 
 peers-postgres: setup-tests ## our PostgreSQL side against psql, pgbench, asyncpg and psycopg; ARGS="--quick"
 	@SWIFT=$(SWIFT) Benchmarks/Peers/postgres $(ARGS)
+
+# Optimised, with a build folder of its own: what a debug build says of speed is worth nothing. Nothing else should run.
+bench: setup-tests ## the aims for speed, held in an optimised build; ARGS="--filter Recipe" for a part
+	@$(SWIFT) build -c release --build-tests --scratch-path .build-bench -Xswiftc -enable-testing
+	@exec $(SWIFT) test -c release --skip-build --scratch-path .build-bench -Xswiftc -enable-testing \
+		--disable-swift-testing $(if $(strip $(ARGS)),$(ARGS),--filter '^Benchmarks\.')
 
 lint: ## check the format of every Swift file
 	@$(SWIFT) format lint --strict --parallel --recursive $(LINTED)

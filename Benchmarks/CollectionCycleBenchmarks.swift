@@ -29,7 +29,8 @@ final class CollectionCycleBenchmarks: XCTestCase {
         await server.stop()
     }
 
-    /// The aim for 1000 parameters is a cycle p95 below 20 ms in an optimised program.
+    /// The aims for 1000 parameters in an optimised program on an idle machine: cycle p95 below 20 ms, jitter p99.9 below
+    /// 5 ms.
     func test_cycleOf1000ParametersOverLoopback_p95KeepsItsBound() async throws {
         let map = try GeneratedMachine.registerMap(parameters: 1000, seed: 1)
         let server = ModbusServer(device: SimulatedPLC(map, seed: 1), logger: TestDatabase.quiet)
@@ -52,6 +53,7 @@ final class CollectionCycleBenchmarks: XCTestCase {
                         XCTAssertLessThan(statistics.cycleTime.percentile(95), .milliseconds(100))
                     #else
                         XCTAssertLessThan(statistics.cycleTime.percentile(95), .milliseconds(20))
+                        XCTAssertLessThan(statistics.jitter.percentile(99.9), .milliseconds(5))
                     #endif
                 }
             }

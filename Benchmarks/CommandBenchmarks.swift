@@ -23,8 +23,7 @@ final class CommandBenchmarks: XCTestCase {
     }
 
     private func withBench(
-        parameters: Int, configuration: ParameterControlService.Configuration = .init(),
-        _ body: @Sendable (Bench) async throws -> Void
+        parameters: Int, _ body: @Sendable (Bench) async throws -> Void
     ) async throws {
         let map = try GeneratedMachine.registerMap(parameters: parameters, seed: 1)
         let server = ModbusServer(device: SimulatedPLC(map, seed: 1), logger: TestDatabase.quiet)
@@ -38,8 +37,7 @@ final class CommandBenchmarks: XCTestCase {
             let client = try ModbusClient(
                 configuration: .init(host: "127.0.0.1", port: port), logger: TestDatabase.quiet)
             let service = try ParameterControlService(
-                plc: ModbusPLC(map, client: client), pool: pool, machine: 1, configuration: configuration,
-                logger: TestDatabase.quiet)
+                plc: ModbusPLC(map, client: client), pool: pool, machine: 1, logger: TestDatabase.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
                 try await withThrowingTaskGroup(of: Void.self) { serving in
@@ -90,10 +88,8 @@ final class CommandBenchmarks: XCTestCase {
 
     /// A thousand a second, each tenth of a second a hundred, for as long as there is time.
     func test_aThousandCommandsASecond_areSustained() async throws {
-        var configuration = ParameterControlService.Configuration()
-        configuration.concurrency = 128
         let seconds = Gate.rounds(3, nominal: 30)
-        try await withBench(parameters: 500, configuration: configuration) { bench in
+        try await withBench(parameters: 500) { bench in
             let time = SystemTime()
             let began = time.now
             try await TestDatabase.withConnection(bench.database) { connection, _ in

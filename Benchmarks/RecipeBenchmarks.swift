@@ -7,8 +7,8 @@ import Synchronization
 import XCTest
 
 /// How exact pulses are over Modbus TCP, what a recipe costs beside its programmed time, and how soon a stop closes a
-/// valve. Only a release build on an idle machine says how good the numbers are; they are printed, and held to what the
-/// requirements call critical in a release build alone.
+/// valve. Only an optimised build on an idle machine says how good the numbers are (`make bench`): there they are held to
+/// the aims, and otherwise printed.
 final class RecipeBenchmarks: XCTestCase {
     private struct Bench: Sendable {
         let runner: RecipeRunner
@@ -72,7 +72,32 @@ final class RecipeBenchmarks: XCTestCase {
             XCTAssertEqual(off.count, count)
             XCTAssertGreaterThanOrEqual(off.min() ?? -1, 0, "no pulse is short")
             #if !DEBUG
-                XCTAssertLessThan(overhead, 20)
+                XCTAssertLessThan(Self.percentile(off, 0.99), 2, "the aim: pulses within 2 ms at p99")
+            #endif
+        }
+    }
+
+    /// The recipe of the aim: what it takes beyond its programmed time is below one hundredth. Its cycles are those of a
+    /// laboratory, with purges between pulses, not a pulse every 40 ms.
+    func test_recipe_takesHardlyLongerThanProgrammed() async throws {
+        let count = Gate.rounds(3, nominal: 20)
+        try await withBench { bench in
+            let time = SystemTime()
+            let recipe = Self.recipe(
+                .loop(
+                    iterations: count,
+                    [
+                        RecipeStep(id: 11, .valve(bench.valve, open: .milliseconds(50))),
+                        RecipeStep(id: 12, .wait(.milliseconds(950))),
+                    ]))
+            let began = time.now
+            let ending = try await bench.runner.run(recipe, label: "bench") { _, _ in }
+            let overhead = ((time.now - began).inSeconds / Double(count) - 1) * 100
+            XCTAssertEqual(ending.outcome, .completed)
+            print("\(count) cycles of 1 s: overhead \(overhead) %")
+            XCTAssertGreaterThanOrEqual(overhead, 0, "no step is short")
+            #if !DEBUG
+                XCTAssertLessThan(overhead, 1)
             #endif
         }
     }
@@ -97,7 +122,7 @@ final class RecipeBenchmarks: XCTestCase {
             }
             print("from stop to safe machine: ms at p50 \(Self.percentile(times, 0.5)), most \(times.max() ?? .nan)")
             #if !DEBUG
-                XCTAssertLessThan(Self.percentile(times, 0.5), 100)
+                XCTAssertLessThan(times.max() ?? .infinity, 100)
             #endif
         }
     }
