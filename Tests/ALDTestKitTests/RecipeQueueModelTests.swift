@@ -42,9 +42,9 @@ import Testing
         var queue = RecipeQueueModel(lease: .seconds(10))
         let (first, second) = (ask(.start, &queue), ask(.start, &queue))
         _ = queue.take("a", known: [], now: at(1))
-        #expect(queue.begin(second, "a", steps: 1, valves: valves) == .failure(notOurs))
-        #expect(queue.begin(first, "a", steps: 1, valves: valves) == .success(1))
-        #expect(queue.begin(first, "a", steps: 1, valves: valves) == .success(1))
+        #expect(queue.begin(second, "a", steps: 1, valves: valves, now: at(5)) == .failure(notOurs))
+        #expect(queue.begin(first, "a", steps: 1, valves: valves, now: at(5)) == .success(1))
+        #expect(queue.begin(first, "a", steps: 1, valves: valves, now: at(5)) == .success(1))
         let end = RecipeDesk.Finished(id: first, process: 1)
         #expect(queue.finish(end, "a") == false)
         queue.follow([state("paused", of: 1), state("aborted", of: 1), state("completed", of: 1)])
@@ -57,15 +57,29 @@ import Testing
         RecipeStore.Problem(code: .invalid, description: "the command is not this terminal's any more")
     }
 
+    @Test("what was taken in time and comes late to its beginning does not begin")
+    func late() {
+        var queue = RecipeQueueModel(lease: .seconds(10))
+        let (first, second) = (ask(.start, &queue, within: 10), ask(.start, &queue, within: 10))
+        _ = queue.take("a", known: [], now: at(1))
+        let problem = RecipeStore.Problem(code: .invalid, description: "it was to begin by then, and that is over")
+        #expect(queue.begin(first, "a", steps: 1, valves: valves, now: at(10)) == .failure(problem))
+        _ = queue.finish(RecipeDesk.Finished(id: first, error: "late"), "a")
+        _ = queue.take("a", known: [first], now: at(9))
+        #expect(queue.begin(second, "a", steps: 1, valves: valves, now: at(9)) == .success(1))
+        // The answer to the first call may have been lost; the process is under way.
+        #expect(queue.begin(second, "a", steps: 1, valves: valves, now: at(11)) == .success(1))
+    }
+
     @Test("a command never begins a second process")
     func twice() {
         var queue = RecipeQueueModel(lease: .seconds(10))
         let id = ask(.start, &queue)
         _ = queue.take("a", known: [], now: at(1))
-        _ = queue.begin(id, "a", steps: 1, valves: valves)
+        _ = queue.begin(id, "a", steps: 1, valves: valves, now: at(5))
         queue.follow([state("aborted", of: 1)])
         let problem = RecipeStore.Problem(code: .invalid, description: "command \(id) has begun process 1 already")
-        #expect(queue.begin(id, "a", steps: 1, valves: valves) == .failure(problem))
+        #expect(queue.begin(id, "a", steps: 1, valves: valves, now: at(5)) == .failure(problem))
         #expect(queue.processes.count == 1)
     }
 

@@ -26,10 +26,11 @@ struct SharedSimulator {
             let deadline = time.now + patience
             while true {
                 if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
+                    // At once: what a killed process has left here is nobody's port any more.
+                    ftruncate(descriptor, 0)
                     let device = SimulatedPLC(map, seed: settings.simulatorSeed, time: time)
                     let server = ModbusServer(
                         configuration: .init(port: settings.simulatorPort), device: device, logger: logger)
-                    ftruncate(descriptor, 0)
                     let port = try await server.start()
                     let text = Array("\(port)\n".utf8)
                     pwrite(descriptor, text, text.count, 0)

@@ -41,5 +41,6 @@ public struct Migration: Sendable {
         takenAgain,
         gapsBetweenProcesses,
         lateQuestions,
+        lateStarts,
     ]
 }

@@ -130,7 +130,7 @@ struct RecipeQueueModel: Sendable {
 
     /// - Returns: the process, or why there is none.
     mutating func begin(
-        _ id: Int64, _ worker: String, steps: Int64, valves: [ParameterID]
+        _ id: Int64, _ worker: String, steps: Int64, valves: [ParameterID], now: MonotonicInstant
     ) -> Result<Int64, RecipeStore.Problem> {
         func refusal(_ reason: String) -> Result<Int64, RecipeStore.Problem> {
             .failure(RecipeStore.Problem(code: .invalid, description: reason))
@@ -140,6 +140,7 @@ struct RecipeQueueModel: Sendable {
         else { return refusal("the command is not this terminal's any more") }
         let own = processes.values.filter { $0.command == id }
         if let open = own.first(where: { $0.ending == nil }) { return .success(open.id) }
+        if command.notAfter <= now { return refusal("it was to begin by then, and that is over") }
         if let running { return refusal("process \(running.id) is under way") }
         // A unique key in the table.
         if let before = own.first { return refusal("command \(id) has begun process \(before.id) already") }

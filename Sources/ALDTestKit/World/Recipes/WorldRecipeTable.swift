@@ -101,9 +101,9 @@ final class WorldRecipeTable: Sendable {
         func begin(
             _ command: RecipeDesk.Taken, steps: Int64, valves: [Int32], deadline: MonotonicInstant
         ) async throws -> Result<Int64, RecipeStore.Problem> {
-            try await table.call(deadline) { queue, _ in
+            try await table.call(deadline) { queue, now in
                 let valves = valves.map(ParameterID.init(rawValue:))
-                return queue.begin(command.id, worker, steps: steps, valves: valves)
+                return queue.begin(command.id, worker, steps: steps, valves: valves, now: now)
             }
         }
 

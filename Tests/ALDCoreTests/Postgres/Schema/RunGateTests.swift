@@ -34,6 +34,33 @@ extension SchemaServerTests {
             }
         }
 
+        /// Moves the deadline of a command into the past, behind the back of the rules.
+        private static func age(_ command: Int, _ connection: PostgresConnection) async throws {
+            try await connection.accept(
+                """
+                SET session_replication_role = replica;
+                UPDATE ald.recipe_commands SET created_at = created_at - interval '2 hours',
+                    not_after = not_after - interval '1 hour' WHERE command_id = \(command);
+                SET session_replication_role = origin;
+                """)
+        }
+
+        @Test func aRunThatComesLateToItsBeginningDoesNotBegin() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.start)
+                try await Self.age(1, connection)
+                let answer = try await connection.rows(Self.begin)
+                #expect(answer.count == 1 && answer[0].hasPrefix("it was to begin by "), "\(answer)")
+                #expect(try await connection.rows("SELECT count(*) FROM ald.process_executions") == ["0"])
+            }
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.start)
+                #expect(try await connection.rows(Self.begin) == ["1"])
+                try await Self.age(1, connection)
+                #expect(try await connection.rows(Self.begin) == ["1"], "it is under way, and the answer was lost")
+            }
+        }
+
         @Test func whileARecipeRunsNobodyOpensAValveOfItsInterlocks() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.start)
@@ -104,16 +131,6 @@ extension SchemaServerTests {
                     try await connection.rows(
                         "SELECT command_id, kind, status FROM ald.take_recipe_command(1, '\(worker)', '\(known)', 60)")
                 }
-                /// Moves the deadline of a command into the past, behind the back of the rules.
-                func age(_ command: Int) async throws {
-                    try await connection.accept(
-                        """
-                        SET session_replication_role = replica;
-                        UPDATE ald.recipe_commands SET created_at = created_at - interval '2 hours',
-                            not_after = not_after - interval '1 hour' WHERE command_id = \(command);
-                        SET session_replication_role = origin;
-                        """)
-                }
                 try await connection.accept(Self.start + Self.start)
                 #expect(try await take("w", known: "{}") == ["1|start|executing"])
                 #expect(try await take("w", known: "{1}") == [], "one start after the other")
@@ -122,10 +139,10 @@ extension SchemaServerTests {
                 try await connection.accept(
                     "SELECT ald.request_recipe_command(1, gen_random_uuid(), 'stop', NULL, NULL, 1, 60, 'o', '')")
                 #expect(try await take("w", known: "{1}") == ["3|stop|executing"])
-                try await age(3)
+                try await Self.age(3, connection)
                 #expect(try await take("w", known: "{1}") == ["3|stop|executing"], "it is never too late for a stop")
                 #expect(try await take("w", known: "{1,3}") == [])
-                try await age(1)
+                try await Self.age(1, connection)
                 // Its recipe may run: this may be an old question that is carried out late.
                 let beginning = "SELECT status, lease_until FROM ald.recipe_commands WHERE command_id = 1"
                 let before = try await connection.rows(beginning)
