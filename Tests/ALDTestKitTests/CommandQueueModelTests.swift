@@ -154,6 +154,7 @@ import Testing
             ([(1, 1.0)], "command 2 has succeeded and was never written"),
             ([(3, 2.0), (4, 1.0)], "command 1 of 1 was written after 2"),
             ([(1, 1.0), (61, 2.0)], "command 2 was written 1.0 seconds after its deadline"),
+            ([(1, 1.0), (34, 2.0)], "command 2 was written 1.0 seconds after its lease"),
             ([(1, 1.0), (3, 2.0), (4, 7.0)], "7.0 was written to 1, and nobody had asked"),
         ])
     func broken(writes: [(Int, Double)], problem: String) {
@@ -177,20 +178,26 @@ import Testing
         let table: WorldCommandTable
         let node: WorldNode
         let machine: SimulatedPLC
+        let written: WriteLog
         let plc: WorldPLC
         let control: ParameterControlService
 
         init(seed: UInt64) throws {
             world = World(seed: seed)
             server = WorldServer(world)
-            let table = WorldCommandTable(server, lease: .seconds(30), bug: nil)
+            let settings = ParameterControlService.Configuration()
+            let table = WorldCommandTable(server, lease: settings.lease, bug: nil)
             let node = world.node("terminal")
             let map = try GeneratedMachine.registerMap(parameters: 10, seed: 1)
-            machine = SimulatedPLC(map, seed: 1, time: world.node("machine").time)
+            let written = WriteLog()
+            self.written = written
+            machine = SimulatedPLC(map, seed: 1, time: world.node("machine").time) { [world] parameter, value in
+                written.note(CommandAudit.Write(at: world.now, point: SetPoint(parameter, value)))
+            }
             plc = WorldPLC(machine, asking: node, world: world)
             control = try ParameterControlService(
                 plc: plc, table: table.desk(of: "terminal"), bell: { table.bells.hang(on: node, onRing: $0) },
-                configuration: ParameterControlService.Configuration(), time: node.time, logger: TestDatabase.quiet)
+                configuration: settings, time: node.time, logger: TestDatabase.quiet)
             (self.table, self.node) = (table, node)
             let control = self.control
             node.spawn { try await control.run() }
@@ -210,6 +217,35 @@ import Testing
             try plant.world.run(for: .seconds(60))
             #expect(plant.table.queue.commands[1]?.status == .failed)
             #expect(plant.control.statistics.failed == 1)
+        }
+    }
+
+    /// Story: a command is tried again and again because the controller is away, and the process stands still. Meanwhile
+    /// its lease ends, another terminal finds that nothing was written and says so, and the controller is back.
+    @Test("what another terminal has ended is not written by one that stood still", arguments: 0..<5 as Range<UInt64>)
+    func fenced(seed: UInt64) async throws {
+        try await inBackground {
+            let plant = try Plant(seed: seed)
+            plant.plc.faults.isDown = true
+            plant.table.ask(SetPoint(heater, 100), timeout: .seconds(300))
+            // Longer than the lease: it is prolonged while the terminal works.
+            try plant.world.run(for: .seconds(31))
+            #expect(plant.table.queue.commands[1]?.status == .executing)
+            plant.node.freeze(for: .seconds(60))
+            try plant.world.run(for: .seconds(20))
+            let other = plant.table.desk(of: "other")
+            let task = plant.world.node("other").spawn {
+                let left = try await other.adopt(deadline: plant.world.now + .seconds(5))
+                let ends = left.map { CommandDesk.Finished(id: $0.id, ending: .unknown("who knows", actual: nil)) }
+                return try await other.finish(ends, deadline: plant.world.now + .seconds(5))
+            }
+            try plant.world.run(for: .seconds(10))
+            #expect(try task.outcome?.get() == [1])
+            plant.plc.faults.isDown = false
+            try plant.world.run(for: .seconds(60))
+            #expect(plant.written.writes == [])
+            #expect(plant.table.queue.commands[1]?.status == .unknown)
+            #expect(plant.control.statistics.failed == 1 && plant.control.statistics.unnoted == 0)
         }
     }
 

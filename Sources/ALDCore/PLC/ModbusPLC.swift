@@ -6,7 +6,8 @@ import Synchronization
 ///
 /// Reads go through one plan that covers all parameters in as few requests, or in as little time, as the map and the
 /// device allow; which addresses a device lacks and how much it takes at once is learnt while reading. Writes are
-/// single requests that are never repeated once they may have been executed.
+/// single requests that are never repeated once they may have been executed; also an exception may leave that open
+/// (``ExceptionCode/leavesWriteInDoubt``).
 public final class ModbusPLC: PLC {
     public let registerMap: RegisterMap
     private let reading: AdaptiveReading
@@ -155,8 +156,10 @@ public final class ModbusPLC: PLC {
 
     private static func translate(_ error: ModbusError?, writing: Bool) -> PLCError {
         guard let error else { return .unreachable("it was asked for nothing") }
-        if error.isAnswer { return .refused("\(error)") }
         switch error.code {
+        case .exception(let exception, _) where writing && exception.leavesWriteInDoubt:
+            return .unknownOutcome("\(error)")
+        case .exception: return .refused("\(error)")
         case .unknownOutcome: return .unknownOutcome("\(error)")
         case .connectionClosed(mayHaveExecuted: true) where writing: return .unknownOutcome("\(error)")
         case .invalidRequest: return .refused("\(error)")

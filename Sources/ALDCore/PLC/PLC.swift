@@ -28,8 +28,9 @@ public protocol PLC: Sendable {
     /// Writes one parameter's set point.
     ///
     /// - Throws: ``PLCError/outOfRange(_:_:)``, ``PLCError/notWritable(_:)`` or ``PLCError/unknownParameter(_:)``
-    ///   before anything is sent; ``PLCError/unknownOutcome(_:)`` when the machine may or may not have acted. The
-    ///   latter must be read back, never repeated blindly.
+    ///   before anything is sent; ``PLCError/refused(_:)`` and ``PLCError/unreachable(_:)`` when the machine has done
+    ///   nothing; ``PLCError/unknownOutcome(_:)`` when it may or may not have acted. The latter must be read back, never
+    ///   repeated blindly.
     func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError)
 }
 
@@ -67,11 +68,13 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
     case outOfRange(Double, Parameter)
     /// The controller could not be reached, or did not answer in time. Says what was tried and why it failed.
     case unreachable(String)
-    /// The controller answered, and the answer was no.
+    /// The controller answered, and the answer was no: it has done nothing. An answer that leaves that open, such as a
+    /// device failure in the middle of a write, is an ``unknownOutcome(_:)``.
     case refused(String)
     /// Nothing was sent: it would open a valve that has to stay closed now. Says why.
     case interlocked(String)
-    /// A write was sent and its confirmation never came: the machine may have acted.
+    /// A write was sent, and no answer came or one that does not say whether it was executed: the machine may have
+    /// acted.
     case unknownOutcome(String)
 
     public var description: String {

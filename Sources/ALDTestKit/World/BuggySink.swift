@@ -30,7 +30,8 @@ struct BuggySink: ForwardingSink {
             return try await sink.deliver(renamed, deadline: deadline)
         case .changesValues:
             return try await sink.deliver(batches.map(changed), deadline: deadline)
-        case .neverReconciles, .writesAgain, .forgetsOrder, .outlivesDeadlines, .claimsSuccess, .leavesValvesOpen:
+        case .neverReconciles, .writesAgain, .forgetsOrder, .outlivesDeadlines, .outlivesLeases, .claimsSuccess,
+            .leavesValvesOpen:
             return try await sink.deliver(batches, deadline: deadline)
         }
     }

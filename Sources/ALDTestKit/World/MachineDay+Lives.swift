@@ -50,9 +50,12 @@ extension MachineDay {
     private func control(on node: WorldNode, _ plc: any PLC) throws -> ParameterControlService {
         var table: any ParameterCommandTable = commands.desk(of: node.name)
         if let bug = configuration.plantedBug { table = BuggyCommandTable(table: table, bug: bug) }
+        var settings = ParameterControlService.Configuration()
+        // It relies on more than the table gives.
+        if configuration.plantedBug == .outlivesLeases { settings.lease = .seconds(3600) }
         return try ParameterControlService(
-            plc: plc, table: table, bell: { commands.bells.hang(on: node, onRing: $0) },
-            configuration: ParameterControlService.Configuration(), time: node.time, logger: TestDatabase.quiet)
+            plc: plc, table: table, bell: { commands.bells.hang(on: node, onRing: $0) }, configuration: settings,
+            time: node.time, logger: TestDatabase.quiet)
     }
 
     private static var spool: Spool.Configuration {

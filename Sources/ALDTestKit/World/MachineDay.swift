@@ -40,6 +40,8 @@ public struct MachineDay {
         case forgetsOrder
         /// A command is written after its deadline, too.
         case outlivesDeadlines
+        /// A command is written although its lease has ended.
+        case outlivesLeases
         /// A command that has failed is noted as succeeded.
         case claimsSuccess
         /// What closes a valve is not written.
@@ -53,6 +55,7 @@ public struct MachineDay {
             case .writesAgain: [.crash]
             case .forgetsOrder: [.databaseDown]
             case .outlivesDeadlines, .claimsSuccess: [.plcDown, .plcLossy]
+            case .outlivesLeases: [.plcDown, .databaseDown]
             case .leavesValvesOpen: []
             }
         }

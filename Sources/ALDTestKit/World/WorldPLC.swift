@@ -1,4 +1,5 @@
 public import ALDCore
+import Modbus
 import Synchronization
 
 /// A controller in a ``World``: the simulated machine behind a link that has a latency and faults.
@@ -71,7 +72,9 @@ public final class WorldPLC: PLC {
     }
 
     public func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
-        let acts = state.withLock { Bool.random(using: &$0.random) }
+        // Of a write that is lost: whether the machine does it all the same, and whether a gateway says that it got no
+        // answer to it.
+        let (acts, isTold) = state.withLock { (Bool.random(using: &$0.random), Bool.random(using: &$0.random)) }
         let journey = try embark(until: deadline)
         let answer = WorldOutcome<Result<Void, PLCError>>()
         // Once it is sent the machine does it, whatever becomes of the sender, and never after the deadline.
@@ -85,13 +88,19 @@ public final class WorldPLC: PLC {
             }
         }
         do {
-            try await time.sleep(until: journey.isInTime ? journey.arrival : deadline)
+            let answered = journey.isInTime || isTold ? min(journey.arrival, deadline) : deadline
+            try await time.sleep(until: answered)
             // Its turn comes at the same instant, maybe after ours.
             if journey.isInTime, answer.value == nil { try await time.sleep(until: journey.arrival + .milliseconds(1)) }
         } catch {
             throw .unknownOutcome("the call was cancelled")
         }
-        guard journey.isInTime, let answer = answer.value else { throw .unknownOutcome("no answer by the deadline") }
+        guard journey.isInTime, let answer = answer.value else {
+            throw .unknownOutcome(
+                isTold
+                    ? "exception \(ExceptionCode.gatewayTargetFailedToRespond)"
+                    : "no answer by the deadline")
+        }
         try answer.get()
     }
 

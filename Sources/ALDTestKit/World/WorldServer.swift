@@ -156,3 +156,14 @@ final class WorldOutcome<Answer: Sendable>: Sendable {
     var value: Answer? { answer.withLock(\.self) }
     func set(_ answer: Answer) { self.answer.withLock { $0 = answer } }
 }
+
+extension PostgresError {
+    /// How a table says that its server did not answer.
+    init(_ failure: WorldServer.Failure) {
+        switch failure.kind {
+        case .unsent: self.init(.connectionFailed, failure.reason, effect: .notSent)
+        case .refused: self.init(.queryFailed, failure.reason, effect: .notApplied)
+        case .inDoubt: self.init(.timedOut, failure.reason, effect: .unknown)
+        }
+    }
+}

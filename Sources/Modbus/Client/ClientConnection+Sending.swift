@@ -23,6 +23,8 @@ extension ClientConnection {
             while (session?.exchanges.count ?? .max) < window, let attempt = takeNext() {
                 send(attempt, now: now)
             }
+            // What had had its time may have taken the connection with it.
+            guard case .up = link else { return pump(now) }
             adaptive?.event(.inFlight(session?.exchanges.count ?? 0), now: now)
             if let oldest = session?.exchanges.first, oldest.sharesWire, let due = remakeTime(of: oldest) {
                 wakeNoLater(than: due)
@@ -34,6 +36,9 @@ extension ClientConnection {
 
     private mutating func send(_ attempt: Attempt, now: NIODeadline) {
         guard let job = jobs[attempt.job] else { return }
+        // Story: the process stands still while a write waits behind a read. When it goes on, the answer to the read
+        // makes room before the tick comes that ends what is too late.
+        guard job.deadline > now else { return expire(now) }
         let request = job.work.request(at: attempt.index)
         var attempts = [attempt]
         if !request.isWrite { takeSharers(of: request, unit: job.unit, into: &attempts) }

@@ -25,6 +25,19 @@ public struct ExceptionCode: RawRepresentable, Hashable, Sendable {
     public static let gatewayPathUnavailable = ExceptionCode(rawValue: 0x0A)
     /// 0B: the unit behind the gateway did not answer. A write may have been executed.
     public static let gatewayTargetFailedToRespond = ExceptionCode(rawValue: 0x0B)
+
+    /// Whether a write that is answered with it may have been executed, wholly or in part.
+    ///
+    /// Five codes say that nothing was done. 01, 02 and 03 are found out before the execution begins (§6, every state
+    /// diagram), 06 refuses to begin it, 0A sends nothing on. A device that answers 04 had begun, one that answers 05
+    /// goes on, behind 0B nobody knows what the unit did (§7), and a code of a maker's own says what its manual says.
+    public var leavesWriteInDoubt: Bool {
+        switch self {
+        case .illegalFunction, .illegalDataAddress, .illegalDataValue, .serverDeviceBusy, .gatewayPathUnavailable:
+            false
+        default: true
+        }
+    }
 }
 
 extension ExceptionCode: CustomStringConvertible {

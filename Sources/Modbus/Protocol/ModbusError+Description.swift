@@ -76,7 +76,7 @@ extension ModbusError: CustomStringConvertible {
         case .illegalFunction: "The device does not have this function."
         case .illegalDataAddress: "An address does not exist; check the register map."
         case .illegalDataValue: "The quantity or value is not allowed; check limits and register map."
-        case .serverDeviceFailure: "The device failed; look at its own diagnosis."
+        case .serverDeviceFailure: "The device failed; look at its own diagnosis. A write may have been executed."
         case .acknowledge: "It is still executing; ask for the result later, do not repeat."
         case .serverDeviceBusy: "It executed nothing; try again later."
         case .gatewayPathUnavailable: "Check the gateway's configuration."

@@ -87,6 +87,9 @@ public struct ModbusError: Error, Hashable, Sendable {
     }
 
     /// Whether the device answered: an exception. False when the link, the client or the caller ended the request.
+    ///
+    /// An answer is not yet a no: of some exceptions nobody knows whether a write was executed before them, see
+    /// ``ExceptionCode/leavesWriteInDoubt``.
     public var isAnswer: Bool {
         if case .exception = code { true } else { false }
     }

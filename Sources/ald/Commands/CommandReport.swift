@@ -17,6 +17,8 @@ enum CommandReport {
         if let actual = trace.actual { text += ", reads back as \(number(actual))" }
         if let total = trace.total { text += ", \(milliseconds(total))" }
         if let error = trace.error { text += ": \(error)" }
+        // Nobody but a person can tell what became of it.
+        if exitStatus(of: trace) == .unknownOutcome { text += "; look at the machine" }
         return text + "\n"
     }
 

@@ -58,7 +58,9 @@ extension ModbusErrorKind: CustomStringConvertible {
     static let help = """
         ERRORS
           timeout          no answer, or no connection, within --timeout
-          exception-02     the device said no; the code in hexadecimal
+          exception-02     the device said no; the code in hexadecimal. A write that
+                           ends with another one than 01, 02, 03, 06 or 0A may have
+                           been executed
           bad-response     an answer that does not fit the request, or no Modbus
           closed           the connection ended before the answer came
           refused          no connection: refused, unreachable, no such name, or

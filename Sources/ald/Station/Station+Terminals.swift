@@ -55,7 +55,7 @@ extension Station {
         }
         // Nobody beside a recipe opens its valves, nor any that excludes an open one.
         let guarded = recipes?.guarded ?? InterlockedPLC(plc, interlocks: interlocks)
-        // Ended in the opposite order: first the machine is made safe, and recorded until it is.
+        // Ended in the opposite order, Terminal 3 beside Terminal 2: first the machine is made safe, and recorded until it is.
         for terminal in [Terminal.collection, .commands, .recipes] where terminals.contains(terminal) {
             let service = supervised(terminal) { () throws -> any Service in
                 switch terminal {
@@ -85,6 +85,7 @@ extension Station {
                         logger: logger(of: .recipes)), successTerminationBehavior: .ignore))
         }
         services.append(.init(service: watch(), successTerminationBehavior: .ignore))
+        services.append(.init(service: FirstWord(station: self), successTerminationBehavior: .ignore))
         // The recipe service closes it once more and tells of it; two may not write.
         await securing?.leave(by: time.now)
         try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
@@ -214,8 +215,24 @@ extension Station {
     }
 }
 
+/// The first to hear that the station ends. Terminal 3 is told at once: it takes no further command, and finishes what it
+/// has begun while Terminal 2 makes the machine safe. After one another they would take longer than
+/// ``ShutdownBudget/machine`` when neither controller nor database answers.
+private struct FirstWord: Service {
+    let station: Station
+
+    func run() async throws {
+        // Cancelled: everybody is.
+        do { try await gracefulShutdown() } catch { return }
+        station.parts.withLock { parts in
+            parts.isEnding = true
+            return parts.supervisors[.commands]
+        }?.stop(because: "the station ends")
+    }
+}
+
 /// One terminal of a station. Its end is the end of the station, unless another process has its place: then the other
-/// terminals of this one go on.
+/// terminals of this one go on. While the station ends it waits for its turn.
 private struct TerminalKeeper: Service {
     let station: Station
     let supervisor: Supervisor
@@ -223,11 +240,13 @@ private struct TerminalKeeper: Service {
     func run() async throws {
         try await supervisor.run()
         guard case .ended(.some) = supervisor.state else { return }
-        let others = station.parts.withLock { parts in
-            parts.supervisors.values.contains { other in
-                if case .ended = other.state { false } else { true }
-            }
+        let waits = station.parts.withLock { parts in
+            // Whoever ends before its turn, while the others are ended in theirs, would be taken for one that has failed.
+            parts.isEnding
+                || parts.supervisors.values.contains { other in
+                    if case .ended = other.state { false } else { true }
+                }
         }
-        if others { try await gracefulShutdown() }
+        if waits { try await gracefulShutdown() }
     }
 }

@@ -1,8 +1,11 @@
 import ALDCore
 
-/// What a running station consists of, for whoever shows it. Terminals that were started anew are the newest ones.
+/// What a running station consists of, for whoever shows it. Of a terminal that was made again it is the newest one;
+/// Terminal 2 is made once, and started again as it is.
 struct StationParts: Sendable {
     var hasBegun = false
+    /// Everybody is told to end, one after the other.
+    var isEnding = false
     var plc: ModbusPLC?
     var plcPlace = ""
     var databasePlace = ""

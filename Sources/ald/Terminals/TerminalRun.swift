@@ -57,7 +57,7 @@ struct TerminalRun {
             gracefulShutdownSignals: [.sigint, .sigterm, .sighup], logger: logger)
         // Each step of an ordered shutdown has a bound of its own, and together they stay below five seconds unless a
         // recipe has to close valves at a controller that is away. This one is for what nobody has thought of.
-        configuration.maximumGracefulShutdownDuration = .seconds(25)
+        configuration.maximumGracefulShutdownDuration = ShutdownBudget.ordered
         try await ServiceGroup(configuration: configuration).run()
     }
 }

@@ -102,7 +102,7 @@ extension SchemaServerTests.ParameterControl {
         let (begun, goOn) = (Wakeup(), Wakeup())
         var configuration = ParameterControlService.Configuration()
         configuration.lease = .seconds(1)
-        configuration.execution.callTimeout = .seconds(60)
+        (configuration.execution.callTimeout, configuration.shutdownGrace) = (.seconds(60), .seconds(60))
         // Who prolongs it says so: it could also be taken anew after it had ended.
         let witness = """
             CREATE TABLE ald.witness (said text);

@@ -14,14 +14,16 @@ import Testing
         Machine(Self.target, notAfter: instant(notAfter), now: instant(0))
     }
 
+    static let forever = MonotonicInstant(nanoseconds: .max)
+
     /// Answers one call after the other, each after 1 ms, and returns what was done.
     func run(
-        _ machine: Machine, _ answers: [Machine.Event], from start: Int64 = 0
+        _ machine: Machine, _ answers: [Machine.Event], from start: Int64 = 0, heldUntil: MonotonicInstant = forever
     ) -> (actions: [Machine.Action], at: Int64) {
         var machine = machine
         var (now, actions, answers) = (start, [Machine.Action](), answers[...])
         while actions.count < 200 {
-            let action = machine.next(now: instant(now))
+            let action = machine.next(now: instant(now), heldUntil: heldUntil)
             if case .wait(let until) = action {
                 now = until.nanoseconds / 1_000_000
                 continue
@@ -56,7 +58,7 @@ import Testing
         var machine = machine()
         machine.happened(.stop, now: instant(1))
         let reason = "the terminal was shut down before the controller was reached"
-        #expect(machine.next(now: instant(1)) == .finish(.failed(reason, actual: nil)))
+        #expect(machine.next(now: instant(1), heldUntil: Self.forever) == .finish(.failed(reason, actual: nil)))
         let doubt = Machine.Event.writeFailed(.unknownOutcome("no answer"))
         let (actions, _) = run(self.machine(), [doubt, .stop, .readBack(120)])
         #expect(actions.last == .finish(.succeeded(actual: 120)))
@@ -68,6 +70,42 @@ import Testing
         #expect(actions.last == .finish(.failed("the controller was not reached in time", actual: nil)))
         #expect(at <= 351)
         for case .write(_, let by) in actions { #expect(by <= instant(300)) }
+    }
+
+    @Test("What stands still for longer than its lease writes nothing, and neither does a call that is just being made")
+    func lease() {
+        let notHeld = Machine.Action.finish(.failed(Machine.notHeld, actual: nil))
+        #expect(run(machine(), [.written], heldUntil: instant(0)).actions == [notHeld])
+        #expect(run(machine(), [.written], from: 20_000, heldUntil: instant(9000)).actions == [notHeld])
+        // Whoever gets the call holds it back until then.
+        #expect(
+            run(machine(), [.written], heldUntil: instant(200)).actions.first == .write(Self.target, by: instant(200)))
+        // Tried again and again until the lease ends, and longer when it is prolonged.
+        let away = Machine.Event.writeFailed(.unreachable("no route"))
+        let (actions, at) = run(machine(), [away], heldUntil: instant(300))
+        #expect(actions.last == notHeld && actions.count > 4 && at <= 351)
+        for case .write(_, let by) in actions { #expect(by <= instant(300)) }
+        var prolonged = machine()
+        #expect(prolonged.next(now: instant(0), heldUntil: instant(300)) == .write(Self.target, by: instant(300)))
+        prolonged.happened(away, now: instant(299))
+        #expect(prolonged.next(now: instant(349), heldUntil: instant(2000)) == .write(Self.target, by: instant(849)))
+    }
+
+    @Test("What was written, or may have been, is read back whoever has the command now")
+    func leaseEndsLater() {
+        for (event, ending) in [
+            (Machine.Event.written, Machine.Ending.succeeded(actual: 120)),
+            (.writeFailed(.unknownOutcome("no answer")), .succeeded(actual: 120)),
+        ] {
+            var machine = machine()
+            _ = machine.next(now: instant(0), heldUntil: instant(10))
+            machine.happened(event, now: instant(20_000))
+            #expect(
+                machine.next(now: instant(20_000), heldUntil: instant(10))
+                    == .readBack(Self.target.parameter, by: instant(20_500)))
+            machine.happened(.readBack(120), now: instant(20_001))
+            #expect(machine.next(now: instant(20_001), heldUntil: instant(10)) == .finish(ending))
+        }
     }
 
     @Test("A refusal is an answer")
@@ -139,10 +177,10 @@ import Testing
         var machine = machine()
         var (now, doubtful) = (Int64(0), false)
         for answer in answers {
-            var action = machine.next(now: instant(now))
+            var action = machine.next(now: instant(now), heldUntil: Self.forever)
             if case .wait(let until) = action {
                 now = until.nanoseconds / 1_000_000
-                action = machine.next(now: instant(now))
+                action = machine.next(now: instant(now), heldUntil: Self.forever)
             }
             switch (action, answer) {
             case (.write, _) where doubtful: return "written again although nobody knows what became of the first"

@@ -259,6 +259,44 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    /// A valve is open that cannot be closed, a command is tried, and nobody answers: each part of the end takes all the
+    /// time it has, and still nothing of it is cut off.
+    func test_controllerAndDatabaseAway_theEndKeepsItsBudget() async throws {
+        try await TerminalPlant.with { plant in
+            let station = plant.station
+            let file = station.dataDirectory + ".yaml"
+            try "recipe: long\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
+                toFile: file, atomically: true, encoding: .utf8)
+            let clock = ContinuousClock()
+            var signalled = clock.now
+            let run = try await station.command(["run"], isTerminal: true, endsWithin: .seconds(60)) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                for words in [["import", file], ["start", "long"]] {
+                    let done = try await station.command(["recipe"] + words)
+                    XCTAssertEqual(done.exitCode, 0, done.transcript)
+                }
+                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                await plant.controller.stop()
+                let asked = try await station.command(["command", "set", "MFC 1.flow", "5", "--timeout", "1h"])
+                XCTAssertEqual(asked.exitCode, 0, asked.transcript)
+                try await eventually("the command is tried") {
+                    try await plant.number(
+                        "SELECT count(*) FROM ald.parameter_control_commands WHERE status = 'executing'") == 1
+                }
+                try await plant.server.stop()
+                signalled = clock.now
+                run.send(SIGTERM)
+            }
+            XCTAssertLessThan(clock.now - signalled, ShutdownBudget.total)
+            XCTAssertEqual(run.exitCode, 0, run.transcript)
+            // Said when its time was up, and not by who was cancelled before that.
+            for words in ["the next start finds out how they ended", "these may not be safe"] {
+                XCTAssertTrue(run.errors.contains { $0.contains(words) }, "\(words): \(run.transcript)")
+            }
+            _ = try await plant.server.start()
+        }
+    }
+
     func test_aPartOfTheParametersIsCollected_commandsAndRecipesKnowAll() async throws {
         try await TerminalPlant.with { plant in
             var station = plant.station

@@ -26,6 +26,37 @@ struct TimeStories {
         #expect(story.error(1) == .timedOut(.queue) && story.sent.isEmpty)
     }
 
+    @Test("the process stands still: what waited behind a read is too late when its answer makes room, and is not sent")
+    func stall() {
+        var story = ClientStory.connected { $0.window = 1 }
+        story.read(1, within: .seconds(60))
+        story.write(2)
+        story.read(3)
+        story.stall(.seconds(20))
+        story.answer()
+        #expect(story.registers(1) == [1])
+        #expect(story.sent.isEmpty && story.error(2) == .timedOut(.queue) && story.error(3) == .timedOut(.queue))
+
+        // Behind a busy device, and before the connection stands.
+        var busy = ClientStory.connected()
+        busy.write(1)
+        busy.receive(ClientStory.exception(.serverDeviceBusy, to: busy.sent.removeFirst()))
+        busy.stall(.seconds(20))
+        busy.read(2)
+        #expect(busy.sentAddresses == [2] && busy.error(1) == .timedOut(.queue))
+        var connecting = ClientStory()
+        connecting.write(1)
+        connecting.stall(.seconds(20))
+        connecting.connect()
+        #expect(connecting.sent.isEmpty && connecting.error(1) == .timedOut(.queue))
+        connecting.write(4)
+        connecting.answer()
+        guard case .success = connecting.result(4) else {
+            Issue.record("it goes on: \(String(describing: connecting.error(4)))")
+            return
+        }
+    }
+
     @Test("a deadline covers waiting: behind others, for the connection, after a refusal")
     func stages() {
         var story = ClientStory.connected()

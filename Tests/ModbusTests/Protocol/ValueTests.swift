@@ -60,6 +60,12 @@ struct ValueTests {
         }
     }
 
+    @Test("of a write that was answered with an exception, five codes say that nothing was done, and no other does")
+    func exceptionsOfWrites() {
+        let harmless = (0...UInt8.max).map(ExceptionCode.init(rawValue:)).filter { !$0.leavesWriteInDoubt }
+        #expect(harmless.map(\.rawValue) == [1, 2, 3, 6, 0x0A])
+    }
+
     @Test("an error says what, where and what to do")
     func descriptions() {
         let error = ModbusError(

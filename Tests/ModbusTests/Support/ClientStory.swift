@@ -145,6 +145,11 @@ struct ClientStory {
         now = end
     }
 
+    /// The process stands still for so long: nothing ticks, and what came meanwhile may come before the tick.
+    mutating func stall(_ time: TimeAmount) {
+        now = now + time
+    }
+
     // MARK: What came of it
 
     func result(_ id: UInt64) -> Result<ModbusResponse, ModbusError>? {

@@ -91,6 +91,18 @@ package struct CommandDesk: ParameterCommandTable {
         }
     }
 
+    /// Which commands say that this terminal began them and executes them. Changes nothing.
+    package func begun(deadline: MonotonicInstant) async throws -> [Int64] {
+        try await pool.withConnection(holder: "commands", lane: .commandListener, deadline: deadline) { connection in
+            try await connection.query(
+                """
+                SELECT command_id FROM ald.parameter_control_commands
+                WHERE machine_id = $1 AND claimed_by = $2 AND status = 'executing' AND NOT adopted ORDER BY command_id
+                """, [.int4(machine), .text(worker)], deadline: deadline
+            ).map { try $0.decode(0) }
+        }
+    }
+
     /// Prolongs the leases of commands that are being executed.
     ///
     /// - Returns: those whose lease had ended before.

@@ -103,15 +103,22 @@ public struct ParameterCommandMachine: Sendable {
                 until: now + configuration.confirmationTime))
     }
 
-    public mutating func next(now: MonotonicInstant) -> Action {
+    /// What to do now.
+    ///
+    /// - Parameter heldUntil: how long nobody but this terminal decides what becomes of the command, on the same clock.
+    ///   From then on nothing is written: another terminal may have found out how the command ended, or carried out
+    ///   the next one. Of no consequence for a command that was adopted, since nothing of it is written.
+    public mutating func next(now: MonotonicInstant, heldUntil: MonotonicInstant) -> Action {
         if isCallUnderWay { return .listen }
         if case .ended(let ending) = state { return .finish(ending) }
         if now < notBefore { return .wait(until: notBefore) }
         switch state {
         case .writing:
             if now >= notAfter { return end(.failed("the controller was not reached in time", actual: nil)) }
+            // Nothing was written until now, so this is how it ended, unless somebody else has said so by now.
+            if now >= heldUntil { return end(.failed(Self.notHeld, actual: nil)) }
             isCallUnderWay = true
-            return .write(target, by: min(now + configuration.callTimeout, notAfter))
+            return .write(target, by: min(now + configuration.callTimeout, notAfter, heldUntil))
         case .confirming(let confirmation):
             if now >= confirmation.until { return end(confirmation.ending(for: target)) }
             isCallUnderWay = true
@@ -119,6 +126,10 @@ public struct ParameterCommandMachine: Sendable {
         case .ended(let ending): return .finish(ending)
         }
     }
+
+    static let notHeld =
+        "not written: the terminal's lease on the command had ended, because it stood still or did not reach the database"
+    static let shutDown = "the terminal was shut down before the controller was reached"
 
     private mutating func end(_ ending: Ending) -> Action {
         state = .ended(ending)
@@ -129,7 +140,7 @@ public struct ParameterCommandMachine: Sendable {
         isCallUnderWay = false
         switch (state, event) {
         case (.writing, .stop):
-            state = .ended(.failed("the terminal was shut down before the controller was reached", actual: nil))
+            state = .ended(.failed(Self.shutDown, actual: nil))
         case (.writing, .written): confirm(isWritten: true, "", now: now)
         case (.writing, .writeFailed(.unreachable)): notBefore = now + configuration.retryInterval
         case (.writing, .writeFailed(.refused(let reason))): state = .ended(.failed(reason, actual: nil))
@@ -165,7 +176,9 @@ public struct ParameterCommandMachine: Sendable {
 extension ParameterCommandMachine.Confirmation {
     /// What is known when its time is up.
     fileprivate func ending(for target: SetPoint) -> ParameterCommandMachine.Ending {
-        switch (isWritten, actual) {
+        // The sentence goes on.
+        let reason = reason.hasSuffix(".") ? String(reason.dropLast()) : reason
+        return switch (isWritten, actual) {
         case (true, let actual?): .failed("written, and reads back as \(actual)", actual: actual)
         case (true, nil): .unknown("written, and could not be read back: \(reason)", actual: nil)
         case (false, let actual?): .unknown("\(reason); it reads back as \(actual)", actual: actual)

@@ -8,6 +8,8 @@ package protocol ParameterCommandTable: Sendable {
     func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [CommandDesk.Taken]
     /// What somebody was executing whose lease has ended: to find out how it ended, never to do it again.
     func adopt(deadline: MonotonicInstant) async throws -> [CommandDesk.Taken]
+    /// Which commands say that this terminal began them and executes them. Changes nothing.
+    func begun(deadline: MonotonicInstant) async throws -> [Int64]
     /// Prolongs the leases of commands that are being executed.
     ///
     /// - Returns: those whose lease had ended before.

@@ -20,20 +20,32 @@ extension ParameterControlService {
         func stamp() -> Timestamp { command.executingAt.advanced(by: time.now - takenAt) }
         while true {
             // No call is under way here.
-            if state.withLock(\.isStopping) { machine.happened(.stop, now: time.now) }
-            switch machine.next(now: time.now) {
+            let (isStopping, stopsBy) = state.withLock { ($0.isStopping, $0.stopsBy) }
+            if isStopping { machine.happened(.stop, now: time.now) }
+            // Whatever stands still behind this line keeps an instant that has passed: the call that is made with it as its
+            // deadline sends nothing.
+            let now = time.now
+            let heldUntil = state.withLock { $0.heldUntil[command.id] } ?? now
+            switch machine.next(now: now, heldUntil: heldUntil) {
             case .write(let point, let deadline):
                 let failure = await plc.tryWriting(point, by: deadline)
                 if failure == nil { finished.writtenAt = stamp() }
                 machine.happened(failure.map { .writeFailed($0) } ?? .written, now: time.now)
             case .readBack(let parameter, let deadline):
-                switch await plc.tryReading(parameter, by: deadline) {
+                if let stopsBy, now >= stopsBy {
+                    return ended(finished, "the terminal was shut down before it was read back")
+                }
+                switch await plc.tryReading(parameter, by: min(deadline, stopsBy ?? deadline)) {
                 case .success(let value): machine.happened(.readBack(value), now: time.now)
                 case .failure(let error): machine.happened(.readBackFailed("\(error)"), now: time.now)
                 }
             case .wait(let until):
                 // Cancelled: whatever is tried next fails at once, and the command ends as unknown.
-                do { try await time.sleep(until: until) } catch { return ended(finished, "the terminal was cancelled") }
+                do {
+                    try await time.sleep(until: min(until, stopsBy ?? until))
+                } catch {
+                    return ended(finished, "the terminal was cancelled")
+                }
             case .listen: return ended(finished, "two calls at a time")
             case .finish(let ending):
                 finished.ending = ending
@@ -54,6 +66,7 @@ extension ParameterControlService {
         if let doubt { finished.ending = .unknown(doubt, actual: nil) }
         state.withLock { state in
             state.executing.remove(finished.id)
+            state.heldUntil[finished.id] = nil
             state.ended.append(finished)
             switch finished.ending {
             case .succeeded: state.statistics.succeeded += 1
@@ -67,34 +80,33 @@ extension ParameterControlService {
     /// Notes ends in the table, as many at once as there are, until the service stops and none is left.
     func noteEnds() async {
         while true {
-            let (ended, isStopping, isIdle, stopsBy) = state.withLock { state in
-                (state.ended, state.isStopping, state.executing.isEmpty, state.stopsBy)
-            }
-            if isStopping, isIdle && ended.isEmpty || time.now >= stopsBy ?? time.now {
-                if !ended.isEmpty {
+            switch state.withLock({ $0.noting(now: time.now) }) {
+            case .note(let ended, let deadline):
+                let noted = await reach.reaching("ends of commands cannot be noted") {
+                    try await desk.finish(ended, deadline: deadline)
+                }
+                if let noted { forget(ended, noted: noted) } else { await waitForTable() }
+            case .findTaken(let deadline):
+                let taken = await reach.reaching("what was taken cannot be known") {
+                    try await desk.begun(deadline: deadline)
+                }
+                if let taken { state.withLock { $0.neverBegan(taken) } } else { await waitForTable() }
+            case .wait(let until):
+                if let until { await noting.wait(until: until, time: time) } else { await noting.wait() }
+            case .end(let unnoted):
+                if !unnoted.isEmpty {
                     logger.warning(
                         "ends of commands are not noted; the next start finds out how they ended",
-                        metadata: ["commands": "\(ended.map(\.id))"])
+                        metadata: ["commands": "\(unnoted)"])
                 }
                 return
             }
-            if ended.isEmpty {
-                if let stopsBy { await noting.wait(until: stopsBy, time: time) } else { await noting.wait() }
-                if Task.isCancelled { return }
-                continue
-            }
-            let deadline = min(time.now + Self.tableTimeout, stopsBy ?? (time.now + Self.tableTimeout))
-            let noted = await reach.reaching("ends of commands cannot be noted") {
-                try await desk.finish(ended, deadline: deadline)
-            }
-            guard let noted else {
-                if Task.isCancelled { return }
-                let next = time.now + .milliseconds(100)
-                await noting.wait(until: next, time: time)
-                continue
-            }
-            forget(ended, noted: noted)
+            if Task.isCancelled { return }
         }
+    }
+
+    private func waitForTable() async {
+        await noting.wait(until: time.now + .milliseconds(100), time: time)
     }
 
     private func forget(_ ended: [CommandDesk.Finished], noted: Set<Int64>) {

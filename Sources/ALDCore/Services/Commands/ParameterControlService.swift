@@ -10,7 +10,8 @@ import Synchronization
 /// run side by side, those for one parameter one after the other in the order of their numbers.
 ///
 /// A terminal that dies leaves commands that say they are being executed. The next one reads back what became of
-/// them; it never writes them again.
+/// them; it never writes them again. A terminal that only stood still finds its leases ended when it goes on, by its own
+/// clock and before it has asked anybody: what it has not written by then it does not write.
 public final class ParameterControlService: Service {
     public struct Configuration: Sendable {
         /// Commands that are carried out at the same time, 1 to 1000. Defaults to 16.
@@ -20,10 +21,12 @@ public final class ParameterControlService: Service {
         /// The same while they do not. Defaults to 250 ms.
         public var sweepIntervalWithoutBell: Duration = .milliseconds(250)
         /// How long a command stays this terminal's when it is not heard of any more. Defaults to 10 s: whoever is
-        /// started again after a crash knows within half a minute how every command has ended.
+        /// started again after a crash knows within half a minute how every command has ended. Nothing is written in its
+        /// last quarter: clocks differ, and what was sent in the last moment still has to arrive.
         public var lease: Duration = .seconds(10)
-        /// How long a shutdown waits for what is under way and for its record. Defaults to 10 s.
-        public var shutdownGrace: Duration = .seconds(10)
+        /// How long a shutdown waits for what is under way and for its record; no call to the controller may take
+        /// longer. Defaults to ``ShutdownBudget/commands``.
+        public var shutdownGrace = ShutdownBudget.commands
         /// How a command is carried out.
         public var execution = ParameterCommandMachine.Configuration()
         /// Largest difference when a parameter is read back, in its unit; overrides that of the
@@ -49,8 +52,20 @@ public final class ParameterControlService: Service {
             for (id, tolerance) in tolerances.sorted(by: { $0.key < $1.key }) where !(tolerance >= 0) {
                 problems.append("the tolerance of parameter \(id) is \(tolerance); it must not be below zero")
             }
+            if execution.callTimeout > shutdownGrace {
+                problems.append(
+                    "execution.callTimeout is \(execution.callTimeout); it must not be longer than shutdownGrace, "
+                        + "\(shutdownGrace)")
+            }
             if let problems = ConfigurationProblems(problems) { throw problems }
         }
+
+        /// How long after the table was asked its lease is relied on.
+        var reliedOn: Duration { lease - lease / 4 }
+        /// Between two renewals, and after one that failed: so that a lease outlives a lost answer.
+        var renewal: (interval: Duration, again: Duration) { (lease / 3, lease / 12) }
+        /// How long a question for commands may take: what it brings during a shutdown has to be noted in the other half.
+        var takeTimeout: Duration { min(ParameterControlService.tableTimeout, shutdownGrace / 2) }
     }
 
     /// What Terminal 3 has done since it was created. `taken = executing + succeeded + failed + unknown`.
@@ -67,15 +82,6 @@ public final class ParameterControlService: Service {
         public internal(set) var hearsBell = false
         /// Why the table could not be reached; `nil` while it can.
         public internal(set) var problem: String?
-    }
-
-    struct State {
-        var statistics = Statistics()
-        var executing: Set<Int64> = []
-        var begun = BegunCommands()
-        var ended: [CommandDesk.Finished] = []
-        var isStopping = false
-        var stopsBy: MonotonicInstant?
     }
 
     let plc: any PLC
@@ -159,15 +165,18 @@ public final class ParameterControlService: Service {
     private func work() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.noteEnds() }
-            while !state.withLock(\.isStopping) {
+            while state.withLock({ $0.beginTaking() }) {
+                for command in takeAdopted() { begin(command, asked: nil, in: &group) }
                 let free = configuration.concurrency - state.withLock(\.executing.count)
                 let asked = time.now
                 let taken = free > 0 ? await take(limit: free) : []
                 for command in taken { begin(command, asked: asked, in: &group) }
+                // Only now: what came while the service stops is known to be under way, and its end is waited for.
+                state.withLock { $0.isTaking = false }
+                noting.signal()
                 // As many as were asked for: there may be more.
                 if free > 0, taken.count >= free { continue }
                 await rest()
-                for command in takeAdopted() { begin(command, asked: nil, in: &group) }
             }
         }
     }
@@ -188,6 +197,7 @@ public final class ParameterControlService: Service {
             }
             state.statistics.taken += 1
             state.executing.insert(command.id)
+            state.heldUntil[command.id] = asked.map { $0 + configuration.reliedOn }
             return state.begun.insert(command.trace)
         }
         guard let isNew else { return }
@@ -209,7 +219,17 @@ public final class ParameterControlService: Service {
     private func take(limit: Int) async -> [CommandDesk.Taken] {
         let known = state.withLock { $0.executing.union($0.ended.map(\.id)) }
         return await reach.reaching("commands cannot be taken") {
-            try await desk.take(limit: limit, known: known, deadline: time.now + Self.tableTimeout)
+            do {
+                let taken = try await desk.take(
+                    limit: limit, known: known, deadline: time.now + configuration.takeTimeout)
+                // What an earlier question had brought is among them.
+                if taken.count < limit { state.withLock { $0.doubtUntil = nil } }
+                return taken
+            } catch {
+                let isInDoubt = (error as? PostgresError)?.effect ?? .unknown == .unknown
+                if isInDoubt { state.withLock { $0.doubtUntil = time.now + configuration.lease } }
+                throw error
+            }
         } ?? []
     }
 
@@ -226,22 +246,31 @@ public final class ParameterControlService: Service {
     /// Keeps our commands ours, and finds those that others have left.
     private func look() async {
         while !Task.isCancelled {
-            let ours = state.withLock(\.executing)
-            let deadline = time.now + Self.tableTimeout
+            let (ours, isStopping) = state.withLock { ($0.executing, $0.isStopping) }
+            let asked = time.now
             let left = await reach.reaching("commands cannot be looked after") {
-                let lost = ours.isEmpty ? [] : try await desk.renew(ours.sorted(), deadline: deadline)
-                if !lost.isEmpty {
-                    logger.warning("leases had ended", metadata: ["commands": "\(lost.sorted())"])
-                }
-                return try await desk.adopt(deadline: deadline)
+                try await renew(ours, asked: asked)
+                // Who is about to end leaves them to the next one.
+                return isStopping ? [] : try await desk.adopt(deadline: asked + Self.tableTimeout)
             }
             let strangers = state.withLock { state in (left ?? []).filter { !state.executing.contains($0.id) } }
             if !strangers.isEmpty {
                 adopted.withLock { $0 += strangers }
                 wakeup.signal()
             }
+            let pause = left == nil ? configuration.renewal.again : configuration.renewal.interval
             // Cancelled: the loop ends.
-            do { try await time.sleep(for: configuration.lease / 3) } catch {}
+            do { try await time.sleep(for: pause) } catch {}
+        }
+    }
+
+    /// - Parameter asked: before the table is asked, so that no lease is believed to last longer than it does.
+    private func renew(_ ours: Set<Int64>, asked: MonotonicInstant) async throws {
+        if ours.isEmpty { return }
+        let lost = try await desk.renew(ours.sorted(), deadline: asked + Self.tableTimeout)
+        state.withLock { $0.renewed(ours, lost: lost, until: asked + configuration.reliedOn) }
+        if !lost.isEmpty {
+            logger.warning("leases had ended", metadata: ["commands": "\(lost.sorted())"])
         }
     }
 }

@@ -2,8 +2,9 @@ public import Logging
 public import ServiceLifecycle
 import Synchronization
 
-/// Keeps one service running that others must not suffer from: when it fails it is made anew and started again, and
-/// whoever runs beside it notices nothing.
+/// Keeps one service running that others must not suffer from: when it fails one is asked for again and started, and
+/// whoever runs beside it notices nothing. Whether that is a new one or the same decides who is asked; the same must be
+/// able to run again.
 ///
 /// What it cannot catch is what ends a whole process; terminals that are to survive that, too, run in processes of
 /// their own.
@@ -43,7 +44,7 @@ public final class Supervisor: Service {
 
     /// - Parameters:
     ///   - name: for the log.
-    ///   - make: called for every start; what it throws is a failure of the service.
+    ///   - make: called for every start, for a service that can be run, new or not; what it throws is a failure of it.
     public convenience init(
         _ name: String, end: End = .isFailure, time: any TimeSource = SystemTime(), logger: Logger,
         make: @escaping @Sendable () async throws -> any Service

@@ -17,6 +17,8 @@ struct BuggyCommandTable: ParameterCommandTable {
         bug == .writesAgain ? [] : try await table.adopt(deadline: deadline)
     }
 
+    func begun(deadline: MonotonicInstant) async throws -> [Int64] { try await table.begun(deadline: deadline) }
+
     func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
         try await table.renew(ids, deadline: deadline)
     }

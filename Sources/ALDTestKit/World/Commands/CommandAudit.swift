@@ -25,7 +25,7 @@ struct CommandAudit {
 
     /// Everything that is wrong.
     func problems() -> [String] {
-        queue.violations + ends() + single() + order() + landed()
+        queue.violations + ends() + single() + leases() + order() + landed()
     }
 
     private func ends() -> [String] {
@@ -57,6 +57,17 @@ struct CommandAudit {
             problems.append("command \(command.id) has succeeded and was never written")
         }
         return problems
+    }
+
+    /// No command is written when another terminal may already have found out how it ended.
+    private func leases() -> [String] {
+        let leases = Dictionary(grouping: queue.leases, by: \.command)
+        return writes.compactMap { write, command in
+            guard let command, let latest = leases[command.id]?.last(where: { $0.from <= write.at }),
+                write.at > latest.until
+            else { return nil }
+            return "command \(command.id) was written \(write.at - latest.until) after its lease"
+        }
     }
 
     /// The commands of one parameter are written in the order of their numbers.

@@ -41,8 +41,17 @@ struct CommandQueueModel: Sendable {
 
     /// All commands, also those that have ended.
     private(set) var commands: [Int64: Command] = [:]
+    /// A time for which a command was a terminal's that may write it.
+    struct Lease: Hashable, Sendable {
+        var command: Int64
+        var from: MonotonicInstant
+        var until: MonotonicInstant
+    }
+
     /// Never forgotten by a restore, since the machine does not forget either.
     private(set) var beginnings: [Beginning] = []
+    /// Never forgotten by a restore: the terminal that was given it cannot know.
+    private(set) var leases: [Lease] = []
     /// Everything that was ever asked for; a number is never given twice.
     private(set) var asked: [Int64: Command] = [:]
     private(set) var violations: [String] = []
@@ -97,7 +106,7 @@ struct CommandQueueModel: Sendable {
         }.prefix(limit)
         var taken: [Command] = []
         for var command in again {
-            command.leaseUntil = now + lease
+            prolong(&command, now: now)
             taken.append(command)
             givenAgain += 1
             set(command, now: now)
@@ -106,7 +115,8 @@ struct CommandQueueModel: Sendable {
         var parameters: Set<ParameterID> = []
         for var command in keepsOrder ? oldestFirst : oldestFirst.reversed() where taken.count < limit {
             guard parameters.insert(command.target.parameter).inserted, command.status == .pending else { continue }
-            (command.status, command.worker, command.leaseUntil) = (.executing, worker, now + lease)
+            (command.status, command.worker) = (.executing, worker)
+            prolong(&command, now: now)
             set(command, now: now)
             beginnings.append(Beginning(command: command.id, at: now, epoch: epoch))
             given[worker, default: []].insert(command.id)
@@ -138,10 +148,19 @@ struct CommandQueueModel: Sendable {
                 ended.insert(id)
                 continue
             }
-            command.leaseUntil = now + lease
+            prolong(&command, now: now)
             set(command, now: now)
         }
         return ended
+    }
+
+    private mutating func prolong(_ command: inout Command, now: MonotonicInstant) {
+        command.leaseUntil = now + lease
+        if !command.isAdopted { leases.append(Lease(command: command.id, from: now, until: now + lease)) }
+    }
+
+    func begun(_ worker: String) -> [Int64] {
+        oldestFirst.filter { $0.status == .executing && $0.worker == worker && !$0.isAdopted }.map(\.id)
     }
 
     /// - Returns: those whose records say so now.

@@ -59,6 +59,10 @@ final class WorldCommandTable: Sendable {
             try await table.give(to: worker, deadline) { $0.adopt(worker, now: $1) }
         }
 
+        func begun(deadline: MonotonicInstant) async throws -> [Int64] {
+            try await table.call(deadline) { queue, _ in queue.begun(worker) }
+        }
+
         func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
             try await table.call(deadline) { queue, now in queue.renew(ids, worker, now: now) }
         }
@@ -89,8 +93,12 @@ final class WorldCommandTable: Sendable {
         _ deadline: MonotonicInstant,
         _ body: @escaping @Sendable (inout CommandQueueModel, MonotonicInstant) -> Answer
     ) async throws -> Answer {
-        try await server.call(deadline: deadline) {
-            self.state.withLock { body(&$0.queue, self.server.now) }
+        do throws(WorldServer.Failure) {
+            return try await server.call(deadline: deadline) {
+                self.state.withLock { body(&$0.queue, self.server.now) }
+            }
+        } catch {
+            throw PostgresError(error)
         }
     }
 }

@@ -149,13 +149,3 @@ extension RecipeDesk.Taken {
             version: command.recipe.map { _ in 1 }, process: command.process, requestedBy: "operator", reason: "")
     }
 }
-
-extension PostgresError {
-    fileprivate init(_ failure: WorldServer.Failure) {
-        switch failure.kind {
-        case .unsent: self.init(.connectionFailed, failure.reason, effect: .notSent)
-        case .refused: self.init(.queryFailed, failure.reason, effect: .notApplied)
-        case .inDoubt: self.init(.timedOut, failure.reason, effect: .unknown)
-        }
-    }
-}
