@@ -18,6 +18,7 @@ public final class BatchWriter: Service {
     private let random: Mutex<any RandomNumberGenerator & Sendable>
     private let shutdownDeadline = Mutex<MonotonicInstant?>(nil)
     let wakeup = Wakeup()
+    private let alarm: Alarm
     /// What the calls under way have to say.
     let reports = Mutex<[Report]>([])
 
@@ -51,6 +52,7 @@ public final class BatchWriter: Service {
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         self.random = Mutex(random)
+        alarm = Alarm(ringing: wakeup)
         self.spool = spool
         self.sink = sink
         self.configuration = configuration
@@ -114,6 +116,7 @@ public final class BatchWriter: Service {
         var bench: [SpoolPosition: StoredBatch] = [:]
         var decided: [Spool.Lane: BatchCut] = [:]
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.alarm.run(time: self.time) }
             while true {
                 if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
                 take(&machine, &bench, &decided)
@@ -139,9 +142,13 @@ public final class BatchWriter: Service {
                     let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
                     let cut = decided.removeValue(forKey: lane)
                     group.addTask { await self.cut(batch, of: lane, cut) }
-                case .wait(nil): await wakeup.waitThroughCancellation()
-                case .wait(let until?): await wakeup.wait(until: until, time: time)
-                case .finish: return
+                case .wait(let until):
+                    alarm.set(until)
+                    await wakeup.waitThroughCancellation()
+                case .finish:
+                    // Nothing is under way any more but the alarm.
+                    group.cancelAll()
+                    return
                 }
             }
         }
