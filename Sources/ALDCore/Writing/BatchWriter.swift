@@ -86,16 +86,24 @@ public final class BatchWriter: Service {
     /// - Throws: as ``Spool/append(_:machine:)``, and `invalidRecord` for readings of a time that the database can never
     ///   take, as a clock that was never set tells it: accepted, they would wait for ever, and others behind them.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) {
-        if let times = sink.recordableTimes, case .history(let rows) = records,
-            let row = rows.first(where: { !times.contains($0.time) })
-        {
-            throw SpoolError(
-                .invalidRecord, file: spool.directory,
-                "parameter \(row.parameter) was read at \(row.time), and only readings of \(times.lowerBound) to "
-                    + "\(times.upperBound) can be recorded; check the clock of this machine")
-        }
-        _ = try await spool.append(records, machine: machine)
+        try await append(together: [records], machine: machine)
+    }
+
+    /// The same for records of several kinds, of which a crash leaves all or none.
+    func append(together parts: [Records], machine: Int32) async throws(SpoolError) {
+        for part in parts { try checkTimes(of: part) }
+        _ = try await spool.append(together: parts, machine: machine)
         wakeup.signal()
+    }
+
+    private func checkTimes(of records: Records) throws(SpoolError) {
+        guard let times = sink.recordableTimes, case .history(let rows) = records,
+            let row = rows.first(where: { !times.contains($0.time) })
+        else { return }
+        throw SpoolError(
+            .invalidRecord, file: spool.directory,
+            "parameter \(row.parameter) was read at \(row.time), and only readings of \(times.lowerBound) to "
+                + "\(times.upperBound) can be recorded; check the clock of this machine")
     }
 
     /// Sends until shutdown or cancellation.
