@@ -20,6 +20,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
     @Option var duringSend: Int?
     @Option var waitingAtMost = 600
     @Option var segmentBytes: Int64?
+    @Option var landsWithin = 300
     @Flag var forgets = false
     @Flag var stops = false
 
@@ -32,6 +33,7 @@ struct WriterExerciseCommand: AsyncParsableCommand {
             (order.machine, order.first, order.appends, order.rows) = (machine, first, appends, rows)
             (order.callers, order.poisonEvery, order.count, order.forgets) = (callers, poisonEvery, count, forgets)
             (order.duringSend, order.waitingAtMost, order.stops) = (duringSend, waitingAtMost, stops)
+            order.landsWithin = landsWithin
             if let segmentBytes { order.segmentBytes = segmentBytes }
             if let failPoint {
                 guard let point = FailPoint(rawValue: failPoint) else {

@@ -5,7 +5,8 @@ extension TidyRules {
     static let pureFileExceptions: [String: Set<String>] = [
         // Declares the waiting that everything else is handed: it must say `async`, but it reads no clock.
         "Sources/ALDCore/Foundations/TimeSource.swift": ["TimeSource", "async", "await"],
-        // The doorbell that drivers wait on: it suspends a task, but decides nothing.
+        // The doorbell that drivers wait on, and its alarm: they suspend a task, but decide nothing.
+        "Sources/ALDCore/Foundations/Alarm.swift": ["Task", "TimeSource", "async", "await"],
         "Sources/ALDCore/Foundations/Wakeup.swift": ["Task", "TimeSource", "async", "await", "withTaskGroup"],
         // Waits for a body and for what cleans up after it; decides nothing.
         "Sources/ALDCore/Foundations/Cleanup.swift": ["async", "await"],

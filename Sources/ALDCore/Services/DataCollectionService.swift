@@ -90,8 +90,10 @@ public final class DataCollectionService: Service {
     }
 
     private func collect() async {
-        await noteStop()
-        let origin = time.now
+        let last = await recordedUntil()
+        // One instant by two clocks: what comes before it was missed by nobody's fault, what comes after is on the grid.
+        let (origin, startedAt) = (time.now, time.wallClock)
+        if let last { noteStop(since: last, until: startedAt) }
         var schedule = CollectionSchedule(origin: origin, period: configuration.period)
         let end = configuration.duration.map { origin + $0 }
         var previous: (instant: Int64, start: MonotonicInstant)?
@@ -104,13 +106,14 @@ public final class DataCollectionService: Service {
             case .collect(let instant, _, let missed):
                 if let previous, previous.instant == instant - 1 { noteInterval(now - previous.start) }
                 previous = (instant, now)
+                // Before the reading, which is not to be recorded without them.
+                if !missed.isEmpty { noteLate(missed, schedule: schedule) }
                 await cycle(deadline: schedule.time(of: instant) + configuration.effectiveReadTimeout)
-                if !missed.isEmpty { await noteLate(missed, schedule: schedule) }
             }
         }
         // Instants that were due before the end and never had their turn belong into the account as well.
         let outstanding = schedule.outstanding(now: min(time.now, (end ?? time.now) - .nanoseconds(1)))
-        if !outstanding.isEmpty { await noteLate(outstanding, schedule: schedule) }
+        if !outstanding.isEmpty { noteLate(outstanding, schedule: schedule) }
         await recordGaps(final: true)
         state.withLock { $0.endedAt = time.now }
     }
@@ -126,7 +129,8 @@ public final class DataCollectionService: Service {
         } catch {
             noteLoad(configuration.period)
             state.withLock { $0.missedPLC += 1 }
-            await noteMiss("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
+            noteMiss("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
+            await recordGaps()
         }
     }
 
@@ -166,7 +170,7 @@ public final class DataCollectionService: Service {
 
     private func accept(_ scan: Scan, started: MonotonicInstant) async {
         do throws(SpoolError) {
-            try await writer.append(Records(scan), machine: machine)
+            try await append(Records(scan))
             let took = time.now - started
             let recovered = state.withLock { statistics -> Bool in
                 statistics.cycles += 1
@@ -176,7 +180,6 @@ public final class DataCollectionService: Service {
                 defer { statistics.lastFailure = nil }
                 return statistics.lastFailure != nil
             }
-            gaps.withLock { $0.resumed() }
             await recordGaps()
             if recovered {
                 reports.withLock { $0.reset() }
@@ -184,7 +187,25 @@ public final class DataCollectionService: Service {
             }
         } catch {
             state.withLock { $0.missedSpool += 1 }
-            await noteMiss("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
+            noteMiss("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
+            await recordGaps()
+        }
+    }
+
+    /// With all that was missed before them, in one commit: whoever is killed leaves no readings behind which the next
+    /// start would look for nothing.
+    private func append(_ readings: Records) async throws(SpoolError) {
+        let before = gaps.withLock(\.pending)
+        do throws(SpoolError) {
+            let parts = before.isEmpty ? [readings] : [.gaps(before), readings]
+            try await writer.append(together: parts, machine: machine)
+            state.withLock { $0.gapRecords += before.count }
+            gaps.withLock { $0.settled() }
+        } catch {
+            guard error.code == .full, !before.isEmpty else { throw error }
+            // The last room of a disk is for readings. What was missed waits in memory for more.
+            try await writer.append(readings, machine: machine)
+            gaps.withLock { $0.resumed() }
         }
     }
 
@@ -193,37 +214,39 @@ public final class DataCollectionService: Service {
         state.withLock { $0.jitter.record(deviation < .zero ? .zero - deviation : deviation) }
     }
 
-    private func noteLate(_ missed: Range<Int64>, schedule: CollectionSchedule) async {
+    private func noteLate(_ missed: Range<Int64>, schedule: CollectionSchedule) {
         state.withLock { $0.missedLate += missed.count }
         // Civil time of a past instant: as long ago on the real-time clock as on the monotonic one.
         let (now, wallClock) = (time.now, time.wallClock)
         let first = wallClock.advanced(by: schedule.time(of: missed.lowerBound) - now)
         let last = wallClock.advanced(by: schedule.time(of: missed.upperBound - 1) - now)
-        await noteMiss(
+        noteMiss(
             "collection instants went by before the collector was ready", cause: .late, from: first, to: last,
             instants: Int32(clamping: missed.count))
     }
 
-    /// What went by between an earlier process, however it ended, and this one.
-    private func noteStop() async {
+    private func recordedUntil() async -> Timestamp? {
         do throws(SpoolError) {
-            guard let last = try await writer.spool.recordedUntil(machine: machine) else { return }
-            let gap = gaps.withLock {
-                $0.wasStopped(since: last, until: time.wallClock, period: configuration.period)
-            }
-            guard let gap else { return }
-            logger.notice(
-                "nothing was recorded since an earlier collector ended",
-                metadata: ["since": "\(last)", "missed": "\(gap.instants)"])
+            return try await writer.spool.recordedUntil(machine: machine)
         } catch {
             logger.warning("what was missed before the start is not known", metadata: ["error": "\(error)"])
+            return nil
         }
-        await recordGaps()
+    }
+
+    /// What went by between an earlier collector, however it ended, and this one. Recorded with the first instant: whoever
+    /// is killed before that leaves it to the next start.
+    private func noteStop(since last: Timestamp, until startedAt: Timestamp) {
+        let gap = gaps.withLock { $0.wasStopped(since: last, until: startedAt, period: configuration.period) }
+        guard let gap else { return }
+        logger.notice(
+            "nothing was recorded since an earlier collector ended",
+            metadata: ["since": "\(last)", "missed": "\(gap.instants)"])
     }
 
     private func noteMiss(
         _ detail: String, cause: CollectionGap.Cause, from first: Timestamp, to last: Timestamp, instants: Int32
-    ) async {
+    ) {
         if cause != .late { state.withLock { $0.lastFailure = detail } }
         // One line when it begins and one a minute while it lasts; the gap records keep the count.
         if reports.withLock({ $0.isDue(cause, now: time.now) }) {
@@ -239,7 +262,6 @@ public final class DataCollectionService: Service {
         gaps.withLock { $0.missed(gap) }
         // A late instant was followed by one in time: its gap is over as soon as it is known.
         if cause == .late { gaps.withLock { $0.resumed() } }
-        await recordGaps()
     }
 
     private func recordGaps(final: Bool = false) async {

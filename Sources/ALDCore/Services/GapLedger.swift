@@ -2,8 +2,9 @@
 ///
 /// Consecutive misses of one cause make one gap that grows. It is due for recording at once when it opens, then every
 /// ``interval``, when the cause changes, when recording resumes and at the end, so an outage of a day leaves some
-/// hundred rows and a crash leaves a minute of it at most to the next start, which counts it as stopped. What could not
-/// be recorded, because the disk is full, stays here until it can.
+/// hundred rows and a crash leaves a minute of it at most to the next start, which counts it as stopped. That works
+/// because nothing younger is recorded before it: what is ``pending`` goes into one commit with the first readings after
+/// it. What could not be recorded, because the disk is full, stays here until it can.
 struct GapLedger: Sendable {
     /// How long a growing gap may wait for its next record.
     static let interval: Duration = .seconds(60)
@@ -32,7 +33,7 @@ struct GapLedger: Sendable {
         open = growing
     }
 
-    /// An earlier process has accounted for everything up to `last`, and this one begins at `start`: what lies between
+    /// An earlier collector has accounted for everything up to `last`, and this one begins at `start`: what lies between
     /// was missed. The grid begins anew, so an instant less than a quarter of a period before the start is the start's.
     ///
     /// - Returns: the gap, `nil` when nothing was missed or the clock stood at `last` already.
@@ -48,6 +49,16 @@ struct GapLedger: Sendable {
             instants: Int32(clamping: instants), cause: .stopped, detail: "no collector was running")
         keep(gap)
         return gap
+    }
+
+    /// All that is not recorded yet, the part of a growing gap included. Asking changes nothing, so a gap goes on growing
+    /// while the disk takes neither it nor the readings.
+    var pending: [CollectionGap] { kept + (open.map { [$0] } ?? []) }
+
+    /// An instant was recorded, and all that was ``pending`` with it.
+    mutating func settled() {
+        close()
+        kept = []
     }
 
     /// An instant was recorded: whatever was open has ended.

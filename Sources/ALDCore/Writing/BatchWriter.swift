@@ -18,6 +18,7 @@ public final class BatchWriter: Service {
     private let random: Mutex<any RandomNumberGenerator & Sendable>
     private let shutdownDeadline = Mutex<MonotonicInstant?>(nil)
     let wakeup = Wakeup()
+    private let alarm: Alarm
     /// What the calls under way have to say.
     let reports = Mutex<[Report]>([])
 
@@ -51,6 +52,7 @@ public final class BatchWriter: Service {
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         self.random = Mutex(random)
+        alarm = Alarm(ringing: wakeup)
         self.spool = spool
         self.sink = sink
         self.configuration = configuration
@@ -84,16 +86,24 @@ public final class BatchWriter: Service {
     /// - Throws: as ``Spool/append(_:machine:)``, and `invalidRecord` for readings of a time that the database can never
     ///   take, as a clock that was never set tells it: accepted, they would wait for ever, and others behind them.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) {
-        if let times = sink.recordableTimes, case .history(let rows) = records,
-            let row = rows.first(where: { !times.contains($0.time) })
-        {
-            throw SpoolError(
-                .invalidRecord, file: spool.directory,
-                "parameter \(row.parameter) was read at \(row.time), and only readings of \(times.lowerBound) to "
-                    + "\(times.upperBound) can be recorded; check the clock of this machine")
-        }
-        _ = try await spool.append(records, machine: machine)
+        try await append(together: [records], machine: machine)
+    }
+
+    /// The same for records of several kinds, of which a crash leaves all or none.
+    func append(together parts: [Records], machine: Int32) async throws(SpoolError) {
+        for part in parts { try checkTimes(of: part) }
+        _ = try await spool.append(together: parts, machine: machine)
         wakeup.signal()
+    }
+
+    private func checkTimes(of records: Records) throws(SpoolError) {
+        guard let times = sink.recordableTimes, case .history(let rows) = records,
+            let row = rows.first(where: { !times.contains($0.time) })
+        else { return }
+        throw SpoolError(
+            .invalidRecord, file: spool.directory,
+            "parameter \(row.parameter) was read at \(row.time), and only readings of \(times.lowerBound) to "
+                + "\(times.upperBound) can be recorded; check the clock of this machine")
     }
 
     /// Sends until shutdown or cancellation.
@@ -114,6 +124,7 @@ public final class BatchWriter: Service {
         var bench: [SpoolPosition: StoredBatch] = [:]
         var decided: [Spool.Lane: BatchCut] = [:]
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.alarm.run(time: self.time) }
             while true {
                 if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
                 take(&machine, &bench, &decided)
@@ -139,9 +150,13 @@ public final class BatchWriter: Service {
                     let batch = machine[lane].bench.first.flatMap { bench[$0.position] }
                     let cut = decided.removeValue(forKey: lane)
                     group.addTask { await self.cut(batch, of: lane, cut) }
-                case .wait(nil): await wakeup.waitThroughCancellation()
-                case .wait(let until?): await wakeup.wait(until: until, time: time)
-                case .finish: return
+                case .wait(let until):
+                    alarm.set(until)
+                    await wakeup.waitThroughCancellation()
+                case .finish:
+                    // Nothing is under way any more but the alarm.
+                    group.cancelAll()
+                    return
                 }
             }
         }

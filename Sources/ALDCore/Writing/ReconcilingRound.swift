@@ -34,11 +34,20 @@ struct ReconcilingRound: Hashable, Sendable {
     var again: ReconcilingRound { ReconcilingRound(after: after) }
 }
 
-/// How many batches one question to the ledger is about: fewer when there was no answer in time, to the end of the round.
-/// One that grew meanwhile would fail again, and every failure may mean another server and so another round.
+/// How many batches one question to the ledger is about: fewer when there was no answer twice in a row, to the end of the
+/// round. One that grew meanwhile would fail again, and every failure may mean another server and so another round. A
+/// single failure says nothing: where a server is killed or stopped now and then, questions would soon be about one batch
+/// each, and a round would take hours.
 struct ReconcilingPage: Hashable, Sendable {
     static let most: Int64 = 1000
     private(set) var size = most
+    private var hasFailed = false
 
-    mutating func failed() { size = max(1, size / 4) }
+    /// - Parameter isTooMuch: the database has said so.
+    mutating func failed(isTooMuch: Bool) {
+        if isTooMuch || hasFailed { size = max(1, size / 4) }
+        hasFailed = true
+    }
+
+    mutating func answered() { hasFailed = false }
 }

@@ -94,8 +94,15 @@ public final class Spool: Sendable {
     ///
     /// - Throws: `full` at the quota, `overloaded` when too much waits for the disk already.
     public func append(_ records: Records, machine: Int32) async throws(SpoolError) -> BatchID {
-        try validate(records)
-        let encoded = EncodedRecords(records, machine: machine)
+        try await append(together: [records], machine: machine)[0]
+    }
+
+    /// The same for records of several kinds, in this order: after a crash all of them are there, or none is.
+    ///
+    /// - Returns: for each the batch that it is in.
+    func append(together parts: [Records], machine: Int32) async throws(SpoolError) -> [BatchID] {
+        for part in parts { try validate(part) }
+        let encoded = parts.map { EncodedRecords($0, machine: machine) }
         let result = await withCheckedContinuation { continuation in
             let refusal = thread.submit(SpoolThread.Append(records: encoded, continuation: continuation))
             if let refusal { continuation.resume(returning: .failure(error(refusal))) }
@@ -242,8 +249,8 @@ public final class Spool: Sendable {
         try await perform("asking for what was forgotten") { $0.manifest.forgotten }
     }
 
-    /// The latest instant of a machine for which an earlier process accepted readings or a gap; `nil` when nothing of it
-    /// is left on the disk.
+    /// The instant of the readings, or the end of the gap, that was accepted last of a machine, by this process or an
+    /// earlier one; `nil` when nothing of it is left on the disk.
     public func recordedUntil(machine: Int32) async throws(SpoolError) -> Timestamp? {
         try await perform("asking what was recorded") { $0.recordedUntil[machine] }
     }

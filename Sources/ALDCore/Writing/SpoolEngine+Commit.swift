@@ -8,12 +8,15 @@ extension SpoolEngine {
 
     /// Makes everything that waits durable in one transaction and tells everybody.
     mutating func commit(_ appends: [SpoolThread.Append]) {
-        var group = SpoolGroup(appends.map(\.records), mergedRecords: configuration.mergedRecords)
+        var group = SpoolGroup(appends.flatMap(\.records), mergedRecords: configuration.mergedRecords)
         pass(.acceptBeforeCommit)
         let result = store(&group)
         pass(.acceptAfterCommit)
-        for (append, batch) in zip(appends, group.batchOfAppend) {
-            append.continuation.resume(returning: result.map { $0[batch] })
+        var batches = group.batchOfAppend[...]
+        for append in appends {
+            let own = batches.prefix(append.records.count)
+            batches.removeFirst(own.count)
+            append.continuation.resume(returning: result.map { ids in own.map { ids[$0] } })
         }
     }
 
@@ -37,10 +40,18 @@ extension SpoolEngine {
         for header in headers {
             BatchRange.add(header.id, to: &manifestContent)
             rate.add(header.bytes)
+            noteRecorded(header)
         }
         nextRow += Int64(headers.count)
         book.withLock { $0.accepted(headers) }
         return .success(ids)
+    }
+
+    /// The one that was accepted last counts, not the latest one: a clock that was ahead would hide what is missed
+    /// until its time has come. Parts of a batch that was cut lie behind much that is younger.
+    mutating func noteRecorded(_ header: BatchHeader) {
+        guard header.isOfCollection, header.parent == nil else { return }
+        recordedUntil[header.machine] = header.times.upperBound
     }
 
     /// What the active segment holds; the file `manifest.json` learns it when the segment is closed.

@@ -169,10 +169,7 @@ extension SpoolEngine {
         book.withLock { $0[segment.index] = shelf }
         try segment.forEachHeader { header in
             BatchRange.add(header.id, to: &content)
-            if header.isOfCollection {
-                let known = recordedUntil[header.machine] ?? header.times.upperBound
-                recordedUntil[header.machine] = max(known, header.times.upperBound)
-            }
+            noteRecorded(header)
             let settlement = progress[header.position.row]?.settlement ?? .waiting
             book.withLock { $0.found(header, waits: settlement == .waiting) }
             return true

@@ -42,7 +42,7 @@ struct SpoolEngine: Sendable {
     var level = SpoolLevel.green
     var rate: SpoolRate
     var statusWrittenAt: MonotonicInstant?
-    /// The latest instant of each machine that an earlier process has accounted for, as far as it is still on the disk.
+    /// The instant of each machine that was accounted for last, as far as that is still on the disk.
     var recordedUntil: [Int32: Timestamp] = [:]
     /// When a repair or a reserve that failed for want of space is tried again.
     var upkeepAfter: MonotonicInstant

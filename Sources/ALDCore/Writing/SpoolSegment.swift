@@ -98,10 +98,15 @@ struct SpoolSegment: Sendable {
     /// What became of its batches. An entry that is damaged counts as none: its batch is sent again and recognised.
     func progress(of rows: ClosedRange<Int64> = 1...Int64.max) throws -> [SpoolProgress] {
         try database.writeWithoutTransaction { db in
-            try Row.fetchAll(
+            let found = try Row.fetchCursor(
                 db, sql: "SELECT * FROM progress WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
-                arguments: [rows.lowerBound, rows.upperBound]
-            ).compactMap(SpoolProgress.init(row:))
+                arguments: [rows.lowerBound, rows.upperBound])
+            // One at a time: copies of all rows of a full segment take ten times what is wanted of them.
+            var progress: [SpoolProgress] = []
+            while let row = try found.next() {
+                if let entry = SpoolProgress(row: row) { progress.append(entry) }
+            }
+            return progress
         }
     }
 

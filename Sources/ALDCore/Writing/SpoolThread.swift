@@ -15,8 +15,10 @@ package enum SpoolTurns: Sendable {
 /// The spool's own thread and what waits for it.
 final class SpoolThread: Sendable {
     struct Append: Sendable {
-        var records: EncodedRecords
-        var continuation: CheckedContinuation<Result<BatchID, SpoolError>, Never>
+        /// In one commit, in this order.
+        var records: [EncodedRecords]
+        /// Resumed with the batch of each.
+        var continuation: CheckedContinuation<Result<[BatchID], SpoolError>, Never>
     }
 
     typealias Job = @Sendable (inout SpoolEngine) -> Void
@@ -66,7 +68,7 @@ final class SpoolThread: Sendable {
 
     /// - Returns: why the append was not taken; its continuation is then the caller's.
     func submit(_ append: Append) -> Refusal? {
-        let bytes = append.records.payload.count
+        let bytes = append.records.reduce(0) { $0 + $1.payload.count }
         let (refusal, isNews) = state.withLock { state -> (Refusal?, Bool) in
             if state.isEnding { return (.ended, false) }
             let isRoom = state.queuedBytes + bytes <= maximumBytes && state.work.appends.count < maximumAppends

@@ -329,6 +329,7 @@ struct WriterStateMachine: Sendable {
         guard case .underWay(let round, let permit, let isStale) = reconciling else { return }
         breaker.complete(permit, outcome, now: now, chance: chance)
         reconcileBackoff.reset()
+        reconcilingPage.answered()
         // Whether this page was asked before the change or after it is not known.
         let rest = isStale ? round.again : round.compared(through: position)
         reconciling = rest.map { .due($0, notBefore: nil) } ?? .done
@@ -340,7 +341,9 @@ struct WriterStateMachine: Sendable {
         breaker.complete(permit, fault.outcome, now: now, chance: chance)
         let pause =
             fault.faultClass.passes ? reconcileBackoff.next(chance: chance) : configuration.hold * (1 + chance)
-        if fault.faultClass == .inDoubt || fault.isAboutSize { reconcilingPage.failed() }
+        if fault.faultClass == .inDoubt || fault.isAboutSize {
+            reconcilingPage.failed(isTooMuch: fault.isAboutSize)
+        }
         reconciling = .due(isStale || fault.meansReconnect ? round.again : round, notBefore: now + pause)
     }
 

@@ -31,6 +31,8 @@ public enum WriterExercise {
         public var segmentBytes: Int64 = 327_680
         /// How much may wait before the callers rest, in records.
         public var waitingAtMost = 600
+        /// How long what waits may take to land after the last append, in seconds.
+        public var landsWithin = 300
 
         public init(directory: String) {
             self.directory = directory
@@ -42,6 +44,7 @@ public enum WriterExercise {
             words += ["--machine", "\(machine)", "--first", "\(first)", "--appends", "\(appends)", "--rows", "\(rows)"]
             words += ["--callers", "\(callers)", "--poison-every", "\(poisonEvery)", "--count", "\(count)"]
             words += ["--waiting-at-most", "\(waitingAtMost)", "--segment-bytes", "\(segmentBytes)"]
+            words += ["--lands-within", "\(landsWithin)"]
             if forgets { words.append("--forgets") }
             if stops { words.append("--stops") }
             if let failPoint { words += ["--fail-point", failPoint.rawValue] }
@@ -50,7 +53,8 @@ public enum WriterExercise {
         }
     }
 
-    /// Lines: `opened CARRIED-OVER`, `accepted FIRST COUNT`, `refused FIRST CODE`, `stuck …`, and at the end
+    /// Lines: `opened CARRIED-OVER`, `accepted FIRST COUNT`, `refused FIRST CODE`, `stuck …`, `left N` for every hundredth of
+    /// what has to land after the last append, and at the end
     /// `done balanced|unbalanced landed N letters N resurrected N lost N`.
     public static func run(_ order: Order, database: PostgresConfiguration) async throws {
         var options = WriterRig.Options(directory: order.directory, database: database)
@@ -79,7 +83,7 @@ public enum WriterExercise {
                     }
                 }
             }
-            try await rig.drain(within: .seconds(300))
+            try await rig.drain(within: .seconds(order.landsWithin)) { say("left \($0)") }
             let end = rig.writer.statistics
             say(
                 "done balanced landed \(end.landed) letters \(end.deadLettered) resurrected \(end.resurrected) "

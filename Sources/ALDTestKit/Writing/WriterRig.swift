@@ -156,9 +156,17 @@ public struct WriterRig: Sendable {
     }
 
     /// Waits until nothing is in the spool and the database has forgotten nothing.
-    public func drain(within limit: Duration = .seconds(60)) async throws {
+    ///
+    /// - Parameter onHundredth: told how many records are left, each time another hundredth of them has landed.
+    public func drain(within limit: Duration = .seconds(60), onHundredth: (Int) -> Void = { _ in }) async throws {
+        let all = writer.statistics.spooled
+        var told = all
         try await eventually("the spool is empty, \(writer.statistics)", within: limit) {
             let statistics = writer.statistics
+            if told - statistics.spooled > all / 100 {
+                told = statistics.spooled
+                onHundredth(told)
+            }
             return statistics.spooled == 0 && statistics.isReconciled
         }
         guard writer.statistics.isBalanced, spool.account.isBalanced else {

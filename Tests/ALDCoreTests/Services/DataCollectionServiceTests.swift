@@ -4,39 +4,6 @@ import Testing
 
 @testable import ALDCore
 
-/// A controller that the test can break and slow down.
-private final class ScriptedPLC: PLC {
-    enum Behaviour { case answers, isUnreachable, takes(Duration), answersHalf }
-
-    let registerMap: RegisterMap
-    let behaviour = Mutex(Behaviour.answers)
-    private let time: ManualTime
-
-    init(time: ManualTime) throws {
-        self.time = time
-        registerMap = try RegisterMap(file: Repository.machine51).restricted(to: ["MFC 1.flow", "Valve 1.valve_state"])
-    }
-
-    func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
-        let started = time.wallClock
-        switch behaviour.withLock(\.self) {
-        case .answers: break
-        case .isUnreachable: throw .unreachable("scripted")
-        case .takes(let duration): time.advance(by: duration)
-        case .answersHalf:
-            return Scan(
-                time: started,
-                readings: [
-                    Reading(1, of: registerMap.parameters[0]), .unread(registerMap.parameters[1].id),
-                ])
-        }
-        return Scan(time: started, readings: registerMap.parameters.map { Reading($0.initialValue, of: $0) })
-    }
-
-    func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double { 0 }
-    func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {}
-}
-
 private final class CollectingSink: BatchSink {
     let batches = Mutex([Batch]())
 

@@ -65,6 +65,23 @@ import Testing
         #expect(ledger.take(now: Self.at(2)).map(\.cause) == [.plc, .spool])
     }
 
+    @Test("whoever asks what is pending neither closes a gap nor takes it")
+    mutating func pending() {
+        ledger.missed(Self.miss(0, .plc))
+        #expect(ledger.pending.map(\.instants) == [1])
+        for second in Int64(1)...3 {
+            ledger.missed(Self.miss(second, .spool))
+            #expect(ledger.pending.map(\.instants) == [1, Int32(second)])
+        }
+        #expect(ledger.take(now: Self.at(4)).map(\.cause) == [.plc, .spool])
+        ledger.missed(Self.miss(5, .spool))
+        ledger.settled()
+        #expect(ledger.pending == [] && ledger.take(now: Self.at(6), final: true) == [])
+        // What comes next is another one, and due at once.
+        ledger.missed(Self.miss(7, .spool))
+        #expect(ledger.take(now: Self.at(7)).map(\.instants) == [1])
+    }
+
     @Test("what could not be recorded is kept, in order, until it can")
     mutating func fullDisk() {
         ledger.missed(Self.miss(0, .spool))
@@ -107,8 +124,11 @@ import Testing
                 if Int.random(in: 0..<3, using: &random) > 0 {
                     ledger.missed(Self.miss(second, CollectionGap.Cause.allCases.randomElement(using: &random) ?? .plc))
                     missed += 1
-                } else {
+                } else if Bool.random(using: &random) {
                     ledger.resumed()
+                } else {
+                    recorded += ledger.pending.reduce(0) { $0 + $1.instants }
+                    ledger.settled()
                 }
                 let due = ledger.take(now: Self.at(second))
                 if Bool.random(using: &random) {

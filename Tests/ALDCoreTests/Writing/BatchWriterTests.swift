@@ -124,6 +124,25 @@ private final class ModelSink: BatchSink {
         try spool.close()
     }
 
+    @Test("what is accepted during an outage begins no sleep for each record")
+    func sleepsOnce() async throws {
+        let clock = CountingTime(time)
+        try await SpoolFixture.withSpool { spool, _ in
+            let writer = try BatchWriter(
+                spool: spool, sink: UnreachableSink(), time: clock, logger: SpoolFixture.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.run() }
+                try await writer.append(SpoolFixture.rows(1), machine: 1)
+                try await eventually("it is tried again later") { time.sleeperCount == 1 }
+                for _ in 0..<300 { try await writer.append(SpoolFixture.rows(1), machine: 1) }
+                #expect(clock.sleeps < 30)
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            #expect(time.sleeperCount == 0)
+        }
+    }
+
     @Test("what is accepted lands, and the account balances")
     func lands() async throws {
         try await withTemporaryDirectory { directory in

@@ -34,6 +34,37 @@ import Testing
         }
     }
 
+    @Test("recorded is as far as was accepted last, whatever the clock said before")
+    func recordedUntil() async throws {
+        func at(_ microseconds: Int32) -> Records { Fixture.rows(1, from: microseconds) }
+        func until(_ spool: Spool) async throws -> Int64? {
+            try await spool.recordedUntil(machine: 1)?.microseconds
+        }
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1)
+            #expect(try await until(spool) == nil)
+            // The clock was ahead, and was set right.
+            for (instant, machine) in [(100, 1), (9000, 1), (200, 1), (300, 2)] as [(Int32, Int32)] {
+                _ = try await spool.append(at(instant), machine: machine)
+            }
+            #expect(try await until(spool) == 200)
+            let positions = try await Fixture.all(spool).map(\.position)
+            // What is cut anew was recorded long before.
+            _ = try await spool.recut(positions[0], into: [at(100)], machine: 1)
+            _ = try await spool.recut(positions[1], into: [at(9000)], machine: 1)
+            #expect(try await until(spool) == 200)
+            try spool.close()
+            spool = try Fixture.open(directory, seed: 2)
+            #expect(try await until(spool) == 200)
+            let (gap, read) = (Timestamp(microseconds: 400), at(500))
+            let missed = CollectionGap(firstMissedAt: gap, lastMissedAt: gap, instants: 1, cause: .plc, detail: "")
+            let ids = try await spool.append(together: [.gaps([missed]), read], machine: 1)
+            #expect(ids.map(\.number) == [1, 2])
+            #expect(try await until(spool) == 500)
+            try spool.close()
+        }
+    }
+
     @Test("the same seed, and so the same origin, is drawn anew when it was used before")
     func originIsNew() async throws {
         try await withTemporaryDirectory { directory in

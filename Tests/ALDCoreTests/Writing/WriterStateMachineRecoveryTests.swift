@@ -251,6 +251,27 @@ extension WriterStateMachineTests {
         #expect(limits.records == machine.backlog.pace.records / 10)
     }
 
+    @Test("a server that is killed now and then while the ledger is asked makes no question smaller")
+    func killedPages() throws {
+        var machine = try Self.machine()
+        machine.reconnected()
+        var (now, sizes, place) = (Self.start, [Int64](), Int64(0))
+        while sizes.count < 40 {
+            switch machine.next(Waiting(), now: now, chance: 0) {
+            case .reconcile(_, let batches, _):
+                sizes.append(batches)
+                place += batches
+                machine.happened(
+                    sizes.count.isMultiple(of: 2)
+                        ? .reconciled(through: SpoolPosition(rawValue: place), resurrected: 0, asked: true)
+                        : .reconcileFailed(Self.fault(.inDoubt)), now: now, chance: 0)
+            case .wait(let until?): now = until
+            default: break
+            }
+        }
+        #expect(Set(sizes) == [ReconcilingPage.most])
+    }
+
     @Test("an attempt that takes all its time keeps its permit until then")
     func slowAttempt() throws {
         var machine = try Self.machine()

@@ -49,7 +49,7 @@ final class WriterChain: Sendable {
             try await body(child)
             // Whoever watches ends it, or it ends by itself. It says all the time what it does.
             var (lines, since) = (child.output.count, ContinuousClock.now)
-            try await eventually("the process ends") {
+            try await eventually("the process ends", within: .seconds(order.landsWithin + 30)) {
                 if ChildProcess.isFinished(child.processIdentifier) { return true }
                 if child.output.count > lines { (lines, since) = (child.output.count, .now) }
                 guard since.duration(to: .now) < .seconds(20) else {

@@ -14,10 +14,10 @@ final class WriterCrashTests: SharedServerTestCase {
         let releasing: Set<FailPoint> = [.releaseNoted, .releaseDone]
         let others = FailPoint.allCases.filter { !releasing.contains($0) }
         let halves = [others.prefix(others.count / 2), others.suffix(from: others.count / 2)].map { Array($0) }
-        let rounds = Gate.rounds(3, nominal: 60)
+        let (legs, rounds) = (Gate.rounds(1, nominal: 15), Gate.rounds(3, nominal: 4))
         let parts = [halves[0], halves[1], Array(releasing)]
-        try await onMachines(parts, kills: FailPoint.allCases.count * rounds) { chain, places, offset in
-            var random = SeededGenerator(seed: seed + offset)
+        let kills = FailPoint.allCases.count * legs * rounds
+        try await onMachines(parts, legs: legs, seed: seed, kills: kills) { chain, places, random in
             for round in 0..<rounds {
                 for place in places.shuffled(using: &random) {
                     try await Self.die(at: place, chain, round: round, &random)
@@ -57,27 +57,25 @@ final class WriterCrashTests: SharedServerTestCase {
 
     func test_killedInTheMiddleOfADelivery_nothingIsLostOrDoubled() async throws {
         let seed = TestSeed.draw()
-        let rounds = Gate.rounds(30, nominal: 900)
-        try await onMachines([0, 1], kills: 2 * rounds) { chain, _, offset in
-            var random = SeededGenerator(seed: seed + offset)
-            for round in 0..<rounds {
+        let (legs, rounds) = (Gate.rounds(1, nominal: 30), 30)
+        try await onMachines([0, 1], legs: legs, seed: seed, kills: 2 * legs * rounds) { chain, _, random in
+            for _ in 0..<rounds {
                 let delay = Int.random(in: 0...3000, using: &random)
                 let number = Int.random(in: 1...8, using: &random)
                 try await chain.die("\(delay) µs after delivery \(number) has begun") { order in
                     (order.duringSend, order.count) = (delay, number)
                 }
                 if Int.random(in: 0..<6, using: &random) == 0 { try await chain.forget(transactions: 2) }
-                if round % 30 == 29 { try await Self.settle(chain, "round \(round), seed \(seed)") }
             }
+            try await Self.settle(chain, "seed \(seed)")
         }
     }
 
     func test_killedWheneverItHappens_nothingIsLostOrDoubled() async throws {
         let seed = TestSeed.draw()
-        let rounds = Gate.rounds(35, nominal: 900)
-        try await onMachines([0, 1], kills: 2 * rounds) { chain, _, offset in
-            var random = SeededGenerator(seed: seed + offset)
-            for round in 0..<rounds {
+        let (legs, rounds) = (Gate.rounds(1, nominal: 26), 35)
+        try await onMachines([0, 1], legs: legs, seed: seed, kills: 2 * legs * rounds) { chain, _, random in
+            for _ in 0..<rounds {
                 let patience = Int.random(in: 1...120, using: &random)
                 if Bool.random(using: &random) {
                     try await chain.die("the \(patience). place that is passed") { $0.count = patience * 3 }
@@ -89,28 +87,35 @@ final class WriterCrashTests: SharedServerTestCase {
                     }
                 }
                 if Int.random(in: 0..<6, using: &random) == 0 { try await chain.forget(transactions: 2) }
-                if round % 35 == 34 { try await Self.settle(chain, "round \(round), seed \(seed)") }
             }
+            try await Self.settle(chain, "seed \(seed)")
         }
     }
 
-    /// Several spools at a time, each with a machine and a part of the work of its own.
+    /// Several spools at a time, each with a part of the work of its own; on every leg it is a new spool of a new machine.
+    /// A spool keeps for a day what has landed, and the files of hundreds of lives take longer to open than anybody waits.
     ///
     /// - Parameter kills: so many processes have to die, or the story has not happened.
     private func onMachines<Part: Sendable>(
-        _ parts: [Part], kills expected: Int,
-        _ story: @escaping @Sendable (WriterChain, Part, UInt64) async throws -> Void
+        _ parts: [Part], legs: Int, seed: UInt64, kills expected: Int,
+        _ story: @escaping @Sendable (WriterChain, Part, inout SeededGenerator) async throws -> Void
     ) async throws {
         let database = try await Self.database()
         try await withTemporaryDirectory { directory in
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for (index, part) in parts.enumerated() {
                     group.addTask {
-                        let chain = try WriterChain(
-                            directory: directory, machine: Int32(index + 1), database: database,
-                            poisonEvery: Self.poisonEvery)
-                        try await story(chain, part, UInt64(index))
-                        return chain.kills
+                        var random = SeededGenerator(seed: seed + UInt64(index))
+                        var kills = 0
+                        for leg in 0..<legs {
+                            let machine = Int32(leg * parts.count + index + 1)
+                            let chain = try WriterChain(
+                                directory: directory, machine: machine, database: database,
+                                poisonEvery: Self.poisonEvery)
+                            try await story(chain, part, &random)
+                            kills += chain.kills
+                        }
+                        return kills
                     }
                 }
                 let kills = try await group.reduce(into: []) { $0.append($1) }

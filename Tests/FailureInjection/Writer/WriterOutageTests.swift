@@ -17,6 +17,8 @@ final class WriterOutageTests: SharedServerTestCase {
                     order.appends = most / order.rows
                     // Many small files, as many as a long outage fills; or files of a size that is used.
                     order.segmentBytes = Gate.isSlow ? 16 << 20 : 204_800
+                    // 1000 records a second: a tenth of what two cores have taken that had ten times as much to do.
+                    order.landsWithin = max(300, most / 1000)
                 } _: { child in
                     // Everything that is ever accepted waits: what the process has in memory must not grow with it.
                     try await eventually("the first third is accepted", within: .seconds(600)) {
