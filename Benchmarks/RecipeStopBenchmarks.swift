@@ -67,7 +67,7 @@ final class RecipeStopBenchmarks: XCTestCase {
                 let service = try RecipeService(
                     configuration: .init(
                         machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json"),
-                    plc: ModbusPLC(map, client: client, writesFirst: true), pool: pool, writer: writer,
+                    plc: ModbusPLC(map, client: client, isUrgent: true), pool: pool, writer: writer,
                     logger: TestDatabase.quiet)
                 let valve = try map.parameter(named: "Valve 1.valve_state").id
                 try await TestDatabase.withConnection(lease.configuration) { operating, deadline in

@@ -16,22 +16,23 @@ public final class ModbusPLC: PLC {
     /// Plans for some of the set points, made when they are first asked for. Of more than ``maximumPlans`` none is kept.
     private let someSetPoints = Mutex<[Set<ParameterID>: AdaptiveReading]>([:])
     private static let maximumPlans = 64
-    private let writesFirst: Bool
+    private let isUrgent: Bool
     private let client: ModbusClient
     private let time: any TimeSource
 
     /// - Parameters:
     ///   - client: stays the caller's; whoever made it closes it. Several may share one connection.
-    ///   - writesFirst: whether its writes go before those of others on the same client: for who opens valves.
+    ///   - isUrgent: whether its writes go before those of others on the same client, and its reads of set points before
+    ///     those of others, also in the middle of a scan: for who opens valves.
     /// - Throws: ``PLCError/refused(_:)`` when no plan can read the map within the limits of the protocol.
     public init(
         _ registerMap: RegisterMap, client: ModbusClient, planner: ReadPlanner = ReadPlanner(),
-        writesFirst: Bool = false, time: any TimeSource = SystemTime()
+        isUrgent: Bool = false, time: any TimeSource = SystemTime()
     ) throws(PLCError) {
         self.registerMap = registerMap
         self.client = client
         self.time = time
-        self.writesFirst = writesFirst
+        self.isUrgent = isUrgent
         self.planner = planner
         do {
             setPoints = AdaptiveReading(try AdaptiveReader(registerMap.setPointSpans, planner: planner))
@@ -81,7 +82,8 @@ public final class ModbusPLC: PLC {
     ) async throws(PLCError) -> [ParameterID: Double] {
         let wanted = parameters.sorted().compactMap { registerMap[$0] }
         guard !wanted.isEmpty else { return [:] }
-        let result = await client.read(try reading(of: parameters, wanted), deadline: nioDeadline(deadline))
+        let result = await client.read(
+            try reading(of: parameters, wanted), isUrgent: isUrgent, deadline: nioDeadline(deadline))
         return try values(of: wanted, in: result)
     }
 
@@ -121,7 +123,8 @@ public final class ModbusPLC: PLC {
             throw .refused("\(parameter.qualifiedName) at \(location) reaches past the last address, 65535")
         }
         do throws(ModbusError) {
-            let data = try await client.read(location.table, range, deadline: nioDeadline(deadline))
+            let data = try await client.read(
+                location.table, range, isUrgent: isUrgent, deadline: nioDeadline(deadline))
             guard let value = parameter.dataType.decode(data.words[...], order: registerMap.wordOrder) else {
                 throw ModbusError(.malformedResponse("\(data.count) values for a \(parameter.dataType.rawValue)"))
             }
@@ -143,7 +146,7 @@ public final class ModbusPLC: PLC {
             case (false, _): .writeRegisters(start: location.address, values: words)
             }
         do throws(ModbusError) {
-            _ = try await client.send(request, isUrgent: writesFirst, deadline: nioDeadline(deadline))
+            _ = try await client.send(request, isUrgent: isUrgent, deadline: nioDeadline(deadline))
         } catch {
             throw Self.translate(error, writing: true)
         }
@@ -159,6 +162,10 @@ public final class ModbusPLC: PLC {
         switch error.code {
         case .exception(let exception, _) where writing && exception.leavesWriteInDoubt:
             return .unknownOutcome("\(error)")
+        // A gateway has answered, and says that the device has not.
+        case .exception(.gatewayPathUnavailable, _) where !writing,
+            .exception(.gatewayTargetFailedToRespond, _) where !writing:
+            return .unreachable("\(error)")
         case .exception: return .refused("\(error)")
         case .unknownOutcome: return .unknownOutcome("\(error)")
         case .connectionClosed(mayHaveExecuted: true) where writing: return .unknownOutcome("\(error)")

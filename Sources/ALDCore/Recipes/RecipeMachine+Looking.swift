@@ -41,6 +41,7 @@ extension RecipeMachine {
 
     /// Looks once for the step behind this one, so that the look takes no time of its own.
     mutating func lookAhead(until end: MonotonicInstant, now: MonotonicInstant) -> Action {
+        if isQuietBehind { return waitWithoutHurry(until: end, now: now) }
         guard !hasLookedAhead, let valve = valveBehind else { return wait(until: end, now: now) }
         let excluded = interlocks.excluded(by: valve)
         if excluded.isEmpty { return wait(until: end, now: now) }

@@ -1,15 +1,22 @@
 /// A recipe that only waits would not notice that its controller is gone. So it is asked for a sign of life whenever
-/// nothing else was heard of it for a while, and once more before a run is called completed.
+/// nothing was confirmed by it for a while, and once more before a run is called completed.
 ///
-/// The question is never in the way: it is left out when something is due before its answer must be there.
+/// The question is left out when something is to be written before its answer must be there: no output waits for it, nor
+/// for a device that is busy with it.
 extension RecipeMachine {
-    /// Nothing is due before `end`.
+    /// Nothing is due before `end`, and then a valve is to be closed or opened, or something is to be set.
     func wait(until end: MonotonicInstant, now: MonotonicInstant) -> Action {
-        // What comes at `end` may first have to be looked at, and is not to wait for this.
-        let free = end - configuration.lookAhead * 2
         let due = max(nextProbe, now)
-        if due + configuration.lookAhead > free { return .wait(until: end) }
-        return now < due ? .wait(until: due) : .probe(by: min(now + configuration.callTimeout, free))
+        // What comes at `end` may first have to be looked at.
+        if due + configuration.callTimeout > end - configuration.lookAhead * 2 { return .wait(until: end) }
+        return now < due ? .wait(until: due) : .probe(by: now + configuration.callTimeout)
+    }
+
+    /// Nothing is due before `end`, nor is anything written then.
+    func waitWithoutHurry(until end: MonotonicInstant, now: MonotonicInstant) -> Action {
+        let due = max(nextProbe, now)
+        if due >= end { return .wait(until: end) }
+        return now < due ? .wait(until: due) : .probe(by: now + configuration.callTimeout)
     }
 
     /// Nothing is due before somebody says so.
@@ -17,7 +24,17 @@ extension RecipeMachine {
         now < nextProbe ? .wait(until: nextProbe) : .probe(by: now + configuration.callTimeout)
     }
 
-    /// Every answer is a sign of life, also one that says no.
+    /// Whether the step behind the one under the cursor begins without a write.
+    var isQuietBehind: Bool {
+        var behind = cursor
+        behind.advance()
+        switch behind.step?.kind {
+        case .wait, .purge(_, _, nil), nil: return true
+        case .valve, .purge, .parameter, .loop: return false
+        }
+    }
+
+    /// What the controller has confirmed, or said no to when it was to write, is a sign of life.
     mutating func noteAnswer(_ event: Event, now: MonotonicInstant) {
         nextProbe = now + configuration.probeInterval
         switch event {
@@ -33,9 +50,9 @@ extension RecipeMachine {
 
     // MARK: When it was not heard itself
 
-    /// Whoever drives this machine asks at least once in ``Configuration/probeInterval`` and a call's time, whatever the
-    /// recipe does. A much longer break means that the process stood still, stopped or suspended: a pulse may have been far
-    /// too long, and another terminal may have taken the machine meanwhile. So nothing is opened any more.
+    /// Whoever drives this machine asks it at least as often as ``Configuration/validate()`` makes sure. A much longer break
+    /// means that the process stood still, stopped or suspended: a pulse may have been far too long, and another terminal
+    /// may have taken the machine meanwhile. So the recipe goes no further.
     mutating func noteStandstill(now: MonotonicInstant) {
         if now - seenAt > configuration.longestStandstill {
             fail("this process stood still for \(Self.seconds(now - seenAt))", now: now)
@@ -43,25 +60,24 @@ extension RecipeMachine {
         seenAt = max(seenAt, now)
     }
 
-    private static func seconds(_ duration: Duration) -> String { "\((duration.inSeconds * 10).rounded() / 10) s" }
+    static func seconds(_ duration: Duration) -> String { "\((duration.inSeconds * 10).rounded() / 10) s" }
 
     // MARK: At the end
 
-    /// All steps have been done since then: the run is completed when the controller is still there.
-    mutating func conclude(since: MonotonicInstant, now: MonotonicInstant) -> Action {
+    /// All steps have been done: the run is completed when the controller is still there.
+    mutating func conclude(now: MonotonicInstant) -> Action {
         if now - heardAt <= configuration.lookAhead * 2 {
             state = .ended(Ending(outcome: .completed))
             return next(now: now)
         }
-        state = .running(.concluding(since: since))
+        state = .running(.concluding)
         return now < notBefore ? .wait(until: notBefore) : .probe(by: now + configuration.callTimeout)
     }
 
-    mutating func concluded(since: MonotonicInstant, _ event: Event, now: MonotonicInstant) {
+    /// Without an answer it is asked again, until the silence is too long.
+    mutating func concluded(_ event: Event, now: MonotonicInstant) {
         switch event {
         case .present: state = .ended(Ending(outcome: .completed))
-        case .absent(let reason) where now >= since + configuration.patience:
-            fail("all steps are done, but the controller does not answer: \(reason)", now: now)
         case .absent: notBefore = now + configuration.retryInterval
         default: break
         }

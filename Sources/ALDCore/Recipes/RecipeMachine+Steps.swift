@@ -31,7 +31,7 @@ extension RecipeMachine {
             if now < notBefore { return .wait(until: notBefore) }
             return .readBack(ramp.target.parameter, by: now + configuration.callTimeout)
         case .ramping(let ramp): return goOn(ramp, now: now)
-        case .concluding(let since): return conclude(since: since, now: now)
+        case .concluding: return conclude(now: now)
         case .verifying(let point, _, _):
             if now < notBefore { return .wait(until: notBefore) }
             return .readBack(point.parameter, by: now + configuration.callTimeout)
@@ -47,7 +47,7 @@ extension RecipeMachine {
     /// Begins the step under the cursor when its time has come.
     private mutating func begin(now: MonotonicInstant) -> Action {
         guard let step = cursor.step else {
-            return conclude(since: now, now: now)
+            return conclude(now: now)
         }
         if wantsPause { return pause(remaining: nil, now: now) }
         if now < anchor { return .wait(until: anchor) }
@@ -137,7 +137,7 @@ extension RecipeMachine {
         case .findingStart(let ramp): found(ramp, event, now: now)
         case .ramping(let ramp): stepped(ramp, event, now: now)
         case .lasting: lookedAhead(event, now: now)
-        case .concluding(let since): concluded(since: since, event, now: now)
+        case .concluding: concluded(event, now: now)
         case .beginning, .open: break
         }
     }
@@ -176,6 +176,11 @@ extension RecipeMachine {
                 .pulse(
                     pulse.valve, programmed: pulse.programmed, opened: pulse.openedAt ?? pulse.since, closed: askedAt,
                     confirmed: now))
+            // Closed it is; but what it has let in is not what the recipe says.
+            if askedAt - pulse.closesAt > configuration.longestOverrun {
+                let overrun = Self.seconds(askedAt - pulse.closesAt)
+                return fail("valve \(pulse.valve) was open for \(overrun) longer than programmed", now: now)
+            }
             noteEnd(now: now)
             end(at: now - pulse.closesAt > configuration.settling ? now : pulse.closesAt)
         case .writeFailed(let failure) where now < pulse.closesAt + configuration.patience:

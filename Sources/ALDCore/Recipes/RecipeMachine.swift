@@ -10,8 +10,8 @@
 /// Before a valve is opened the controller is asked whether one that it excludes is open, whoever may have opened it:
 /// while the step before still lasts, if that is one that only waits.
 ///
-/// While nothing is written the controller is asked for a sign of life from time to time, and before the run is called
-/// completed: without a controller no recipe succeeds.
+/// While nothing is written the controller is asked for a sign of life from time to time, where that is in nobody's way, and
+/// before the run is called completed: without a controller no recipe succeeds.
 ///
 /// Whatever happens, a valve that this machine has asked to open is closed before it says ``Action/finish(_:)``: the
 /// only exception is a shutdown whose time is up, and then ``Ending/unsecured`` names what may still be open.
@@ -21,10 +21,13 @@ public struct RecipeMachine: Sendable {
         public var callTimeout: Duration = .milliseconds(250)
         /// How late a valve may be confirmed closed without moving the steps behind it. Defaults to 5 ms.
         public var settling: Duration = .milliseconds(5)
-        /// How long an output that cannot be reached is tried before the recipe fails; a pulse may be longer by as much.
+        /// How long an output that cannot be reached is tried before the recipe fails.
         /// Longer than one call, so that one lost answer is not the end. A set point may take as long to read back as it was
         /// written: a controller may show it only after its next cycle. Defaults to 500 ms.
         public var patience: Duration = .milliseconds(500)
+        /// A pulse that was longer than programmed by more, for whatever reason, fails the recipe when it is closed. Longer
+        /// than ``patience``. Defaults to 1 s.
+        public var longestOverrun: Duration = .seconds(1)
         /// Between two tries within that time. Defaults to 20 ms.
         public var retryInterval: Duration = .milliseconds(20)
         /// How long before a valve opens those that it excludes are looked at; what was seen earlier than twice as long
@@ -35,8 +38,9 @@ public struct RecipeMachine: Sendable {
         /// A controller that is not heard of for so long, though it was asked, is lost, and the recipe fails. Long enough for
         /// a connection to be made anew. Defaults to 5 s.
         public var longestSilence: Duration = .seconds(5)
-        /// When this process itself stood still for longer, stopped or suspended, the recipe fails: shorter than a lease, so
-        /// that no other terminal has the machine yet. Defaults to 5 s.
+        /// When this process itself stood still for longer, stopped or suspended, the recipe fails. Should be shorter than
+        /// what is left of the service's lease when it is renewed, two thirds of it, so that no other terminal has the machine
+        /// yet. Defaults to 5 s.
         public var longestStandstill: Duration = .seconds(5)
         /// Between two set points of a ramp. Defaults to 100 ms.
         public var rampInterval: Duration = .milliseconds(100)
@@ -62,6 +66,16 @@ public struct RecipeMachine: Sendable {
             }
             for (name, value) in [("settling", settling), ("patience", patience)] where value < .zero {
                 problems.append("\(name) is \(value); it must not be below zero")
+            }
+            if longestOverrun < patience {
+                problems.append("longestOverrun is \(longestOverrun); it must not be below patience, \(patience)")
+            }
+            // What a machine that is well may take between two questions: otherwise every recipe fails.
+            let busiest =
+                max(rampInterval, probeInterval, securingInterval.upperBound) + callTimeout * 2 + lookAhead * 3
+            for (name, value) in [("longestSilence", longestSilence), ("longestStandstill", longestStandstill)]
+            where value <= busiest {
+                problems.append("\(name) is \(value); with the other settings it must be longer than \(busiest)")
             }
             if let problems = ConfigurationProblems(problems) { throw problems }
         }
@@ -168,7 +182,7 @@ public struct RecipeMachine: Sendable {
         /// Nothing to do until the step ends.
         case lasting(until: MonotonicInstant)
         /// Everything is done; the controller was asked whether it is still there.
-        case concluding(since: MonotonicInstant)
+        case concluding
     }
 
     struct Pulse: Sendable {

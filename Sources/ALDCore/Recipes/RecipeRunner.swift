@@ -29,6 +29,8 @@ public final class RecipeRunner: Sendable {
         var isRunning = false
         /// A run of this process that has ended with everything closed, and whose journal could not say so.
         var closed: RecipeJournal.Entry?
+        /// Runs of which it was said that they opened what nobody here can close.
+        var strange: Set<String> = []
         var events: [RecipeMachine.Event] = []
         var progress: RecipeMachine.Progress?
     }
@@ -189,6 +191,9 @@ public final class RecipeRunner: Sendable {
         return entry
     }
 
+    /// Whether a run was cut off, or has not been closed yet.
+    func hasPendingRun() throws -> Bool { try pendingRun() != nil }
+
     /// Closes what a run of an earlier process may have left open, and leaves the journal as it is: somebody who can write
     /// down what was done does it again.
     ///
@@ -201,7 +206,7 @@ public final class RecipeRunner: Sendable {
         defer { endClaim() }
         guard let entry = try pendingRun() else { return nil }
         var machine = try RecipeMachine(
-            securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
+            securing: known(entry), interlocks: interlocks, configuration: configuration, now: time.now)
         if let deadline = leavesBy() { machine.happened(.shutDown(by: deadline), now: time.now) }
         return (entry, await drive(machine, ending: nil) { _, _ in }.unsecured)
     }
@@ -210,10 +215,21 @@ public final class RecipeRunner: Sendable {
         _ entry: RecipeJournal.Entry, by deadline: MonotonicInstant, observer: @escaping Observer
     ) async throws {
         var machine = try RecipeMachine(
-            securing: entry.valves, interlocks: interlocks, configuration: configuration, now: time.now)
+            securing: known(entry), interlocks: interlocks, configuration: configuration, now: time.now)
         machine.happened(.shutDown(by: deadline), now: time.now)
         let ending = await drive(machine, ending: entry, observer: observer)
         guard ending.unsecured.isEmpty else { throw Refusal.unsecured(ending.unsecured) }
+    }
+
+    /// The valves of a run without those that this controller does not have: nobody here can close them.
+    private func known(_ entry: RecipeJournal.Entry) -> [ParameterID] {
+        let unknown = entry.valves.filter { plc.registerMap[$0]?.isWritable != true }
+        if !unknown.isEmpty, state.withLock({ $0.strange.insert(entry.label).inserted }) {
+            logger.critical(
+                "a run was left that opened what the register map does not have; close it by hand",
+                metadata: ["run": "\(entry.label)", "parameters": "\(unknown.map(\.description))"])
+        }
+        return entry.valves.filter { !unknown.contains($0) }
     }
 
     private func claim() -> Bool {
@@ -224,7 +240,7 @@ public final class RecipeRunner: Sendable {
     }
 
     private func endClaim() {
-        state.withLock { $0 = State(closed: $0.closed) }
+        state.withLock { $0 = State(closed: $0.closed, strange: $0.strange) }
     }
 
     /// What the journal calls begun and not ended, but for what this process knows better: that is caught up on here.
@@ -303,12 +319,13 @@ public final class RecipeRunner: Sendable {
                 case .failure(let error): machine.happened(.readBackFailed("\(error)"), now: time.now)
                 }
             case .look(let valves, let deadline):
-                switch await plc.tryLooking(at: valves, by: deadline) {
-                case .success(let values): machine.happened(.saw(values), now: time.now)
-                case .failure(let error): machine.happened(.sawNothing("\(error)"), now: time.now)
+                switch await untilTold({ await self.plc.tryLooking(at: valves, by: deadline) }) {
+                case .success(let values)?: machine.happened(.saw(values), now: time.now)
+                case .failure(let error)?: machine.happened(.sawNothing("\(error)"), now: time.now)
+                case nil: machine.happened(.sawNothing(Self.givenUp), now: time.now)
                 }
             case .probe(let deadline):
-                let silence = await plc.tryReaching(sign, by: deadline)
+                let silence = await untilTold { await self.plc.tryReaching(self.sign, by: deadline) } ?? Self.givenUp
                 machine.happened(silence.map { .absent($0) } ?? .present, now: time.now)
             case .wait(let until): await wakeup.wait(until: until, time: time)
             case .listen: await wakeup.wait()
@@ -318,6 +335,25 @@ public final class RecipeRunner: Sendable {
             }
         }
     }
+
+    /// Asks something that nobody depends on: whoever wants something of the run is heard at once, and the question is given
+    /// up.
+    ///
+    /// - Returns: `nil` when it was.
+    private func untilTold<Answer: Sendable>(_ question: @escaping @Sendable () async -> Answer) async -> Answer? {
+        await withTaskGroup(of: Answer?.self) { group in
+            group.addTask { await question() }
+            group.addTask {
+                await self.wakeup.wait()
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private static let givenUp = "the question was given up for something more urgent"
 
     private func takeEvents() -> [RecipeMachine.Event] {
         state.withLock { state in

@@ -33,14 +33,16 @@ extension ModbusClient {
     /// Reads all values of `reading` once. Blocks that the device refuses are read in parts within the same call; what
     /// was learnt by that shapes the next one.
     ///
-    /// - Parameter deadline: when the call ends at the latest.
+    /// - Parameters:
+    ///   - isUrgent: before others that wait.
+    ///   - deadline: when the call ends at the latest.
     /// - Returns: values or an error for each span. Spans fail one by one.
     public nonisolated(nonsending) func read(
-        _ reading: AdaptiveReading, unit: UnitID? = nil, deadline: NIODeadline
+        _ reading: AdaptiveReading, unit: UnitID? = nil, isUrgent: Bool = false, deadline: NIODeadline
     ) async -> SpanResults {
         var cycle = reading.begin(now: .now(), deadline: deadline)
         while !cycle.next.requests.isEmpty {
-            let result = await run(cycle.next, unit: unit, deadline: deadline)
+            let result = await run(cycle.next, unit: unit, isUrgent: isUrgent, deadline: deadline)
             cycle = reading.take(result, in: cycle, now: .now())
         }
         return reading.finish(cycle)

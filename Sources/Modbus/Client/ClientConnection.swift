@@ -99,7 +99,8 @@ struct ClientConnection: Sendable {
 
     /// A caller wants something done.
     ///
-    /// - Parameter isUrgent: for a write: it goes before those that wait, behind other urgent ones.
+    /// - Parameter isUrgent: it goes before those of its kind that wait, also before what is left of a plan, and behind other
+    ///   urgent ones.
     mutating func submit(
         _ work: ClientWork, unit: UnitID, deadline: NIODeadline, isUrgent: Bool = false, id: JobID, now: NIODeadline
     ) -> [Action] {
@@ -112,7 +113,9 @@ struct ClientConnection: Sendable {
             if work.isWrite {
                 if isUrgent { urgentWrites.append(id) } else { writes.append(id) }
             } else {
-                reads.append(WaitingRead(job: id, unit: unit, request: work.request(at: 0)))
+                let read = WaitingRead(job: id, unit: unit, request: work.request(at: 0), isUrgent: isUrgent)
+                let place = isUrgent ? reads.firstIndex { !$0.isUrgent } : nil
+                reads.insert(read, at: place ?? reads.endIndex)
             }
             wakeNoLater(than: deadline)
             pump(now)

@@ -85,6 +85,7 @@ struct WaitingRead: Sendable {
     let job: JobID
     let unit: UnitID
     var request: ModbusRequest
+    var isUrgent = false
 }
 
 /// One request on its way to the wire.

@@ -5,12 +5,13 @@ extension ModbusClient {
     ///
     /// - Parameters:
     ///   - range: 1…2000 bits or 1…125 registers.
+    ///   - isUrgent: before others that wait.
     ///   - deadline: when the call ends at the latest.
     /// - Throws: ``ModbusError``.
     public nonisolated(nonsending) func read(
-        _ table: DataTable, _ range: AddressRange, unit: UnitID? = nil, deadline: NIODeadline
+        _ table: DataTable, _ range: AddressRange, unit: UnitID? = nil, isUrgent: Bool = false, deadline: NIODeadline
     ) async throws(ModbusError) -> ReadData {
-        let response = try await send(.read(table, range), unit: unit, deadline: deadline)
+        let response = try await send(.read(table, range), unit: unit, isUrgent: isUrgent, deadline: deadline)
         return try response.readData()
     }
 

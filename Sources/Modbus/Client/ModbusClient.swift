@@ -92,7 +92,8 @@ public final class ModbusClient: Sendable {
     ///
     /// - Parameters:
     ///   - unit: the unit to ask. Defaults to the configuration's.
-    ///   - isUrgent: a write that goes before others that wait. One that was sent is waited for.
+    ///   - isUrgent: it goes before others of its kind that wait, a read also before what is left of a plan. What was sent
+    ///     is waited for.
     ///   - deadline: when the call ends at the latest.
     /// - Returns: the answer, whose shape is exactly the one the request asks for. Never an exception response.
     /// - Throws: ``ModbusError``; an exception response as ``ModbusError/Code/exception(_:_:)``.
@@ -107,13 +108,15 @@ public final class ModbusClient: Sendable {
 
     /// Runs all requests of a plan, as many at a time as the window allows, and resumes the caller once.
     ///
-    /// - Parameter deadline: when the call ends at the latest; requests that have no answer by then fail.
+    /// - Parameters:
+    ///   - isUrgent: before others that wait.
+    ///   - deadline: when the call ends at the latest; requests that have no answer by then fail.
     /// - Returns: one result per request. Requests fail one by one.
     public nonisolated(nonsending) func run(
-        _ plan: ReadPlan, unit: UnitID? = nil, deadline: NIODeadline
+        _ plan: ReadPlan, unit: UnitID? = nil, isUrgent: Bool = false, deadline: NIODeadline
     ) async -> PlanResult {
         guard !plan.requests.isEmpty else { return PlanResult(plan: plan, results: []) }
-        let outcome = await perform(.plan(plan.requests), unit: unit, deadline: deadline)
+        let outcome = await perform(.plan(plan.requests), unit: unit, isUrgent: isUrgent, deadline: deadline)
         return PlanResult(
             plan: plan, results: outcome.readResults(count: plan.requests.count), roundTrips: outcome.roundTrips)
     }

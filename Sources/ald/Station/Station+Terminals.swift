@@ -87,7 +87,7 @@ extension Station {
         services.append(.init(service: watch(), successTerminationBehavior: .ignore))
         services.append(.init(service: FirstWord(station: self), successTerminationBehavior: .ignore))
         // The recipe service closes it once more and tells of it; two may not write.
-        await securing?.leave(by: time.now)
+        await securing?.leave(by: time.now + .seconds(1))
         try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
         if terminals.contains(.collection) { try await account(spools, place.database) }
     }
@@ -175,7 +175,7 @@ extension Station {
         writer: BatchWriter
     ) throws -> RecipeService {
         // The same connection; what opens and closes valves goes before everything else that waits for it.
-        let plc = try ModbusPLC(registerMap, client: client, writesFirst: true, time: time)
+        let plc = try ModbusPLC(registerMap, client: client, isUrgent: true, time: time)
         let service = try RecipeService(
             configuration: .init(
                 machine: settings.machineID, interlocks: interlocks, journal: directory.recipeJournal),

@@ -8,7 +8,7 @@ import Synchronization
 /// One machine and the terminals that one process runs of it: private PostgreSQL and simulated controller where none is
 /// named, one connection to the controller, pool, registry, and each terminal under supervision.
 ///
-/// Everything is started in order and stopped in the opposite order: terminals, pool, registry, controller, database.
+/// Everything is started in order and stopped in the opposite order: terminals, pool, registry, database, controller.
 final class Station: Service {
     let settings: Settings
     let registerMap: RegisterMap
@@ -66,16 +66,14 @@ final class Station: Service {
             settings.dataDirectory, terminals: terminals, machine: settings.machineID)
         defer { directory.release() }
         try await withController(directory) { controller in
-            try await self.withMachineSecured(directory, controller) { securing in
-                try await self.withSpools(in: directory) { spools in
-                    if let url = self.settings.databaseURL {
-                        let database = try PostgresConfiguration(connectionString: url)
-                        let place = Place(database: database, description: "\(database)", server: nil)
+            try await self.withSpools(in: directory, controller) { spools, securing in
+                if let url = self.settings.databaseURL {
+                    let database = try PostgresConfiguration(connectionString: url)
+                    let place = Place(database: database, description: "\(database)", server: nil)
+                    try await self.operate(directory, place, controller, spools, securing)
+                } else {
+                    try await self.withLocalPostgres(directory) { place in
                         try await self.operate(directory, place, controller, spools, securing)
-                    } else {
-                        try await self.withLocalPostgres(directory) { place in
-                            try await self.operate(directory, place, controller, spools, securing)
-                        }
                     }
                 }
             }
@@ -83,8 +81,10 @@ final class Station: Service {
         try refuseDisplaced()
     }
 
-    /// How long an unsafe machine is tried to be made safe when the rest could not start.
+    /// How long an unsafe machine is tried to be made safe when the rest could not start, and how long somebody else who runs
+    /// it is looked for before.
     private static let securingGrace: Duration = .seconds(5)
+    private static let rivalPatience: Duration = .seconds(2)
 
     /// Begins with what an earlier process may have left open, before anything that may take time, and beside it. The
     /// body ends it before somebody else writes.
@@ -93,9 +93,9 @@ final class Station: Service {
     ) async throws {
         guard terminals.contains(.recipes) else { return try await body(nil) }
         let securing = try StartupSecuring(
-            plc: try ModbusPLC(registerMap, client: controller.client, writesFirst: true, time: time),
-            interlocks: try settings.interlocks(on: registerMap), journal: directory.recipeJournal, time: time,
-            logger: logger(of: .recipes))
+            plc: try ModbusPLC(registerMap, client: controller.client, isUrgent: true, time: time),
+            interlocks: try settings.interlocks(on: registerMap), journal: directory.recipeJournal,
+            rival: { await self.rival(in: directory) }, time: time, logger: logger(of: .recipes))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await securing.run() }
             try await withCleanup {
@@ -112,13 +112,18 @@ final class Station: Service {
         var recipes: Spool?
     }
 
-    /// Each has its own, whether it runs alone or beside the other: so what one start has left, the next one finds.
+    /// Each has its own, whether it runs alone or beside the other: so what one start has left, the next one finds. That of
+    /// the recipes is small, and nobody but its owner may touch their journal and the machine.
     private func withSpools(
-        in directory: DataDirectory, _ body: @Sendable (Spools) async throws -> Void
+        in directory: DataDirectory, _ controller: Reached,
+        _ body: @Sendable (Spools, StartupSecuring?) async throws -> Void
     ) async throws {
-        try await withSpool(in: terminals.contains(.collection) ? directory.spool : nil) { collection in
-            try await self.withSpool(in: self.terminals.contains(.recipes) ? directory.recipeSpool : nil) { recipes in
-                try await body(Spools(collection: collection, recipes: recipes))
+        try await withSpool(in: terminals.contains(.recipes) ? directory.recipeSpool : nil) { recipes in
+            try await self.withMachineSecured(directory, controller) { securing in
+                try await self.withSpool(in: self.terminals.contains(.collection) ? directory.spool : nil) {
+                    collection in
+                    try await body(Spools(collection: collection, recipes: recipes), securing)
+                }
             }
         }
     }
@@ -140,6 +145,20 @@ final class Station: Service {
         let displaced = parts.withLock(\.displaced)
         guard let first = displaced.first, displaced.count == terminals.count else { return }
         throw Failure(.duplicate, first.reason)
+    }
+
+    /// Who runs the recipes of this machine by now. A private database belongs to this directory, and so to us.
+    private func rival(in directory: DataDirectory) async -> String? {
+        guard let url = settings.databaseURL, let lock = directory.locks.first(where: { $0.terminal == .recipes })
+        else { return nil }
+        do {
+            return await TerminalRegistry.rival(
+                of: lock, in: try PostgresConfiguration(connectionString: url),
+                by: time.now + Self.rivalPatience, time: time, logger: logger(of: .recipes))
+        } catch {
+            // Said by whoever opens the database.
+            return nil
+        }
     }
 
     // MARK: Database

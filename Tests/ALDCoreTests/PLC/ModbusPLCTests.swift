@@ -67,13 +67,26 @@ import Testing
     @Test("a read changes nothing, so that no exception leaves a doubt")
     func reads() async throws {
         try await Self.with { plc, device, heater in
-            for code in [2, 4, 5, 0x0B, 0x99] as [UInt8] {
+            for code in [2, 4, 5, 0x99] as [UInt8] {
                 device.answer(with: ExceptionCode(rawValue: code), alsoReads: true)
                 let read = await plc.tryReading(heater, by: Self.deadline)
                 guard case .failure(.refused) = read else {
                     Issue.record("\(code) ended as \(read)")
                     continue
                 }
+                let silence = await plc.tryReaching(heater, by: Self.deadline)
+                #expect(silence == nil, "a device that says no is there: \(code)")
+            }
+            // It is the gateway that answers, for a device that does not.
+            for code in [0x0A, 0x0B] as [UInt8] {
+                device.answer(with: ExceptionCode(rawValue: code), alsoReads: true)
+                let read = await plc.tryReading(heater, by: Self.deadline)
+                guard case .failure(.unreachable) = read else {
+                    Issue.record("\(code) ended as \(read)")
+                    continue
+                }
+                let silence = await plc.tryReaching(heater, by: Self.deadline)
+                #expect(silence?.isEmpty == false)
             }
         }
     }

@@ -30,6 +30,10 @@ import Testing
     ) async throws -> Result {
         try await withTemporaryDirectory { directory in
             let journal = RecipeJournal(path: directory + "/recipe.json")
+            // Beside many other tests a process may stand still for a while.
+            var configuration = configuration
+            configuration.longestOverrun = .seconds(30)
+            configuration.longestStandstill = max(configuration.longestStandstill, .seconds(60))
             let runner = try RecipeRunner(
                 plc: plc, interlocks: interlocks, journal: journal, configuration: configuration,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -121,7 +125,10 @@ import Testing
         let plc = try ModbusPLC(map, client: client)
         let recipe = recipe(.valve(valves[0], open: .seconds(50)))
         var configuration = RecipeMachine.Configuration()
-        (configuration.probeInterval, configuration.longestSilence) = (.milliseconds(20), .milliseconds(300))
+        (configuration.probeInterval, configuration.callTimeout) = (.milliseconds(20), .milliseconds(50))
+        (configuration.longestSilence, configuration.securingInterval) = (
+            .milliseconds(400), .milliseconds(20)...(.milliseconds(50))
+        )
         try await withRunner(on: plc, configuration: configuration) { runner, _ in
             async let ending = runner.run(recipe, label: "test") { _, _ in }
             try await arrives(1, at: valves[0], of: machine)
@@ -160,6 +167,23 @@ import Testing
             let next = try await runner.run(recipe(.wait(.milliseconds(1))), label: "three") { _, _ in }
             #expect(next.outcome == .completed)
             #expect(try journal.lastEnded() == "three")
+        }
+    }
+
+    @Test("Somebody stops a run while the controller is asked for a sign of life: the question is given up")
+    func stopDuringProbe() async throws {
+        let machine = SimulatedPLC(map, seed: 1)
+        let plc = DeafPLC(machine)
+        var configuration = RecipeMachine.Configuration()
+        configuration.probeInterval = .milliseconds(20)
+        // Nobody waits so long for what nobody needs.
+        (configuration.callTimeout, configuration.longestSilence) = (.seconds(600), .seconds(3000))
+        configuration.longestStandstill = .seconds(3000)
+        try await withRunner(on: plc, configuration: configuration) { runner, _ in
+            async let ending = runner.run(recipe(.wait(.seconds(50_000))), label: "test") { _, _ in }
+            try await eventually("it is asked") { plc.isAsked }
+            runner.tell(.stop("operator"))
+            #expect(try await ending.outcome == .aborted("operator"))
         }
     }
 
@@ -278,5 +302,30 @@ import Testing
             await isRefused(directory + "/torn.json")
             #expect(try await setPoint(valves[0], of: plc) == 0)
         }
+    }
+}
+
+/// A machine that never answers who asks for a single set point, until he gives up.
+private final class DeafPLC: PLC {
+    private let machine: SimulatedPLC
+    private let asked = Mutex(false)
+
+    init(_ machine: SimulatedPLC) {
+        self.machine = machine
+    }
+
+    var isAsked: Bool { asked.withLock(\.self) }
+    var registerMap: RegisterMap { machine.registerMap }
+
+    func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan { try await machine.scan(deadline: deadline) }
+
+    func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
+        asked.withLock { $0 = true }
+        await Wakeup().wait(until: deadline, time: SystemTime())
+        throw .unreachable("no answer")
+    }
+
+    func write(_ value: Double, to parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        try await machine.write(value, to: parameter, deadline: deadline)
     }
 }

@@ -34,6 +34,9 @@ import Testing
         var world = RecipeWorld(outputs: [flow: 50])
         world.latency = .microseconds(Int64.random(in: 200...8000, using: &random))
         world.lateness = .microseconds(Int64.random(in: 0...2000, using: &random))
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            world.latency = .milliseconds(Int64.random(in: 20...240, using: &random))
+        }
         var faults = 0
         if Bool.random(using: &random) {
             let kinds: [RecipeWorld.Answer] = [.lost, .refused, .executedInDoubt, .ignoredInDoubt]
@@ -104,7 +107,10 @@ import Testing
         (0..<Int.random(in: 1...4, using: &random)).map { _ in
             number += 1
             let id = number
-            func time() -> Duration { .milliseconds(Int64.random(in: 1...400, using: &random)) }
+            func time() -> Duration {
+                .milliseconds(
+                    Int64.random(in: 1...(Int.random(in: 0..<8, using: &random) == 0 ? 8000 : 400), using: &random))
+            }
             switch Int.random(in: 0..<(depth < 3 ? 7 : 5), using: &random) {
             case 0, 1:
                 return RecipeStep(

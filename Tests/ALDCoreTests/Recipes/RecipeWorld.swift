@@ -42,6 +42,8 @@ struct RecipeWorld {
     private var before: [ParameterID: Double] = [:]
     /// When the controller was asked for a sign of life, and when it answered last, whatever it was asked.
     private(set) var probes: [MonotonicInstant] = []
+    /// By a question whose answer nobody waits for any more.
+    private var busyUntil = MonotonicInstant(nanoseconds: 0)
     private(set) var heardAt = MonotonicInstant(nanoseconds: 0)
     /// What somebody else writes, and when.
     var strangers: [Change] = []
@@ -128,8 +130,10 @@ struct RecipeWorld {
 
     private mutating func probe(by deadline: MonotonicInstant, _ machine: inout RecipeMachine) {
         probes.append(now)
-        let isLost = outage.map { now >= $0.from && now < $0.to } ?? false
-        let end = isLost ? deadline : min(now + latency, deadline)
+        let isLost = outage.map { now >= $0.from && now < $0.to } ?? false || now + latency > deadline
+        // A device does one thing after the other, whether somebody still waits for it or not.
+        busyUntil = now + latency
+        let end = isLost ? deadline : now + latency
         deliverEvents(until: end, to: &machine)
         now = end
         if !isLost { heardAt = now }
@@ -145,6 +149,7 @@ struct RecipeWorld {
     }
 
     private mutating func write(_ point: SetPoint, by deadline: MonotonicInstant, _ machine: inout RecipeMachine) {
+        now = max(now, min(busyUntil, deadline))
         let (answer, end) = answer(by: deadline)
         letStrangersWrite(until: now + latency / 2)
         if answer == .done || answer == .executedInDoubt {

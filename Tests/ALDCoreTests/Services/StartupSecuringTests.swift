@@ -19,12 +19,13 @@ import Testing
     }
 
     func withSecuring(
-        on plc: some PLC, _ body: @Sendable (StartupSecuring, RecipeJournal) async throws -> Void
+        on plc: some PLC, rival: String? = nil, _ body: @Sendable (StartupSecuring, RecipeJournal) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/recipe.json"
             let securing = try StartupSecuring(
                 plc: plc, interlocks: Interlocks(safeState: [SetPoint(flow, 0)]), journal: path,
+                rival: { rival },
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             try await body(securing, RecipeJournal(path: path))
         }
@@ -48,6 +49,28 @@ import Testing
             #expect(try journal.pending() == entry)
             // Nobody is kept waiting by what is over.
             await securing.leave(by: SystemTime().now)
+        }
+    }
+
+    @Test("Somebody else runs the machine by now: nothing is written, whatever the journal says")
+    func rival() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await plc.write(1, to: valve, deadline: SystemTime().now + .seconds(60))
+        try await withSecuring(on: plc, rival: "terminal2 runs elsewhere") { securing, journal in
+            try journal.begin(RecipeJournal.Entry(label: "process 7", valves: [valve]))
+            await securing.run()
+            #expect(try await setPoint(valve, of: plc) == 1)
+        }
+    }
+
+    @Test("A valve that the register map has no more keeps nobody from closing the others")
+    func unknownValve() async throws {
+        let plc = SimulatedPLC(map, seed: 1)
+        try await plc.write(1, to: valve, deadline: SystemTime().now + .seconds(60))
+        try await withSecuring(on: plc) { securing, journal in
+            try journal.begin(RecipeJournal.Entry(label: "process 7", valves: [ParameterID(rawValue: 9999), valve]))
+            await securing.run()
+            #expect(try await setPoint(valve, of: plc) == 0)
         }
     }
 

@@ -211,6 +211,41 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    /// A host died in a recipe, another one has taken the machine, and the first one is back.
+    func test_leftOnAHostWhoseMachineAnotherRunsByNow_nothingIsTouched() async throws {
+        try await TerminalPlant.with { plant in
+            let (station, other) = (plant.station, plant.elsewhere())
+            let file = station.dataDirectory + ".yaml"
+            try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
+                toFile: file, atomically: true, encoding: .utf8)
+            try FileManager.default.createDirectory(atPath: other.dataDirectory, withIntermediateDirectories: true)
+            let valve = try plant.map.parameter(named: "Valve 1.valve_state").id
+            let journal = other.dataDirectory + "/recipe-journal.json"
+            let left = "{\"version\":1,\"label\":\"process 9 of another time\",\"process\":9,\"valves\":[\(valve)]}"
+            try left.write(toFile: journal, atomically: true, encoding: .utf8)
+            let run = try await station.command(["run"], isTerminal: true) { run in
+                try await eventually("the machine runs") { plant.isRunning(run) }
+                let stored = try await station.command(["recipe", "import", file])
+                XCTAssertEqual(stored.exitCode, 0, stored.transcript)
+                let started = try await station.command(["recipe", "start", "open"])
+                XCTAssertEqual(started.exitCode, 0, started.transcript)
+                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                let back = try await other.command(["recipes"], isTerminal: true)
+                XCTAssertEqual(back.exitCode, 10, back.transcript)
+                XCTAssertTrue(
+                    back.errors.contains { $0.contains("what an earlier recipe service left is not touched") },
+                    back.transcript)
+                let isOpen = try await plant.setPoint("Valve 1.valve_state")
+                XCTAssertEqual(isOpen, 1, "the other one's pulse goes on")
+                run.send(SIGTERM)
+            }
+            Self.endsInOrder(run)
+            let isOpen = try await plant.setPoint("Valve 1.valve_state")
+            XCTAssertEqual(isOpen, 0)
+            XCTAssertEqual(try String(contentsOfFile: journal, encoding: .utf8), left)
+        }
+    }
+
     /// Each of the two on a plant of its own and beside the other, for they wait more than they work.
     func test_eventsOfARunWaitOnDisk_recipesAloneOrAmongAllFindThem() async throws {
         async let alone: Void = Self.eventsWait(before: "recipes", after: "run")

@@ -204,6 +204,24 @@ struct LinkStories {
         #expect(order == [1, 4, 6, 3, 5, 2])
     }
 
+    @Test("urgent reads go before what is left of a plan, in their order, and behind writes")
+    func urgentReads() {
+        var story = ClientStory.connected()
+        let reads = (10..<13).map { PlannedRead(table: .coils, range: AddressRange(UInt16($0)), filler: 0) }
+        story.submit(1, .plan(reads))
+        story.read(2)
+        story.read(3, isUrgent: true)
+        story.write(4)
+        story.read(5, isUrgent: true)
+        story.read(6)
+        var order: [UInt16] = []
+        while let address = story.sentAddresses.first {
+            order.append(address)
+            story.answer()
+        }
+        #expect(order == [10, 4, 3, 5, 11, 12, 2, 6])
+    }
+
     @Test("an urgent write that is cancelled, or late, is never sent; a full queue refuses it as any other")
     func urgentEnds() {
         var story = ClientStory.connected { $0.queueLimit = 3 }

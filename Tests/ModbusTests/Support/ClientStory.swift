@@ -40,8 +40,12 @@ struct ClientStory {
     // MARK: The caller
 
     /// Reads one holding register, at address `id` unless told otherwise.
-    mutating func read(_ id: UInt64, at address: UInt16? = nil, within time: TimeAmount = .seconds(1)) {
-        submit(id, .single(.read(.holdingRegisters, AddressRange(address ?? UInt16(id)))), within: time)
+    mutating func read(
+        _ id: UInt64, at address: UInt16? = nil, isUrgent: Bool = false, within time: TimeAmount = .seconds(1)
+    ) {
+        submit(
+            id, .single(.read(.holdingRegisters, AddressRange(address ?? UInt16(id)))), isUrgent: isUrgent,
+            within: time)
     }
 
     /// Writes one holding register.

@@ -12,14 +12,14 @@ public struct ParameterCommandMachine: Sendable {
         public var retryInterval: Duration = .milliseconds(50)
         /// How long a set point may take to read back as it was written. Defaults to 1 s.
         public var confirmationTime: Duration = .seconds(1)
-        /// Largest difference, in the unit, between what was written and what is read back; `nil` allows one millionth of
-        /// the value, which is what single precision rounds. Defaults to `nil`.
-        public var tolerance: Double?
+        /// Largest difference, in the unit, between what was written and what is read back; one millionth of the value is
+        /// always allowed, which is more than single precision rounds. Defaults to 0.
+        public var tolerance = 0.0
 
         public init() {}
 
         func matches(_ actual: Double, _ value: Double) -> Bool {
-            abs(actual - value) <= tolerance ?? (abs(value) * 1e-6)
+            abs(actual - value) <= max(tolerance, abs(value) * 1e-6)
         }
     }
 

@@ -98,8 +98,11 @@ extension RecipeService {
             if let left {
                 if left.isEmpty { return }
                 for process in left where !secured.contains(process.id) {
-                    let entry = onThisMachine(process.entry)
-                    guard await secure({ [runner] in try await runner.recover(entry, by: $0, observer: $1) }) else {
+                    // With the valves of our own interlocks, too.
+                    var entry = process.entry
+                    entry.valves = configuration.interlocks.valves.union(entry.valves).sorted()
+                    guard await secure({ [runner, entry] in try await runner.recover(entry, by: $0, observer: $1) })
+                    else {
                         return
                     }
                     secured.insert(process.id)
@@ -118,20 +121,6 @@ extension RecipeService {
             // Cancelled: the loop ends.
             do { try await time.sleep(for: .milliseconds(left == nil ? 250 : 50)) } catch {}
         }
-    }
-
-    /// With the valves of our own interlocks, and without those that this controller does not have.
-    private func onThisMachine(_ entry: RecipeJournal.Entry) -> RecipeJournal.Entry {
-        var entry = entry
-        let valves = configuration.interlocks.valves.union(entry.valves)
-        let unknown = valves.filter { plc.registerMap[$0]?.isWritable != true }
-        if !unknown.isEmpty {
-            logger.critical(
-                "a process was left that opened what the register map does not have; close it by hand",
-                metadata: ["run": "\(entry.label)", "parameters": "\(unknown.sorted().map(\.description))"])
-        }
-        entry.valves = valves.subtracting(unknown).sorted()
-        return entry
     }
 
     private func end(

@@ -32,7 +32,7 @@ public final class RecipeService: Service {
         /// How long the look at the machine before a start may take. Defaults to 2 s.
         public var gateTimeout: Duration = .seconds(2)
         /// How long a shutdown may take: valves closed, safe state, records handed over. Defaults to 20 s.
-        public var shutdownGrace: Duration = .seconds(20)
+        public var shutdownGrace = ShutdownBudget.machine
         /// How long one call to the tables may take. No output ever waits for one. Defaults to 5 s.
         public var tableTimeout: Duration = .seconds(5)
 

@@ -1,4 +1,5 @@
 import Foundation
+public import Logging
 import Synchronization
 
 /// What the registry says to the database.
@@ -72,6 +73,36 @@ extension TerminalRegistry {
             WHERE machine_id = $1 AND instance_id = ANY ($2) AND terminal = $3 AND ended_at IS NULL
             """, [.int4(lock.machine), .int8Array(own), .text(lock.terminal.rawValue)], deadline: deadline
         ).first?.decode(0, as: Int64.self)
+    }
+
+    /// Who is this terminal on another host, or in another directory, and was heard of lately; for who has to know it before
+    /// everything else, and does not wait for it.
+    ///
+    /// - Returns: `nil` when there is nobody, or the database does not say by the deadline.
+    public static func rival(
+        of lock: TerminalLock, in database: PostgresConfiguration, by deadline: MonotonicInstant,
+        time: any TimeSource = SystemTime(), logger: Logger
+    ) async -> String? {
+        do {
+            let connection = try await PostgresConnection.connect(
+                database.withApplicationName("ald registry"), deadline: deadline, time: time, logger: logger)
+            return try await withCleanup {
+                try await connection.query(
+                    """
+                    SELECT format('%s of machine %s runs already: process %s on %s', terminal, machine_id, os_pid, hostname)
+                    FROM ald.terminal_instances
+                    WHERE machine_id = $1 AND terminal = $2 AND ended_at IS NULL AND instance_id <> ALL ($3)
+                        AND last_heartbeat_at > clock_timestamp() - make_interval(secs => 3 * heartbeat_seconds)
+                    """, [.int4(lock.machine), .text(lock.terminal.rawValue), .int8Array(lock.predecessors)],
+                    deadline: deadline
+                ).first?.decode(0, as: String.self)
+            } cleanup: {
+                await connection.close()
+            }
+        } catch {
+            logger.info("nobody knows whether another terminal runs", metadata: ["reason": "\(error)"])
+            return nil
+        }
     }
 
     func heartbeat(

@@ -24,14 +24,14 @@ extension Migration {
                 SELECT e.process_id INTO process_id FROM ald.process_executions e
                 WHERE e.machine_id = p_machine_id AND e.command_id = p_command_id AND e.ended_at IS NULL;
                 IF FOUND THEN RETURN; END IF;
+                -- before the commands are looked at: see begin_parameter_command
+                SELECT * INTO STRICT state FROM ald.machine_state s WHERE s.machine_id = p_machine_id FOR UPDATE;
                 -- Story: a start is taken in time, and the machine or the tables take their time to be looked at. Whoever
                 -- asked has gone home; nothing begins behind his back.
                 IF command.not_after <= clock_timestamp() THEN
                     problem := format('it was to begin by %s, and that is over', command.not_after);
                     RETURN;
                 END IF;
-                -- before the commands are looked at: see begin_parameter_command
-                SELECT * INTO STRICT state FROM ald.machine_state s WHERE s.machine_id = p_machine_id FOR UPDATE;
                 problem := CASE state.status
                     WHEN 'error' THEN 'the machine is in error, somebody has to clear it: ' || state.failure
                     WHEN 'offline' THEN 'the machine is out of service'
