@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Instants lie on a fixed grid (``CollectionSchedule``). Each has three outcomes, and all three are counted: recorded,
 /// missed because the controller could not be read in time, missed because the collector itself was late. Missed
-/// instants leave gap records; so do those between an earlier process and this one, which nobody counted.
+/// instants leave gap records; so do those between an earlier collector and this one, which nobody counted.
 public final class DataCollectionService: Service {
     public struct Configuration: Sendable {
         /// From one instant to the next. Defaults to 1 s.

@@ -28,8 +28,7 @@ struct GapLedger: Sendable {
             open = gap
             return
         }
-        growing.lastMissedAt = gap.lastMissedAt
-        growing.instants += gap.instants
+        growing.extend(by: gap)
         open = growing
     }
 
@@ -75,8 +74,7 @@ struct GapLedger: Sendable {
 
     private mutating func keep(_ gap: CollectionGap) {
         if kept.count >= Self.maximumKept, let last = kept.lastIndex(where: { $0.cause == gap.cause }) {
-            kept[last].lastMissedAt = gap.lastMissedAt
-            kept[last].instants += gap.instants
+            kept[last].extend(by: gap)
         } else {
             kept.append(gap)
         }
@@ -98,5 +96,14 @@ struct GapLedger: Sendable {
 
     mutating func giveBack(_ gaps: [CollectionGap]) {
         kept = gaps + kept
+    }
+}
+
+extension CollectionGap {
+    /// At a thousand instants a second a disk that stays full has more than a number holds after 24 days: it then stays at
+    /// the highest.
+    fileprivate mutating func extend(by later: CollectionGap) {
+        lastMissedAt = later.lastMissedAt
+        instants = Int32(clamping: Int64(instants) + Int64(later.instants))
     }
 }

@@ -34,20 +34,26 @@ struct ReconcilingRound: Hashable, Sendable {
     var again: ReconcilingRound { ReconcilingRound(after: after) }
 }
 
-/// How many batches one question to the ledger is about: fewer when there was no answer twice in a row, to the end of the
-/// round. One that grew meanwhile would fail again, and every failure may mean another server and so another round. A
-/// single failure says nothing: where a server is killed or stopped now and then, questions would soon be about one batch
-/// each, and a round would take hours.
+/// How many batches one question to the ledger is about: fewer when there is never an answer, to the end of the round. One
+/// that grew meanwhile would fail again, and every failure may mean another server and so another round.
+///
+/// A single failure says little. Where a server is killed or a connection cut now and then, questions would soon be about
+/// one batch each, and a round would take hours.
 struct ReconcilingPage: Hashable, Sendable {
     static let most: Int64 = 1000
+    /// So many connections that end under a question in a row are due to it; so are two questions that take all their time.
+    static let patience = 8
     private(set) var size = most
-    private var hasFailed = false
+    private var failures = 0
 
-    /// - Parameter isTooMuch: the database has said so.
-    mutating func failed(isTooMuch: Bool) {
-        if isTooMuch || hasFailed { size = max(1, size / 4) }
-        hasFailed = true
+    /// - Parameters:
+    ///   - isTooMuch: the database has said so.
+    ///   - isLate: the answer did not come in time; otherwise the connection ended before.
+    mutating func failed(isTooMuch: Bool, isLate: Bool) {
+        failures += isTooMuch ? Self.patience : isLate ? Self.patience / 2 : 1
+        guard failures >= Self.patience else { return }
+        (size, failures) = (max(1, size / 4), 0)
     }
 
-    mutating func answered() { hasFailed = false }
+    mutating func answered() { failures = 0 }
 }

@@ -342,7 +342,8 @@ struct WriterStateMachine: Sendable {
         let pause =
             fault.faultClass.passes ? reconcileBackoff.next(chance: chance) : configuration.hold * (1 + chance)
         if fault.faultClass == .inDoubt || fault.isAboutSize {
-            reconcilingPage.failed(isTooMuch: fault.isAboutSize)
+            let isLate = now - permit.start >= configuration.attemptTimeout * 0.9
+            reconcilingPage.failed(isTooMuch: fault.isAboutSize, isLate: isLate)
         }
         reconciling = .due(isStale || fault.meansReconnect ? round.again : round, notBefore: now + pause)
     }

@@ -104,6 +104,15 @@ import Testing
         #expect(kept.reduce(0) { $0 + Int64($1.instants) } == misses)
     }
 
+    @Test("more instants than a number holds end nothing")
+    mutating func overflow() {
+        var long = Self.miss(0)
+        long.instants = .max
+        ledger.missed(long)
+        ledger.missed(Self.miss(1))
+        #expect(ledger.take(now: Self.at(1)).map(\.instants) == [.max])
+    }
+
     @Test("the end takes what is still open")
     mutating func end() {
         ledger.missed(Self.miss(0))

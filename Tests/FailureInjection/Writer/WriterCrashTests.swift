@@ -82,7 +82,13 @@ final class WriterCrashTests: SharedServerTestCase {
                 } else {
                     try await chain.die("from outside") { _ in
                     } _: { child in
-                        try await eventually("\(patience) lines") { child.output.count >= patience }
+                        do {
+                            try await eventually("\(patience) lines", within: .seconds(120)) {
+                                child.output.count >= patience
+                            }
+                        } catch {
+                            throw NeverHappened(description: "\(error), but \(child.output.suffix(3)), seed \(seed)")
+                        }
                         child.send(SIGKILL)
                     }
                 }
