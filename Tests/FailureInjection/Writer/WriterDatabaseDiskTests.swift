@@ -21,6 +21,9 @@ final class WriterDatabaseDiskTests: ClusterTestCase {
                             try await rig.landMore()
                             // A file of the log that has room for all that is tried in vain.
                             try await Self.execute("SELECT pg_switch_wal()", on: server)
+                            // It is made when something is written to it. On a full disk that would end the server, and no
+                            // table would ever be refused.
+                            try await rig.landMore(200)
                             try await Self.whileFull(disk, server, rig, answers)
                             try await rig.landMore(200)
                         }
