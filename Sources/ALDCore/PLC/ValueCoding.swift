@@ -23,15 +23,6 @@ extension DataType {
         encodeWords(value, order: order).map { addressCount(in: .holdingRegisters) == 2 ? [$0.0, $0.1] : [$0.0] }
     }
 
-    /// How far what is stored may be from what was to be stored: half of one for whole numbers. Single precision rounds in
-    /// proportion to the value instead.
-    var rounding: Double {
-        switch self {
-        case .float32: 0
-        case .int32, .int16, .binary: 0.5
-        }
-    }
-
     /// As ``encode(_:order:)``, without an array: the registers that hold `value`, the second one 0 for a type that
     /// takes only one.
     func encodeWords(_ value: Double, order: WordOrder) -> (UInt16, UInt16)? {

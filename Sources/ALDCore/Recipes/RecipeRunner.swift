@@ -128,7 +128,7 @@ public final class RecipeRunner: Sendable {
     ///   - label: who started what, for the journal and the log; no two runs share one.
     ///   - process: the run in the database, for the journal.
     ///   - tolerances: how far set points may read back from what was written, in their units, in place of those of the
-    ///     configuration. What the data type rounds is always allowed.
+    ///     configuration.
     /// - Throws: ``Refusal`` before anything is written.
     public func run(
         _ recipe: Recipe, label: String, process: Int64? = nil, tolerances: [ParameterID: Double] = [:],
@@ -148,11 +148,7 @@ public final class RecipeRunner: Sendable {
             throw Refusal.journal("\(error)")
         }
         var configuration = configuration
-        for case .parameter(let point, _, _) in recipe.outline.map(\.step.kind) {
-            let given = tolerances[point.parameter] ?? configuration.tolerances[point.parameter] ?? 0
-            let stored = plc.registerMap[point.parameter]?.dataType.rounding ?? 0
-            configuration.tolerances[point.parameter] = max(given, stored)
-        }
+        configuration.tolerances.merge(tolerances) { $1 }
         let machine = try RecipeMachine(
             recipe, interlocks: interlocks, configuration: configuration, start: time.now)
         return await drive(machine, ending: entry, observer: observer)

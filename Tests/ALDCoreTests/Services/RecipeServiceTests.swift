@@ -62,6 +62,26 @@ extension SchemaServerTests {
             }
         }
 
+        @Test("A set point may read back as far off as the table allows, and no further")
+        func readBackTolerance() async throws {
+            let machine = SimulatedPLC(try RegisterMap(file: Repository.machine51), seed: 1)
+            try await Plant.with(prepare: { connection, _, _, _ in
+                try await connection.accept(
+                    "UPDATE ald.component_parameters SET readback_tolerance = 0.5 WHERE parameter_id = 8")
+                return Plant.Setting(plc: TestPLC(machine, readsBack: { $0 + 0.4 }), machine: machine)
+            }) { plant in
+                func end(of value: Double, at parameter: ParameterID) async throws -> String {
+                    let step = RecipeStep.Kind.parameter(SetPoint(parameter, value), ramp: nil, hold: .zero)
+                    return try await plant.end(of: try await plant.start(Plant.recipe("set \(parameter)", step)))
+                }
+                #expect(try await end(of: 20, at: Plant.flow) == "succeeded")
+                let other = try plant.map.parameter(named: "Chamber Heater.temperature").id
+                #expect(
+                    try await end(of: 40, at: other)
+                        == "failed|parameter \(other) was set to 40.0 and reads back as 40.4")
+            }
+        }
+
         @Test("Stopped in the middle of a pulse, five times: the valve is closed long before the pulse would end")
         func stops() async throws {
             try await Plant.with { plant in

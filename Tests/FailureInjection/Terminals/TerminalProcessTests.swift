@@ -165,20 +165,25 @@ final class TerminalProcessTests: XCTestCase {
         }
     }
 
+    /// Starts a recipe on the running machine that keeps Valve 1 open for 50 s, and waits until it is open.
+    private static func opensAValveForLong(_ plant: TerminalPlant, _ run: RunningChild) async throws {
+        try await eventually("the machine runs") { plant.isRunning(run) }
+        let file = plant.station.dataDirectory + ".yaml"
+        try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
+            toFile: file, atomically: true, encoding: .utf8)
+        for words in [["import", file], ["start", "open"]] {
+            let done = try await plant.station.command(["recipe"] + words)
+            XCTAssertEqual(done.exitCode, 0, done.transcript)
+        }
+        try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+    }
+
     /// Whatever the database does: here it takes connections and says nothing, so that nothing else of the terminal has begun.
     func test_killedWithAnOpenValve_itIsClosedBeforeAnythingElseBegins() async throws {
         try await TerminalPlant.with { plant in
             var station = plant.station
-            let file = station.dataDirectory + ".yaml"
-            try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
-                toFile: file, atomically: true, encoding: .utf8)
             let killed = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
-                let stored = try await station.command(["recipe", "import", file])
-                XCTAssertEqual(stored.exitCode, 0, stored.transcript)
-                let started = try await station.command(["recipe", "start", "open"])
-                XCTAssertEqual(started.exitCode, 0, started.transcript)
-                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                try await Self.opensAValveForLong(plant, run)
                 run.send(SIGKILL)
             }
             XCTAssertEqual(killed.signal, SIGKILL)
@@ -215,21 +220,13 @@ final class TerminalProcessTests: XCTestCase {
     func test_leftOnAHostWhoseMachineAnotherRunsByNow_nothingIsTouched() async throws {
         try await TerminalPlant.with { plant in
             let (station, other) = (plant.station, plant.elsewhere())
-            let file = station.dataDirectory + ".yaml"
-            try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
-                toFile: file, atomically: true, encoding: .utf8)
             try FileManager.default.createDirectory(atPath: other.dataDirectory, withIntermediateDirectories: true)
             let valve = try plant.map.parameter(named: "Valve 1.valve_state").id
             let journal = other.dataDirectory + "/recipe-journal.json"
             let left = "{\"version\":1,\"label\":\"process 9 of another time\",\"process\":9,\"valves\":[\(valve)]}"
             try left.write(toFile: journal, atomically: true, encoding: .utf8)
             let run = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
-                let stored = try await station.command(["recipe", "import", file])
-                XCTAssertEqual(stored.exitCode, 0, stored.transcript)
-                let started = try await station.command(["recipe", "start", "open"])
-                XCTAssertEqual(started.exitCode, 0, started.transcript)
-                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                try await Self.opensAValveForLong(plant, run)
                 let back = try await other.command(["recipes"], isTerminal: true)
                 XCTAssertEqual(back.exitCode, 10, back.transcript)
                 XCTAssertTrue(
@@ -299,18 +296,10 @@ final class TerminalProcessTests: XCTestCase {
     func test_controllerAndDatabaseAway_theEndKeepsItsBudget() async throws {
         try await TerminalPlant.with { plant in
             let station = plant.station
-            let file = station.dataDirectory + ".yaml"
-            try "recipe: long\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
-                toFile: file, atomically: true, encoding: .utf8)
             let clock = ContinuousClock()
             var signalled = clock.now
             let run = try await station.command(["run"], isTerminal: true, endsWithin: .seconds(60)) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
-                for words in [["import", file], ["start", "long"]] {
-                    let done = try await station.command(["recipe"] + words)
-                    XCTAssertEqual(done.exitCode, 0, done.transcript)
-                }
-                try await eventually("the valve is open") { try await plant.setPoint("Valve 1.valve_state") == 1 }
+                try await Self.opensAValveForLong(plant, run)
                 await plant.controller.stop()
                 let asked = try await station.command(["command", "set", "MFC 1.flow", "5", "--timeout", "1h"])
                 XCTAssertEqual(asked.exitCode, 0, asked.transcript)

@@ -7,8 +7,8 @@ extension ParameterControlService {
     /// - Parameter notAfter: until when it may be written; `nil` when it may have been written already.
     func execute(_ command: CommandDesk.Taken, takenAt: MonotonicInstant, notAfter: MonotonicInstant?) async {
         var settings = configuration.execution
-        let given = configuration.tolerances[command.target.parameter] ?? command.tolerance ?? settings.tolerance
-        settings.tolerance = max(given, plc.registerMap[command.target.parameter]?.dataType.rounding ?? 0)
+        settings.tolerance =
+            configuration.tolerances[command.target.parameter] ?? command.tolerance ?? settings.tolerance
         var machine =
             if let notAfter {
                 ParameterCommandMachine(command.target, notAfter: notAfter, configuration: settings, now: takenAt)
