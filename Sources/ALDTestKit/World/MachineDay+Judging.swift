@@ -75,5 +75,12 @@ extension MachineDay {
         if missedInDatabase > report.missed {
             report.problems.append("\(missedInDatabase) missed instants recorded, \(report.missed) were missed")
         }
+        // A clock that is set makes holes of its own.
+        guard clockSteps == 0 else { return }
+        let holes = HoleAudit.unexplained(
+            between: database.landed.keys, database.gaps, longerThan: configuration.period * 2)
+        if let first = holes.first {
+            report.problems.append("\(holes.count) times without readings that no gap explains, the first \(first)")
+        }
     }
 }
