@@ -53,10 +53,15 @@ extension RecipeMachine {
 
     /// The valve that the step behind the one under the cursor opens.
     private var valveBehind: ParameterID? {
+        if case .valve(let valve, _)? = stepBehind?.kind { return valve }
+        return nil
+    }
+
+    /// The step behind the one under the cursor.
+    var stepBehind: RecipeStep? {
         var behind = cursor
         behind.advance()
-        if case .valve(let valve, _)? = behind.step?.kind { return valve }
-        return nil
+        return behind.step
     }
 
     /// Only good news counts: everything else is looked at again when the time has come.

@@ -9,14 +9,12 @@ extension RecipeMachine {
         let due = max(nextProbe, now)
         // What comes at `end` may first have to be looked at.
         if due + configuration.callTimeout > end - configuration.lookAhead * 2 { return .wait(until: end) }
-        return now < due ? .wait(until: due) : .probe(by: now + configuration.callTimeout)
+        return waitForWord(now: now)
     }
 
     /// Nothing is due before `end`, nor is anything written then.
     func waitWithoutHurry(until end: MonotonicInstant, now: MonotonicInstant) -> Action {
-        let due = max(nextProbe, now)
-        if due >= end { return .wait(until: end) }
-        return now < due ? .wait(until: due) : .probe(by: now + configuration.callTimeout)
+        max(nextProbe, now) >= end ? .wait(until: end) : waitForWord(now: now)
     }
 
     /// Nothing is due before somebody says so.
@@ -26,9 +24,7 @@ extension RecipeMachine {
 
     /// Whether the step behind the one under the cursor begins without a write.
     var isQuietBehind: Bool {
-        var behind = cursor
-        behind.advance()
-        switch behind.step?.kind {
+        switch stepBehind?.kind {
         case .wait, .purge(_, _, nil), nil: return true
         case .valve, .purge, .parameter, .loop: return false
         }
