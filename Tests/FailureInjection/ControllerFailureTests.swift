@@ -36,7 +36,13 @@ final class ControllerFailureTests: XCTestCase {
             // Counted while it records: what is missed from here on is another gap.
             let missed = rig.collection.statistics.missedPLC
             try await eventually("everything landed") { rig.writer.statistics.spooled == 0 }
-            XCTAssertEqual(rig.collection.statistics.badRows, 0)
+            // A controller that goes, or comes, in the middle of a scan leaves part of it, and no other scan has lost a value.
+            let withoutValue = "FROM ald.parameter_value_history WHERE quality = \(Quality.bad.rawValue)"
+            let scans = try await TestDatabase.number(
+                "SELECT count(DISTINCT sampled_at) \(withoutValue)", rig.database)
+            XCTAssertLessThanOrEqual(scans, 2)
+            let rows = try await TestDatabase.number("SELECT count(*) \(withoutValue)", rig.database)
+            XCTAssertEqual(rows, rig.collection.statistics.badRows)
             let recorded = try await TestDatabase.number(
                 "SELECT sum(instants) FROM ald.collection_gaps WHERE cause = 'plc'", rig.database)
             XCTAssertGreaterThanOrEqual(recorded, missed)

@@ -187,7 +187,8 @@ final class TerminalProcessTests: XCTestCase {
                 run.send(SIGKILL)
             }
             XCTAssertEqual(killed.signal, SIGKILL)
-            let silence = try ListeningSocket(accepts: false)
+            let silence = try SilentListener()
+            defer { silence.close() }
             let database = station.environment["ALD_DATABASE_URL"]
             station.environment["ALD_DATABASE_URL"] = "postgresql://ald@127.0.0.1:\(silence.port)/ald"
             let stuck = try await station.command(["recipes"], isTerminal: true) { recipes in
@@ -195,7 +196,6 @@ final class TerminalProcessTests: XCTestCase {
                 XCTAssertFalse(plant.isRunning(recipes), "nothing else has begun")
                 recipes.send(SIGTERM)
             }
-            withExtendedLifetime(silence) {}
             Self.endsInOrder(stuck)
             XCTAssertTrue(
                 stuck.errors.contains { $0.contains("an earlier recipe service ended without a word") },
