@@ -42,5 +42,6 @@ public struct Migration: Sendable {
         gapsBetweenProcesses,
         lateQuestions,
         lateStarts,
+        quickCommands,
     ]
 }

@@ -83,11 +83,16 @@ extension SchemaServerTests {
                 try await connection.accept(Self.ask(1, 40) + Self.ask(2, 1))
                 _ = try await connection.rows(Self.take)
                 try await connection.accept("UPDATE ald.component_parameters SET max_value = 0 WHERE parameter_id = 2")
-                for command in 1...2 {
-                    let finish =
-                        "SELECT ald.finish_parameter_command(1, \(command), 'a', 'succeeded', NULL, 1, now(), now())"
-                    #expect(try await connection.rows(finish) == ["true"])
-                }
+                // Also the one of somebody else, and once more because the answer was lost.
+                let finish = """
+                    SELECT ald.finish_parameter_commands(1, 'a', '{2,1,9}', '{succeeded,succeeded,succeeded}',
+                        '{NULL,NULL,NULL}', '{1,1,1}', ARRAY[now(), now(), now()], ARRAY[now(), now(), now()]) ORDER BY 1
+                    """
+                #expect(try await connection.rows(finish) == ["1", "2"])
+                #expect(try await connection.rows(finish) == ["1", "2"])
+                let another = finish.replacingOccurrences(
+                    of: "succeeded,succeeded,succeeded", with: "failed,failed,failed")
+                #expect(try await connection.rows(another) == [])
                 #expect(
                     try await connection.rows(
                         "SELECT parameter_id, set_value FROM ald.component_parameters WHERE machine_id = 1 ORDER BY 1")
@@ -282,6 +287,40 @@ extension SchemaServerTests {
                             """)
                     }
                 }
+            }
+        }
+
+        /// A transaction with an earlier command for the parameter commits while a later one is just being begun.
+        @Test func onlyTheCommandThatAnotherTerminalWasFasterWithIsLeft() async throws {
+            try await Self.withPlant { connection, database in
+                try await TestDatabase.withConnection(database) { late, _ in
+                    try await late.accept("BEGIN; \(Self.ask(1, 40))")
+                    try await connection.accept(Self.ask(1, 50) + Self.ask(2, 1))
+                    try await TestDatabase.withConnection(database) { slow, _ in
+                        try await connection.accept(
+                            "BEGIN; SELECT FROM ald.parameter_control_commands WHERE command_id = 2 FOR UPDATE")
+                        async let taken = slow.rows(Self.take)
+                        try await TestDatabase.withConnection(database) { watcher, _ in
+                            try await eventually("the slow terminal has chosen, and waits") {
+                                try await watcher.rows(
+                                    "SELECT FROM pg_stat_activity WHERE datname = current_database() "
+                                        + "AND wait_event_type = 'Lock'"
+                                ).count == 1
+                            }
+                        }
+                        try await late.accept("COMMIT")
+                        #expect(
+                            try await late.rows(
+                                "SELECT command_id FROM ald.take_parameter_commands(1, 'fast', 1, 60)") == ["1"])
+                        try await connection.accept("COMMIT")
+                        #expect(try await taken == ["3|executing"])
+                    }
+                }
+                #expect(
+                    try await connection.rows(
+                        "SELECT status, attempts FROM ald.parameter_control_commands ORDER BY command_id") == [
+                            "executing|1", "pending|0", "executing|1",
+                        ])
             }
         }
 

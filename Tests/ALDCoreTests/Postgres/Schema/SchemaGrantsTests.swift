@@ -40,7 +40,7 @@ extension SchemaServerTests {
             collector,operator,reader,auditor,maintainer EXECUTE: ald.upkeep()
             collector,recipes,commands,maintainer EXECUTE: ald.detect_dead_terminals() ald.reachable_since()
             collector,recipes,commands,operator,reader,auditor SELECT: ald.machine_state ald.process_executions
-            commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command()
+            commands EXECUTE: ald.adopt_parameter_commands() ald.begin_parameter_command() ald.begin_parameter_commands()
               ald.expire_parameter_commands() ald.finish_parameter_command() ald.hold_machine_state()
               ald.finish_parameter_commands() ald.release_parameter_command() ald.renew_parameter_command()
               ald.retake_parameter_commands() ald.take_parameter_commands()

@@ -35,7 +35,7 @@ extension SchemaServerTests {
                 table: "parameter_control_commands", statuses: commandStatuses,
                 row:
                     "INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value) VALUES (1, 1, 1)",
-                shape: commandShape, legal: commandLegal),
+                shape: commandShape, legal: commandLegal.union(["pending>executing"])),
             Subject(
                 table: "recipe_commands", statuses: commandStatuses,
                 row: "INSERT INTO ald.recipe_commands (machine_id, kind, recipe_id, recipe_version) "
