@@ -61,10 +61,10 @@ extension RecipeMachine {
     // MARK: At the end
 
     /// All steps have been done: the run is completed when the controller is still there.
-    mutating func conclude(now: MonotonicInstant) -> Action {
+    mutating func conclude(now: MonotonicInstant) -> Action? {
         if now - heardAt <= configuration.lookAhead * 2 {
             state = .ended(Ending(outcome: .completed))
-            return next(now: now)
+            return nil
         }
         state = .running(.concluding)
         return now < notBefore ? .wait(until: notBefore) : .probe(by: now + configuration.callTimeout)

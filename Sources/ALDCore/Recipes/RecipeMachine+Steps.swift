@@ -1,7 +1,8 @@
 extension RecipeMachine {
     // MARK: What to do
 
-    mutating func run(_ phase: Phase, now: MonotonicInstant) -> Action {
+    /// `nil`: the recipe has gone on.
+    mutating func run(_ phase: Phase, now: MonotonicInstant) -> Action? {
         switch phase {
         case .beginning: return begin(now: now)
         case .looking(let pulse): return look(before: pulse, now: now)
@@ -40,12 +41,13 @@ extension RecipeMachine {
                 return wantsPause ? pause(remaining: end - now, now: now) : lookAhead(until: end, now: now)
             }
             noteEnd(now: now)
-            return goOn(at: end, now: now)
+            self.end(at: end)
+            return nil
         }
     }
 
     /// Begins the step under the cursor when its time has come.
-    private mutating func begin(now: MonotonicInstant) -> Action {
+    private mutating func begin(now: MonotonicInstant) -> Action? {
         guard let step = cursor.step else {
             return conclude(now: now)
         }
@@ -68,7 +70,7 @@ extension RecipeMachine {
             // The cursor never stands on a loop.
             fail("step \(step.id) is a loop where none can be", now: now)
         }
-        return next(now: now)
+        return nil
     }
 
     /// A pulse and a ramp are finished first; whoever waits, holds or purges does so for longer.
@@ -85,10 +87,10 @@ extension RecipeMachine {
         return .write(SetPoint(pulse.valve, 0), by: now + configuration.callTimeout)
     }
 
-    private mutating func goOn(_ ramp: Ramp, now: MonotonicInstant) -> Action {
+    private mutating func goOn(_ ramp: Ramp, now: MonotonicInstant) -> Action? {
         if now >= ramp.arrivesAt {
             state = .running(.setting(ramp.target, since: now, hold: ramp.hold))
-            return next(now: now)
+            return nil
         }
         let due = ramp.since + .nanoseconds(configuration.rampInterval.wholeNanoseconds * Int64(ramp.written))
         // What is late is left out: the next set point is the one that is due now.
@@ -99,11 +101,6 @@ extension RecipeMachine {
     }
 
     /// The step is done; the next one begins at `instant`.
-    private mutating func goOn(at instant: MonotonicInstant, now: MonotonicInstant) -> Action {
-        end(at: instant)
-        return next(now: now)
-    }
-
     private mutating func end(at instant: MonotonicInstant) {
         cursor.advance()
         hasLookedAhead = false

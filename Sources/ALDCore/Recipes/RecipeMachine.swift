@@ -133,7 +133,7 @@ public struct RecipeMachine: Sendable {
 
     /// Why a write did not succeed.
     public enum WriteFailure: Hashable, Sendable {
-        /// It did not reach the controller.
+        /// It did not reach the controller, or the controller had no time for it.
         case unreachable(String)
         /// The controller has said no.
         case refused(String)
@@ -298,19 +298,26 @@ public struct RecipeMachine: Sendable {
     public mutating func next(now: MonotonicInstant) -> Action {
         if isCallUnderWay { return .listen }
         noteStandstill(now: now)
+        // Whoever stood still has thousands of short waits behind him at once: a loop, whose stack does not grow with them.
+        while true {
+            guard let action = decide(now: now) else { continue }
+            switch action {
+            case .write, .readBack, .look, .probe: isCallUnderWay = true
+            case .wait, .listen, .finish: break
+            }
+            return action
+        }
+    }
+
+    /// `nil`: the recipe has gone on, and what to do now is asked again.
+    private mutating func decide(now: MonotonicInstant) -> Action? {
         beginSecuringIfDue(now: now)
-        let action: Action
-        switch state {
-        case .running(let phase): action = run(phase, now: now)
-        case .paused: action = waitForWord(now: now)
-        case .securing(let securing): action = secure(securing, now: now)
-        case .ended(let ending): action = .finish(ending)
+        return switch state {
+        case .running(let phase): run(phase, now: now)
+        case .paused: waitForWord(now: now)
+        case .securing(let securing): secure(securing, now: now)
+        case .ended(let ending): .finish(ending)
         }
-        switch action {
-        case .write, .readBack, .look, .probe: isCallUnderWay = true
-        case .wait, .listen, .finish: break
-        }
-        return action
     }
 
     public mutating func happened(_ event: Event, now: MonotonicInstant) {

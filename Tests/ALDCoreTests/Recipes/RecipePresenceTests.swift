@@ -89,6 +89,14 @@ import Testing
                 == .finish(RecipeMachine.Ending(outcome: .failed("this process stood still for 9.0 s"))))
     }
 
+    @Test("Thousands of short waits that are over at once cost no stack")
+    func shortWaits() throws {
+        var machine = try machine(.loop(iterations: 4900, [RecipeStep(id: 10, .wait(.milliseconds(1)))]))
+        #expect(machine.next(now: milliseconds(0)) == .wait(until: milliseconds(1)))
+        #expect(machine.next(now: milliseconds(4900)) == .probe(by: milliseconds(5150)))
+        #expect(machine.progress.completedSteps == 4900)
+    }
+
     @Test("A process that is late by less than a second goes on")
     func late() throws {
         var machine = try machine(.valve(precursor, open: .milliseconds(50)), .wait(.seconds(60)))
