@@ -66,7 +66,8 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
     case unknownParameter(String)
     case notWritable(Parameter)
     case outOfRange(Double, Parameter)
-    /// The controller could not be reached, or did not answer in time. Says what was tried and why it failed.
+    /// The controller could not be reached, did not answer in time, or has no time for a write now: nothing was written,
+    /// and it may be tried again. Says what was tried and why it failed.
     case unreachable(String)
     /// The controller answered, and the answer was no: it has done nothing. An answer that leaves that open, such as a
     /// device failure in the middle of a write, is an ``unknownOutcome(_:)``.

@@ -73,6 +73,8 @@ public struct ParameterCommandMachine: Sendable {
     private let notAfter: MonotonicInstant
     private var state: State
     private var isCallUnderWay = false
+    /// Why it is not written yet.
+    private var trouble: String?
     private var notBefore: MonotonicInstant
 
     /// Carries out a command whose record says that it is being executed.
@@ -114,7 +116,7 @@ public struct ParameterCommandMachine: Sendable {
         if now < notBefore { return .wait(until: notBefore) }
         switch state {
         case .writing:
-            if now >= notAfter { return end(.failed("the controller was not reached in time", actual: nil)) }
+            if now >= notAfter { return end(.failed(Self.notReached + (trouble.map { ": \($0)" } ?? ""), actual: nil)) }
             // Nothing was written until now, so this is how it ended, unless somebody else has said so by now.
             if now >= heldUntil { return end(.failed(Self.notHeld, actual: nil)) }
             isCallUnderWay = true
@@ -127,6 +129,7 @@ public struct ParameterCommandMachine: Sendable {
         }
     }
 
+    static let notReached = "the controller was not reached in time"
     static let notHeld =
         "not written: the terminal's lease on the command had ended, because it stood still or did not reach the database"
     static let shutDown = "the terminal was shut down before the controller was reached"
@@ -142,7 +145,9 @@ public struct ParameterCommandMachine: Sendable {
         case (.writing, .stop):
             state = .ended(.failed(Self.shutDown, actual: nil))
         case (.writing, .written): confirm(isWritten: true, "", now: now)
-        case (.writing, .writeFailed(.unreachable)): notBefore = now + configuration.retryInterval
+        case (.writing, .writeFailed(.unreachable(let reason))):
+            trouble = reason
+            notBefore = now + configuration.retryInterval
         case (.writing, .writeFailed(.refused(let reason))): state = .ended(.failed(reason, actual: nil))
         case (.writing, .writeFailed(.unknownOutcome(let reason))): confirm(isWritten: false, reason, now: now)
         case (.confirming(let confirmation), .readBack(let actual)): confirmed(confirmation, actual, now: now)
