@@ -163,7 +163,8 @@ public final class ModbusPLC: PLC {
         case .exception(let exception, _) where writing && exception.leavesWriteInDoubt:
             return .unknownOutcome("\(error)")
         // A gateway has answered, and says that the device has not.
-        case .exception(.gatewayPathUnavailable, _), .exception(.gatewayTargetFailedToRespond, _):
+        case .exception(.gatewayPathUnavailable, _) where !writing,
+            .exception(.gatewayTargetFailedToRespond, _) where !writing:
             return .unreachable("\(error)")
         // Not now: it executed nothing, and may be asked again as long as there is time.
         case .exception(.serverDeviceBusy, _) where writing: return .unreachable("\(error)")

@@ -67,7 +67,7 @@ import Testing
     @Test("A controller that cannot be reached is tried until the deadline, and not after it")
     func unreachable() {
         let (actions, at) = run(machine(notAfter: 300), [.writeFailed(.unreachable("no route"))])
-        #expect(actions.last == .finish(.failed("the controller was not reached in time: no route", actual: nil)))
+        #expect(actions.last == .finish(.failed("not written in time: no route", actual: nil)))
         #expect(at <= 351)
         for case .write(_, let by) in actions { #expect(by <= instant(300)) }
     }

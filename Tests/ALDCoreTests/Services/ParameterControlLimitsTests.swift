@@ -205,7 +205,7 @@ extension SchemaServerTests.ParameterControl {
         let away = PLCError.unreachable("no answer")
         try await Self.withPlant(plc: { machine, _ in TestPLC(machine, fails: away) }) { plant in
             let command = try await plant.ask("MFC 1.flow", 20, within: 1)
-            #expect(try await plant.end(of: command) == "failed|the controller was not reached in time: no answer")
+            #expect(try await plant.end(of: command) == "failed|not written in time: no answer")
         }
     }
 

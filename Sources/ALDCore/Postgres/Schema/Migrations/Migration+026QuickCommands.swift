@@ -41,6 +41,35 @@ extension Migration {
             RETURN problem;
         END $$;
 
+        -- asked by the row security of every table
+        CREATE OR REPLACE FUNCTION ald.my_machines() RETURNS SETOF int
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            RETURN QUERY
+                WITH mine AS (SELECT b.machine_id FROM ald.machine_members b WHERE b.member = ald.current_member())
+                SELECT m.machine_id FROM mine m WHERE m.machine_id IS NOT NULL
+                UNION SELECT m.machine_id FROM ald.machines m WHERE EXISTS (SELECT FROM mine WHERE machine_id IS NULL)
+                UNION SELECT 0 WHERE EXISTS (SELECT FROM mine WHERE machine_id IS NULL);
+        END $$;
+
+        CREATE OR REPLACE FUNCTION ald.refuse_illegal_transition() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        DECLARE
+            earlier text := '';
+            later text := NEW.status;
+        BEGIN
+            IF TG_OP = 'UPDATE' THEN earlier := OLD.status; END IF;
+            IF earlier IS DISTINCT FROM later AND NOT EXISTS (
+                SELECT FROM ald.status_transitions t
+                WHERE t.subject = TG_TABLE_NAME AND t.from_status = earlier AND t.to_status = later)
+            THEN
+                RAISE EXCEPTION '% cannot %', TG_TABLE_NAME,
+                    CASE earlier WHEN '' THEN 'begin as ' || later ELSE 'go from ' || earlier || ' to ' || later END
+                    USING ERRCODE = 'AL010', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, COLUMN = 'status';
+            END IF;
+            RETURN NEW;
+        END $$;
+
         CREATE OR REPLACE FUNCTION ald.refuse_other_identity() RETURNS trigger
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
         DECLARE
@@ -56,6 +85,16 @@ extension Migration {
             END IF;
             RETURN NEW;
         END $$;
+
+        -- called only when there is something to refuse
+        DROP TRIGGER c_identity ON ald.parameter_control_commands;
+        CREATE TRIGGER c_identity BEFORE UPDATE ON ald.parameter_control_commands FOR EACH ROW
+            WHEN ((OLD.machine_id, OLD.command_id, OLD.request_id, OLD.parameter_id, OLD.target_value, OLD.requested_by,
+                OLD.reason, OLD.created_at, OLD.not_after) IS DISTINCT FROM (NEW.machine_id, NEW.command_id,
+                NEW.request_id, NEW.parameter_id, NEW.target_value, NEW.requested_by, NEW.reason, NEW.created_at,
+                NEW.not_after))
+            EXECUTE FUNCTION ald.refuse_other_identity('machine_id', 'command_id', 'request_id', 'parameter_id',
+                'target_value', 'requested_by', 'reason', 'created_at', 'not_after');
         """
 
     /// The same entries and the same hashes as before.
@@ -133,17 +172,48 @@ extension Migration {
         """
 
     /// A handful of commands is one change instead of two for each of them, since every statement prepares the table's
-    /// checks anew. Whatever the tables looked like when they were planned, they only follow indexes.
+    /// checks anew. Statements are planned for each call: what was planned while the table was empty goes through all
+    /// of it, and thousands of commands may come before anybody counts its rows.
     private static let quickTakingScript = """
+        CREATE INDEX parameter_control_commands_due ON ald.parameter_control_commands (machine_id, not_after)
+            WHERE status = 'pending';
+
+        CREATE OR REPLACE FUNCTION ald.expire_parameter_commands(p_machine_id int) RETURNS int
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+        DECLARE
+            now timestamptz := clock_timestamp();
+            pending bigint[];
+            claimed bigint[];
+        BEGIN
+            SELECT array_agg(o.command_id) INTO pending FROM (
+                SELECT c.command_id FROM ald.parameter_control_commands c
+                WHERE c.machine_id = p_machine_id AND c.status = 'pending' AND c.not_after <= now
+                FOR UPDATE SKIP LOCKED) o;
+            SELECT array_agg(o.command_id) INTO claimed FROM (
+                SELECT c.command_id FROM ald.parameter_control_commands c
+                WHERE c.machine_id = p_machine_id AND c.status = 'claimed' AND c.lease_until <= now
+                    AND (c.not_after <= now OR c.attempts >= 5)
+                FOR UPDATE SKIP LOCKED) o;
+            IF num_nonnulls(pending, claimed) = 0 THEN RETURN 0; END IF;
+            UPDATE ald.parameter_control_commands c SET finished_at = now, lease_until = NULL,
+                status = CASE WHEN c.not_after <= now THEN 'expired' ELSE 'failed' END,
+                error = CASE WHEN c.not_after <= now THEN 'not begun in time'
+                    ELSE format('claimed %s times and never begun', c.attempts) END
+            WHERE c.machine_id = p_machine_id AND c.command_id = ANY (pending || claimed);
+            RETURN cardinality(pending || claimed);
+        END $$;
+
         INSERT INTO ald.status_transitions VALUES ('parameter_control_commands', 'pending', 'executing');
 
         CREATE FUNCTION ald.begin_parameter_commands(
             p_machine_id int, p_worker text, p_command_ids bigint[], p_detected_at timestamptz, p_lease_seconds float8
         ) RETURNS SETOF ald.parameter_control_commands LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-        SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+        SET plan_cache_mode = force_custom_plan AS $$
         DECLARE
             now timestamptz := clock_timestamp();
-            begun ald.parameter_control_commands;
+            item record;
+            allowed bigint[] := '{}';
+            refused bigint[] := '{}';
         BEGIN
             -- as in begin_parameter_command: a run that begins sees these commands, or they see the run
             IF EXISTS (SELECT FROM ald.parameter_control_commands c
@@ -152,30 +222,42 @@ extension Migration {
                            AND c.target_value <> 0 AND p.data_type = 'binary') THEN
                 PERFORM ald.hold_machine_state(p_machine_id);
             END IF;
-            FOR begun IN
-                WITH candidates AS MATERIALIZED (
-                    -- limits may have changed since it was asked for
-                    SELECT c.command_id,
-                        ald.command_problem(p_machine_id, c.parameter_id, c.target_value) IS NULL AS is_allowed
-                    FROM ald.parameter_control_commands c
-                    WHERE c.machine_id = p_machine_id AND c.command_id = ANY (p_command_ids)
-                        AND c.not_after > clock_timestamp()
-                        AND (c.status = 'pending' OR c.status = 'claimed' AND c.lease_until <= now)
-                    ORDER BY c.command_id FOR UPDATE)
-                UPDATE ald.parameter_control_commands c SET
-                    status = CASE WHEN n.is_allowed THEN 'executing' ELSE 'claimed' END,
-                    executing_at = CASE WHEN n.is_allowed THEN clock_timestamp() END,
-                    claimed_by = p_worker, claimed_at = p_detected_at, attempts = c.attempts + 1,
-                    lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
-                FROM candidates n WHERE c.machine_id = p_machine_id AND c.command_id = n.command_id RETURNING c.*
+            -- whoever waits for one of them has decided nothing yet: the statements behind this one see what is so then
+            PERFORM FROM ald.parameter_control_commands c
+            WHERE c.machine_id = p_machine_id AND c.command_id = ANY (p_command_ids)
+                AND (c.status = 'pending' OR c.status = 'claimed' AND c.lease_until <= now)
+            ORDER BY c.command_id FOR UPDATE;
+            -- limits may have changed since it was asked for
+            FOR item IN
+                SELECT c.command_id,
+                    ald.command_problem(p_machine_id, c.parameter_id, c.target_value) IS NULL AS is_allowed
+                FROM ald.parameter_control_commands c
+                WHERE c.machine_id = p_machine_id AND c.command_id = ANY (p_command_ids)
+                    AND c.not_after > clock_timestamp() AND c.attempts < 5
+                    AND (c.status = 'pending' OR c.status = 'claimed' AND c.lease_until <= now)
             LOOP
-                IF begun.status = 'executing' THEN
-                    RETURN NEXT begun;
+                IF item.is_allowed THEN
+                    allowed := allowed || item.command_id;
                 ELSE
-                    -- It ends it, and says why.
-                    PERFORM ald.begin_parameter_command(p_machine_id, begun.command_id, p_worker, p_lease_seconds);
+                    refused := refused || item.command_id;
                 END IF;
             END LOOP;
+            RETURN QUERY
+                UPDATE ald.parameter_control_commands c SET status = 'executing', executing_at = clock_timestamp(),
+                    claimed_by = p_worker, claimed_at = p_detected_at, attempts = c.attempts + 1,
+                    lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+                WHERE c.machine_id = p_machine_id AND c.command_id = ANY (allowed)
+                    AND c.not_after > clock_timestamp()
+                RETURNING c.*;
+            UPDATE ald.parameter_control_commands c SET status = 'claimed',
+                claimed_by = p_worker, claimed_at = p_detected_at, attempts = c.attempts + 1,
+                lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+            WHERE c.machine_id = p_machine_id AND c.command_id = ANY (refused);
+            -- it ends them and says why, unless limits have just changed again
+            RETURN QUERY
+                SELECT c.* FROM ald.parameter_control_commands c
+                WHERE c.machine_id = p_machine_id AND c.command_id = ANY (refused)
+                    AND ald.begin_parameter_command(p_machine_id, c.command_id, p_worker, p_lease_seconds);
         END $$;
         COMMENT ON FUNCTION ald.begin_parameter_commands IS
             'Claims and begins these commands; those that are returned are to be executed at once. unique_violation: '
@@ -184,7 +266,7 @@ extension Migration {
         CREATE OR REPLACE FUNCTION ald.take_parameter_commands(
             p_machine_id int, p_worker text, p_limit int, p_lease_seconds float8
         ) RETURNS SETOF ald.parameter_control_commands LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-        SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+        SET plan_cache_mode = force_custom_plan AS $$
         DECLARE
             now timestamptz;
             candidate bigint;
@@ -193,8 +275,8 @@ extension Migration {
         BEGIN
             PERFORM ald.expire_parameter_commands(p_machine_id);
             now := clock_timestamp();
-            -- From the first open command of one parameter to that of the next: those behind them, and parameters
-            -- without any, cost nothing.
+            -- from the first open command of one parameter to that of the next: those behind them, and parameters
+            -- without any, are not looked at
             WITH RECURSIVE firsts AS (
                 (SELECT c.* FROM ald.parameter_control_commands c
                  WHERE c.machine_id = p_machine_id AND c.status IN ('pending', 'claimed', 'executing')
@@ -212,7 +294,7 @@ extension Migration {
                 ORDER BY f.command_id LIMIT p_limit) o;
             now := clock_timestamp();
             BEGIN
-                SELECT array_agg(c) INTO begun
+                SELECT array_agg(c ORDER BY c.command_id) INTO begun
                 FROM ald.begin_parameter_commands(p_machine_id, p_worker, candidates, now, p_lease_seconds) c;
                 RETURN QUERY SELECT * FROM unnest(begun);
             EXCEPTION WHEN unique_violation THEN
@@ -232,34 +314,48 @@ extension Migration {
             p_machine_id int, p_worker text, p_command_ids bigint[], p_statuses text[], p_errors text[],
             p_actual_values float8[], p_written timestamptz[], p_verified timestamptz[]
         ) RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-        SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+        SET plan_cache_mode = force_custom_plan AS $$
+        DECLARE
+            ended bigint[];
+            item record;
         BEGIN
-            RETURN QUERY
-            WITH said AS MATERIALIZED (
-                SELECT u.*, c.status AS earlier
+            PERFORM FROM ald.parameter_control_commands c
+            WHERE c.machine_id = p_machine_id AND c.command_id = ANY (p_command_ids) AND c.claimed_by = p_worker
+                AND c.finished_at IS NULL
+            ORDER BY c.command_id FOR UPDATE;
+            WITH told AS (
+                UPDATE ald.parameter_control_commands c SET status = u.status, error = u.error, lease_until = NULL,
+                    actual_value = u.actual, written_at = u.written, verified_at = u.verified,
+                    finished_at = clock_timestamp()
                 FROM unnest(p_command_ids, p_statuses, p_errors, p_actual_values, p_written, p_verified)
                     u(id, status, error, actual, written, verified)
-                JOIN ald.parameter_control_commands c ON c.machine_id = p_machine_id AND c.command_id = u.id
-                WHERE c.claimed_by = p_worker
-                ORDER BY c.command_id FOR UPDATE OF c),
-            ended AS (
-                UPDATE ald.parameter_control_commands c SET status = s.status, error = s.error, lease_until = NULL,
-                    actual_value = s.actual, written_at = s.written, verified_at = s.verified,
-                    finished_at = clock_timestamp()
-                FROM said s
-                WHERE c.machine_id = p_machine_id AND c.command_id = s.id AND c.finished_at IS NULL
-                RETURNING c.command_id, c.parameter_id, c.target_value, c.status),
-            known AS (
-                -- limits that were narrowed meanwhile do not keep the commands from ending
-                UPDATE ald.component_parameters p SET set_value = e.target_value
-                FROM ended e
-                WHERE e.status = 'succeeded' AND p.machine_id = p_machine_id AND p.parameter_id = e.parameter_id
-                    AND p.set_value IS DISTINCT FROM e.target_value
-                    AND ald.command_problem(p_machine_id, e.parameter_id, e.target_value) IS NULL)
-            SELECT e.command_id FROM ended e
-            -- the answer to an earlier call may have been lost
-            UNION SELECT s.id FROM said s WHERE s.status = s.earlier;
+                WHERE c.machine_id = p_machine_id AND c.command_id = u.id AND c.claimed_by = p_worker
+                    AND c.finished_at IS NULL
+                RETURNING c.command_id)
+            SELECT array_agg(t.command_id) INTO ended FROM told t;
+            FOR item IN
+                SELECT c.parameter_id, c.target_value FROM ald.parameter_control_commands c
+                JOIN ald.component_parameters p USING (machine_id, parameter_id)
+                WHERE c.machine_id = p_machine_id AND c.command_id = ANY (ended) AND c.status = 'succeeded'
+                    AND p.set_value IS DISTINCT FROM c.target_value
+                ORDER BY c.command_id FOR NO KEY UPDATE OF p
+            LOOP
+                -- limits that were narrowed meanwhile do not keep the command from ending
+                UPDATE ald.component_parameters p SET set_value = item.target_value
+                WHERE p.machine_id = p_machine_id AND p.parameter_id = item.parameter_id
+                    AND ald.command_problem(p_machine_id, item.parameter_id, item.target_value) IS NULL;
+            END LOOP;
+            RETURN QUERY
+                SELECT unnest(ended)
+                -- the answer to an earlier call may have been lost
+                UNION SELECT u.id FROM unnest(p_command_ids, p_statuses) u(id, status)
+                    JOIN ald.parameter_control_commands c ON c.machine_id = p_machine_id AND c.command_id = u.id
+                    WHERE c.claimed_by = p_worker AND c.status = u.status;
         END $$;
+
+        ALTER FUNCTION ald.retake_parameter_commands(int, text, int, float8, bigint[])
+            SET plan_cache_mode = force_custom_plan;
+        ALTER FUNCTION ald.adopt_parameter_commands(int, text, float8) SET plan_cache_mode = force_custom_plan;
 
         INSERT INTO ald.role_grants (role, privileges, object) VALUES
             ('ald_commands', 'EXECUTE', 'FUNCTION ald.begin_parameter_commands');
