@@ -205,6 +205,7 @@ public struct MachineDay {
         report.digest = world.digest
         report.jobs = world.jobs
         report.trace = world.trace
+        if !world.end() { report.problems.append("what had crashed does not end when it is told to") }
         return report
     }
 
