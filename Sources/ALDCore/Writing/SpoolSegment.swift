@@ -28,10 +28,13 @@ struct SpoolSegment: Sendable {
         identity = SpoolFiles.identity(of: path)
     }
 
-    /// Whether the file still has its name. What is written to one without a name is gone with this process.
-    var isInPlace: Bool { identity != nil && SpoolFiles.identity(of: path) == identity }
-
     var size: Int64 { SpoolFiles.size(ofDatabase: path) }
+
+    /// What it takes, in bytes; `nil` when the file has its name no more: what is written to it is gone with this process.
+    var sizeInPlace: Int64? {
+        guard let identity, let (found, size) = SpoolFiles.look(atDatabase: path), found == identity else { return nil }
+        return size
+    }
 
     // MARK: Writing
 

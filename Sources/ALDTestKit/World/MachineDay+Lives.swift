@@ -15,8 +15,12 @@ extension MachineDay {
         var disk = world.stream("disk of \(node.name)")
         let spool = try Spool(
             directory: directory, configuration: Self.spool, random: &disk,
-            turns: .simulated { isIdle, turn in
-                node.schedule(after: isIdle ? .milliseconds(50) : .microseconds(500), turn)
+            turns: .simulated { moment, turn in
+                switch moment {
+                case .soon: node.schedule(after: .microseconds(500), turn)
+                case .idle: node.schedule(after: .milliseconds(50), turn)
+                case .quiet: node.schedule(after: .seconds(2), turn)
+                }
             }, time: node.time, logger: quiet)
         let writer = try BatchWriter(
             spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
@@ -60,7 +64,8 @@ extension MachineDay {
 
     private static var spool: Spool.Configuration {
         var configuration = Spool.Configuration()
-        configuration.segmentBytes = 1 << 20
+        // A new file every few minutes of the day: enough for each of its hours to see many come and go.
+        configuration.segmentBytes = 4 << 20
         configuration.freeSpaceFloor = 0
         configuration.ballastBytes = 0
         configuration.spareBytes = 0
