@@ -40,7 +40,7 @@ extension SpoolEngine {
         let entry = SpoolManifest.Segment(index: manifest.nextIndex)
         let path = files.path(entry)
         do {
-            let segment = try SpoolSegment(index: entry.index, path: path)
+            let segment = try files.segment(index: entry.index, path: path)
             try files.syncDirectory()
             segments[entry.index] = segment
             sizes[entry.index] = segment.size

@@ -21,7 +21,7 @@ struct SpoolEngine: Sendable {
     let book: SharedBook
 
     var manifest: SpoolManifest
-    var segments: [Int64: SpoolSegment] = [:]
+    var segments: [Int64: any SegmentFile] = [:]
     /// What each file takes, in bytes.
     var sizes: [Int64: Int64] = [:]
     /// What was set aside takes, in bytes, as of the last status: people delete it when they have looked at it.
@@ -119,7 +119,7 @@ struct SpoolEngine: Sendable {
     /// have more than that in memory.
     ///
     /// - Returns: the segment, which is used now.
-    mutating func use(_ index: Int64) -> SpoolSegment? {
+    mutating func use(_ index: Int64) -> (any SegmentFile)? {
         if warm.last != index {
             warm.removeAll { $0 == index }
             warm.append(index)

@@ -14,7 +14,7 @@ extension MachineDay {
         plc.faults = plcFaults
         var disk = world.stream("disk of \(node.name)")
         let spool = try Spool(
-            directory: directory, configuration: Self.spool, random: &disk,
+            directory: directory, configuration: spool, random: &disk,
             turns: .simulated { moment, turn in
                 switch moment {
                 case .soon: node.schedule(after: .microseconds(500), turn)
@@ -62,10 +62,11 @@ extension MachineDay {
             time: node.time, logger: TestDatabase.quiet)
     }
 
-    private static var spool: Spool.Configuration {
+    private var spool: Spool.Configuration {
         var configuration = Spool.Configuration()
-        // A new file every few minutes of the day: enough for each of its hours to see many come and go.
-        configuration.segmentBytes = 4 << 20
+        configuration.disk = disk
+        // Each hour of the day sees many come and go, at the same instants on every disk.
+        configuration.segmentAge = .seconds(240)
         configuration.freeSpaceFloor = 0
         configuration.ballastBytes = 0
         configuration.spareBytes = 0
@@ -81,11 +82,13 @@ extension MachineDay {
         life.node.crash()
         if life.spool.account.waiting.records > 0 { report.reached.insert("crash with records waiting") }
         // The next life gets the files as they are now: closing the old ones would tidy them up.
+        let image = disk?.image
         let left = spoolDirectory + "-left"
         try FileManager.default.copyItem(atPath: spoolDirectory, toPath: left)
         try end(life)
         try FileManager.default.removeItem(atPath: spoolDirectory)
         try FileManager.default.moveItem(atPath: left, toPath: spoolDirectory)
+        if let image { disk?.restore(image) }
         self.life = nil
     }
 
