@@ -65,8 +65,8 @@ extension MachineDay {
     private var spool: Spool.Configuration {
         var configuration = Spool.Configuration()
         configuration.disk = disk
-        // Each hour of the day sees many come and go, at the same instants on every disk.
-        configuration.segmentAge = .seconds(240)
+        // Many come and go in each hour, at the same instants on every disk, and the window ends soon after its length.
+        configuration.segmentAge = .seconds(60)
         configuration.freeSpaceFloor = 0
         configuration.ballastBytes = 0
         configuration.spareBytes = 0
