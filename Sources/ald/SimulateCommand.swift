@@ -9,8 +9,8 @@ struct SimulateCommand: AsyncParsableCommand {
         abstract: "Run the three terminals for hours in virtual time while everything goes wrong.",
         discussion: """
             The real collection, spool and writer, and the real execution of recipes and
-            parameter commands that operators ask for, before a simulated controller, network
-            and database, in one thread and in virtual time: a day takes seconds. Which
+            parameter commands that operators ask for, before a simulated controller, network,
+            disk and database, in one thread and in virtual time: a day takes seconds. Which
             faults come, when and how badly, is drawn from the seed; the same seed gives
             the same run, step by step, as the digest shows.
 
@@ -26,6 +26,7 @@ struct SimulateCommand: AsyncParsableCommand {
               ald simulate --hours 1 --runs 1000     a thousand hours, each of another seed
               ald simulate --faults crash,callsLost  only these, as often as may be
               ald simulate --faults none             a day on which nothing happens
+              ald simulate --seed 42 --files         the same day with the spool in files of SQLite
 
             EXIT STATUS
               0   every promise was kept
@@ -53,6 +54,9 @@ struct SimulateCommand: AsyncParsableCommand {
 
     @Flag(help: "Print what happened, with virtual milliseconds.")
     var trace = false
+
+    @Flag(help: "Keep the spool in real files, not on a simulated disk: the same run, slower, with SQLite in it.")
+    var files = false
 
     @Flag(help: "Write one JSON object per run.")
     var json = false
@@ -115,6 +119,7 @@ struct SimulateCommand: AsyncParsableCommand {
         configuration.kinds = try kinds()
         configuration.isSwarm = faults == "all"
         configuration.keepsTrace = trace
+        configuration.keepsFiles = files
         return try MachineDay.run(seed: seed, configuration)
     }
 }

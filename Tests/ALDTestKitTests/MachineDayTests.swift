@@ -38,6 +38,21 @@ import Testing
         #expect(first.digest != other.digest)
     }
 
+    @Test("the simulated disk stands in for files of SQLite: a day goes the same way on both, to the last job")
+    func disks() async throws {
+        let seed = TestSeed.draw()
+        var reports: [MachineDay.Report] = []
+        for keepsFiles in [false, true] {
+            let report = try await day(seed) {
+                ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1200), false, keepsFiles)
+            }
+            #expect(report.problems == [], "seed \(seed)")
+            reports.append(report)
+        }
+        #expect(reports[0].digest == reports[1].digest && reports[0].jobs == reports[1].jobs, "seed \(seed)")
+        #expect(reports[0].landed == reports[1].landed && reports[0].reached == reports[1].reached, "seed \(seed)")
+    }
+
     @Test("hours with random faults: nothing is lost, doubled, changed or written twice, and everything heals")
     func faults() async throws {
         let seed = TestSeed.draw()
@@ -47,13 +62,15 @@ import Testing
         }
     }
 
-    /// The same faults in every run, so that what they have to reach is reached in every run.
+    /// The same faults in every run, so that what they have to reach is reached in every run. With the spool in files.
     @Test("each fault bites, and the rare states are reached")
     func coverage() async throws {
         var bites: Set<String> = []
         var reached: Set<String> = []
         for seed in 0..<3 as Range<UInt64> {
-            let report = try await day(seed) { ($0.length, $0.isSwarm) = (.seconds(1800), false) }
+            let report = try await day(seed) {
+                ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1800), false, true)
+            }
             #expect(report.problems == [], "seed \(seed)")
             bites.formUnion(report.bites.keys)
             reached.formUnion(report.reached)

@@ -7,7 +7,7 @@ extension TidyRules {
         "Sources/ALDCore/Foundations/TimeSource.swift": ["TimeSource", "async", "await"],
         // The doorbell that drivers wait on, and its alarm: they suspend a task, but decide nothing.
         "Sources/ALDCore/Foundations/Alarm.swift": ["Task", "TimeSource", "async", "await"],
-        "Sources/ALDCore/Foundations/Wakeup.swift": ["Task", "TimeSource", "async", "await", "withTaskGroup"],
+        "Sources/ALDCore/Foundations/Wakeup.swift": ["Task", "TimeSource", "async", "await"],
         // Waits for a body and for what cleans up after it; decides nothing.
         "Sources/ALDCore/Foundations/Cleanup.swift": ["async", "await"],
         // The thin drivers of the resilience kit: they wait and lock, and leave every decision to the values beside them.

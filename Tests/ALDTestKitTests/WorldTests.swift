@@ -1,7 +1,8 @@
 import ALDCore
-import ALDTestKit
 import Foundation
 import Testing
+
+@testable import ALDTestKit
 
 @Suite("World") struct WorldTests {
     /// Ten services that tick once a second for an hour, and one that is told to stop in between.
@@ -76,6 +77,35 @@ import Testing
         #expect(world.trace.count { $0.hasSuffix("tick other") } == 5)
         #expect(world.trace.contains { $0.hasSuffix("cleaned up other") })
         #expect(!world.trace.contains { $0.hasSuffix("cleaned up victim") })
+    }
+
+    @Test("what has crashed keeps what it had until the world ends, and nothing afterwards")
+    func end() throws {
+        weak var kept: WriteLog?
+        do {
+            let (world, log, bell) = (World(seed: 5), WriteLog(), Wakeup())
+            kept = log
+            let (victim, other) = (world.node("victim"), world.node("other"))
+            let time = victim.time
+            victim.spawn {
+                try await time.sleep(for: .seconds(3600))
+                _ = log.writes
+            }
+            victim.spawn {
+                await bell.wait()
+                _ = log.writes
+            }
+            // Rings for one who does not hear it any more.
+            other.spawn {
+                try await time.sleep(for: .seconds(5))
+                bell.signal()
+            }
+            try world.run(for: .seconds(1))
+            victim.crash()
+            try world.run(for: .seconds(7200))
+            #expect(world.end())
+        }
+        #expect(kept == nil)
     }
 
     @Test("civil clocks are set for one node alone, and monotonic time does not care")

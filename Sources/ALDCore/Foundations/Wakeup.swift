@@ -8,6 +8,8 @@ import Synchronization
 public final class Wakeup: Sendable {
     private struct State {
         var isRung = false
+        /// The deadline of the wait that goes on has passed.
+        var isExpired = false
         var waiter: CheckedContinuation<Void, Never>?
     }
 
@@ -26,11 +28,13 @@ public final class Wakeup: Sendable {
     }
 
     /// Waits until somebody rings or the task is cancelled. Only one task may wait at a time.
-    public func wait() async {
+    public func wait() async { await wait(orExpiry: false) }
+
+    private func wait(orExpiry: Bool) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let goOn = state.withLock { state -> Bool in
-                    if state.isRung || Task.isCancelled {
+                    if state.isRung || orExpiry && state.isExpired || Task.isCancelled {
                         state.isRung = false
                         return true
                     }
@@ -61,14 +65,20 @@ public final class Wakeup: Sendable {
 
     /// Waits until somebody rings, `deadline` passes or the task is cancelled, whichever comes first.
     public func wait(until deadline: MonotonicInstant, time: some TimeSource) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait() }
-            group.addTask {
-                // A cancelled sleep is this group's own doing: the other child was first.
-                do { try await time.sleep(until: deadline) } catch {}
-            }
-            await group.next()
-            group.cancelAll()
+        state.withLock { $0.isExpired = false }
+        // Ends with this scope: what still sleeps then is cancelled and waited for, so none outlives its wait.
+        async let _: Void = expire(at: deadline, time)
+        await wait(orExpiry: true)
+    }
+
+    private func expire(at deadline: MonotonicInstant, _ time: some TimeSource) async {
+        // A cancelled sleep is the wait's own doing: the ring came first.
+        do { try await time.sleep(until: deadline) } catch { return }
+        // Not a ring: nothing is left behind for the next wait.
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            defer { (state.waiter, state.isExpired) = (nil, true) }
+            return state.waiter
         }
+        waiter?.resume()
     }
 }

@@ -81,7 +81,12 @@ public final class DataCollectionService: Service {
     /// it takes no longer than half a second.
     public func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
-            await collect()
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.collect() }
+                group.addTask { await self.losePatience() }
+                await group.next()
+                group.cancelAll()
+            }
         } onCancelOrGracefulShutdown: {
             self.isStopping.withLock { $0 = true }
             self.wakeup.signal()
@@ -144,28 +149,21 @@ public final class DataCollectionService: Service {
         }
     }
 
-    /// A reading that is under way when the shutdown begins is given a moment, and then given up.
+    /// Until a reading that was under way when the shutdown began has had its moment; then it is given up.
+    private func losePatience() async {
+        // Cancelled when the collection has ended first. A wait may end without a reason, so the reason is asked for.
+        while !isStopping.withLock(\.self), !Task.isCancelled { await stopped.wait() }
+        do { try await time.sleep(for: Self.shutdownGrace) } catch {}
+    }
+
+    /// In this task, without one of its own: it is cancelled by ``losePatience()`` through the task that collects.
     private func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
-        let result = await withTaskGroup(of: Result<Scan, PLCError>?.self) { group in
-            group.addTask {
-                do throws(PLCError) {
-                    return .success(try await self.plc.scan(deadline: deadline))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            group.addTask {
-                // Cancelled when the reading has ended first. A wait may end without a reason, so the reason is asked for.
-                while !self.isStopping.withLock(\.self), !Task.isCancelled { await self.stopped.wait() }
-                do { try await self.time.sleep(for: Self.shutdownGrace) } catch {}
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+        do throws(PLCError) {
+            return try await plc.scan(deadline: deadline)
+        } catch {
+            guard Task.isCancelled else { throw error }
+            throw .unreachable("the recorder was shut down before the controller had answered")
         }
-        guard let result else { throw .unreachable("the recorder was shut down before the controller had answered") }
-        return try result.get()
     }
 
     private func accept(_ scan: Scan, started: MonotonicInstant) async {

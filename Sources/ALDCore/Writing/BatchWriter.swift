@@ -162,7 +162,9 @@ public final class BatchWriter: Service {
         }
     }
 
-    private var chance: Double { random.withLock { Double.random(in: 0..<1, using: &$0) } }
+    /// In 0..<1, as the standard library draws it; through a generator of any type that would take longer than the rest
+    /// of a decision.
+    private var chance: Double { random.withLock { Double($0.next() & ((1 << 53) - 1)) * 0x1p-53 } }
 
     private var waiting: WriterStateMachine.Waiting {
         let kinds = spool.kinds

@@ -76,6 +76,9 @@ struct SpoolBook: Sendable {
 
     private func offset(of index: Int64) -> Int? { shelves.firstIndex { $0.index == index } }
 
+    /// Whether nothing waits in the file `index`; `nil` when nothing is known of it.
+    func isSettled(_ index: Int64) -> Bool? { offset(of: index).map { shelves[$0].isSettled } }
+
     // MARK: Events
 
     /// A batch that an earlier process has left.

@@ -100,12 +100,13 @@ extension SpoolEngine {
         let settlements = book.withLock { $0.takeUnsaved(of: index) }
         do {
             try segment.write(batches, progress: progress(settlements, of: index)) { pass(.acceptInCommit) }
-            sizes[index] = segment.size
+            committedAt = time.now
             book.withLock { $0.saved(settlements, in: index) }
             // What is written to a file that somebody has deleted is gone with this process.
-            guard segment.isInPlace else {
+            guard let size = segment.sizeInPlace else {
                 throw SpoolError(.inputOutput, file: segment.path, "the file was deleted while it was written")
             }
+            sizes[index] = size
         } catch {
             book.withLock { $0.notSaved(settlements, in: index) }
             throw self.error(error, segment: index, while: "storing a batch")
@@ -130,8 +131,10 @@ extension SpoolEngine {
 
     /// Writes what the database has confirmed into the files. What cannot be written stays in memory: losing it only
     /// means that batches are sent again.
-    mutating func saveProgress() {
-        for shelf in book.withLock(\.shelves) where !shelf.unsaved.isEmpty {
+    ///
+    /// - Parameter spared: the segment that hears of it with the next commit.
+    mutating func saveProgress(except spared: Int64? = nil) {
+        for shelf in book.withLock(\.shelves) where shelf.index != spared && !shelf.unsaved.isEmpty {
             guard manifest[shelf.index]?.isSuspect == false, let segment = use(shelf.index) else { continue }
             let settlements = book.withLock { $0.takeUnsaved(of: shelf.index) }
             do {

@@ -8,7 +8,7 @@ extension SpoolEngine {
         directory: String, configuration: Spool.Configuration, random: inout some RandomNumberGenerator,
         time: any TimeSource, logger: Logger
     ) throws(SpoolError) -> SpoolEngine {
-        let files = try SpoolFiles(directory: directory)
+        let files = try SpoolFiles(directory: directory, disk: configuration.disk)
         do {
             let manifest = try readManifest(files, logger: logger)
             let taken = Set(manifest.segments.flatMap(\.content).map(\.origin) + [manifest.origin])
@@ -114,10 +114,10 @@ extension SpoolEngine {
     }
 
     /// - Returns: `nil` when the file needs repair.
-    private func openSound(_ entry: SpoolManifest.Segment, remains: SegmentCarver?) throws -> SpoolSegment? {
-        let segment: SpoolSegment
+    private func openSound(_ entry: SpoolManifest.Segment, remains: SegmentCarver?) throws -> (any SegmentFile)? {
+        let segment: any SegmentFile
         do {
-            segment = try SpoolSegment(index: entry.index, path: files.path(entry))
+            segment = try files.segment(index: entry.index, path: files.path(entry))
         } catch {
             let error = SpoolError(error, file: files.path(entry), while: "opening")
             guard error.code == .corrupted || error.code == .inputOutput else { throw error }
@@ -133,7 +133,7 @@ extension SpoolEngine {
     }
 
     /// Whether every row that was accepted is there with an intact header, or known to be lost.
-    private func isSound(_ segment: SpoolSegment, expectedRows: Int64) throws -> Bool {
+    private func isSound(_ segment: any SegmentFile, expectedRows: Int64) throws -> Bool {
         let lost = Set(try segment.progress().filter { $0.settlement == .lost }.map(\.row))
         var last: Int64 = 0
         var isSound = true
@@ -156,7 +156,7 @@ extension SpoolEngine {
     }
 
     /// Enters the content of a sound segment into the book and the manifest.
-    private mutating func enter(_ segment: SpoolSegment) throws {
+    private mutating func enter(_ segment: any SegmentFile) throws {
         let progress = Dictionary(try segment.progress().map { ($0.row, $0) }) { $1 }
         var content: [BatchRange] = []
         var shelf = SpoolBook.Shelf(index: segment.index)

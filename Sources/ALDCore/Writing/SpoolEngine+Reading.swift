@@ -62,7 +62,7 @@ extension SpoolEngine {
         var bytes = 0
 
         /// - Returns: whether it is enough.
-        mutating func read(_ rows: Range<Int64>, of segment: SpoolSegment) throws -> Bool {
+        mutating func read(_ rows: Range<Int64>, of segment: any SegmentFile) throws -> Bool {
             var isEnough = false
             try segment.forEachBatch(in: rows, like: batches.first?.header, excluding: kinds) { batch in
                 guard !excluding.contains(batch.position) else { return .goOn }
@@ -150,7 +150,7 @@ extension SpoolEngine {
     }
 
     private func page(
-        of segment: SpoolSegment, _ rows: ClosedRange<Int64>, unsaved: [Int64: SpoolBook.Settlement]
+        of segment: any SegmentFile, _ rows: ClosedRange<Int64>, unsaved: [Int64: SpoolBook.Settlement]
     ) throws -> Spool.RetainedPage {
         var page = Spool.RetainedPage(end: SpoolPosition(segment: segment.index, row: rows.upperBound))
         var settlements = Dictionary(try segment.progress(of: rows).map { ($0.row, $0.settlement) }) { $1 }

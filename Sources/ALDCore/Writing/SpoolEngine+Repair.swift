@@ -69,9 +69,9 @@ extension SpoolEngine {
         }
     }
 
-    private func openDamaged(_ entry: SpoolManifest.Segment) -> SpoolSegment? {
+    private func openDamaged(_ entry: SpoolManifest.Segment) -> (any SegmentFile)? {
         do {
-            return try SpoolSegment(index: entry.index, path: files.path(entry))
+            return try files.segment(index: entry.index, path: files.path(entry))
         } catch {
             logger.error("a segment cannot be opened", metadata: ["segment": "\(entry.name)", "error": "\(error)"])
             return nil
@@ -80,12 +80,12 @@ extension SpoolEngine {
 
     private func makeReplacement(
         of entry: SpoolManifest.Segment, from salvage: inout SpoolSalvage
-    ) throws -> SpoolSegment {
+    ) throws -> any SegmentFile {
         var named = entry
         named.revision += 1
         let path = files.path(named)
         files.deleteDatabase(path)
-        let copy = try SpoolSegment(index: entry.index, path: path)
+        let copy = try files.segment(index: entry.index, path: path)
         do {
             try salvage.write(to: copy, at: time.wallClock)
             try copy.checkpoint()

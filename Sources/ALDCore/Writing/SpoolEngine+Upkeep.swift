@@ -40,7 +40,7 @@ extension SpoolEngine {
         let entry = SpoolManifest.Segment(index: manifest.nextIndex)
         let path = files.path(entry)
         do {
-            let segment = try SpoolSegment(index: entry.index, path: path)
+            let segment = try files.segment(index: entry.index, path: path)
             try files.syncDirectory()
             segments[entry.index] = segment
             sizes[entry.index] = segment.size
@@ -109,7 +109,7 @@ extension SpoolEngine {
     ///
     /// - Returns: whether there was one.
     mutating func shrinkRetained() -> Bool {
-        let isActiveSettled = book.withLock { $0[active]?.isSettled ?? false }
+        let isActiveSettled = book.withLock { $0.isSettled(active) ?? false }
         if isActiveSettled, nextRow > 1, retained.isEmpty, !roll() {
             // Not even a new file fits beside it. All that is in it is in the database: the next commit begins anew.
             release(active)
@@ -137,7 +137,7 @@ extension SpoolEngine {
     var retained: [Int64] {
         book.withLock { book in
             manifest.segments.map(\.index).filter { index in
-                index != active && index != spare && (book[index]?.isSettled ?? true)
+                index != active && index != spare && (book.isSettled(index) ?? true)
             }
         }
     }

@@ -21,7 +21,7 @@ struct SpoolEngine: Sendable {
     let book: SharedBook
 
     var manifest: SpoolManifest
-    var segments: [Int64: SpoolSegment] = [:]
+    var segments: [Int64: any SegmentFile] = [:]
     /// What each file takes, in bytes.
     var sizes: [Int64: Int64] = [:]
     /// What was set aside takes, in bytes, as of the last status: people delete it when they have looked at it.
@@ -31,6 +31,8 @@ struct SpoolEngine: Sendable {
     /// The segment that takes new batches.
     var active: Int64 = 0
     var activeSince: MonotonicInstant
+    /// When something was last written to a segment that takes new batches.
+    var committedAt: MonotonicInstant
     /// The row that the next batch in it gets.
     var nextRow: Int64 = 1
     /// A segment that takes its space already and replaces the active one without needing any.
@@ -48,6 +50,9 @@ struct SpoolEngine: Sendable {
     var upkeepAfter: MonotonicInstant
 
     static let maximumWarm = 4
+    /// When nothing is accepted for so long, what has landed is noted with a commit of its own and not with the next one:
+    /// who records once a second has one sync a second and not two.
+    static let commitPause = Duration.seconds(2)
     static let upkeepPause = Duration.seconds(10)
 
     init(
@@ -61,7 +66,7 @@ struct SpoolEngine: Sendable {
         self.time = time
         self.logger = logger
         book = SharedBook()
-        activeSince = time.now
+        (activeSince, committedAt) = (time.now, time.now)
         rate = SpoolRate(now: time.now)
         upkeepAfter = time.now
     }
@@ -77,8 +82,11 @@ struct SpoolEngine: Sendable {
     }
 
     /// What can wait until nobody else does.
-    mutating func tidyUp() {
-        if book.withLock(\.unsavedCount) > 0 { saveProgress() }
+    ///
+    /// - Parameter mayWait: whether the next commit may take along what has landed of the segment that it goes to.
+    mutating func tidyUp(mayWait: Bool = false) {
+        let waits = mayWait && time.now - committedAt < Self.commitPause
+        if book.withLock(\.unsavedCount) > 0 { saveProgress(except: waits ? active : nil) }
         repairSuspects()
         if isActiveTooOld { roll() }
         releaseRetained()
@@ -86,6 +94,9 @@ struct SpoolEngine: Sendable {
         prepareBallast()
         writeStatus(force: false)
     }
+
+    /// Whether some file has not been told yet what has landed.
+    var owesProgress: Bool { book.withLock(\.unsavedCount) > 0 }
 
     mutating func close() {
         pass(.closeBefore)
@@ -108,7 +119,7 @@ struct SpoolEngine: Sendable {
     /// have more than that in memory.
     ///
     /// - Returns: the segment, which is used now.
-    mutating func use(_ index: Int64) -> SpoolSegment? {
+    mutating func use(_ index: Int64) -> (any SegmentFile)? {
         if warm.last != index {
             warm.removeAll { $0 == index }
             warm.append(index)

@@ -11,6 +11,7 @@ import Foundation
 /// The directory of a spool: names, lock, ballast and small files that are replaced whole.
 struct SpoolFiles: Sendable {
     let directory: String
+    private let disk: SimulatedDisk?
     private let lock: Int32
 
     var manifest: String { directory + "/manifest.json" }
@@ -27,9 +28,11 @@ struct SpoolFiles: Sendable {
 
     /// Takes the directory for this process.
     ///
+    /// - Parameter disk: where the segments are kept instead of in files.
     /// - Throws: `inUse` when another spool has it.
-    init(directory: String) throws(SpoolError) {
+    init(directory: String, disk: SimulatedDisk? = nil) throws(SpoolError) {
         self.directory = directory
+        self.disk = disk
         let path = directory + "/LOCK"
         // Not inherited: a server that this process starts must not keep the spool locked after our end.
         lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -65,6 +68,12 @@ struct SpoolFiles: Sendable {
         }
     }
 
+    /// Opens a segment, or makes it.
+    func segment(index: Int64, path: String) throws -> any SegmentFile {
+        if let disk { return try disk.segment(index: index, path: path) }
+        return try SpoolSegment(index: index, path: path)
+    }
+
     // MARK: Small files
 
     /// Replaces `path` by `content`: whoever reads it, also after a power failure, finds the old or the new one whole.
@@ -89,6 +98,7 @@ struct SpoolFiles: Sendable {
 
     /// Bytes that the disk still has for us.
     var freeSpace: Int64 {
+        if disk != nil { return SimulatedDisk.freeSpace }
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else { return .max }
         return Self.bytes(blocks: UInt64(status.f_bavail), size: UInt64(status.f_frsize))
@@ -106,6 +116,14 @@ struct SpoolFiles: Sendable {
             var status = stat()
             return stat(path, &status) == 0 ? sum + Int64(status.st_size) : sum
         }
+    }
+
+    /// Both of the above, for less: the disk is asked after every commit.
+    static func look(atDatabase path: String) -> (identity: UInt64, size: Int64)? {
+        var (database, log) = (stat(), stat())
+        guard stat(path, &database) == 0 else { return nil }
+        let logged = stat(path + "-wal", &log) == 0 ? Int64(log.st_size) : 0
+        return (UInt64(database.st_ino), Int64(database.st_size) + logged)
     }
 
     /// What the files take that were set aside, in bytes.
@@ -144,6 +162,7 @@ struct SpoolFiles: Sendable {
 
     /// Deletes a database that was closed, with its log.
     func deleteDatabase(_ path: String) {
+        disk?.delete(path)
         for path in [path, path + "-wal", path + "-shm", path + "-journal"] { unlink(path) }
     }
 

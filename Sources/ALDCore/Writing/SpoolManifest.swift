@@ -36,6 +36,11 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     subscript(index: Int64) -> Segment? {
         get { segments.first { $0.index == index } }
         set {
+            // What every commit does: the one that takes batches has others in it.
+            if let newValue, newValue.index == index, let place = segments.lastIndex(where: { $0.index == index }) {
+                segments[place] = newValue
+                return
+            }
             segments.removeAll { $0.index == index }
             guard let newValue else { return }
             segments.append(newValue)

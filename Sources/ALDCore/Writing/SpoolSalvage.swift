@@ -11,7 +11,7 @@ struct SpoolSalvage {
     /// Batches that were saved and still wait.
     private(set) var waiting: [BatchHeader] = []
 
-    private let segment: SpoolSegment?
+    private let segment: (any SegmentFile)?
     private let carved: (batches: [Int64: StoredBatch], progress: [Int64: SpoolProgress])
     private var progress: [Int64: SpoolProgress]
     /// Up to here every row was accepted.
@@ -25,7 +25,7 @@ struct SpoolSalvage {
     ///   - entry: says how many rows were accepted, when that is known.
     ///   - settlements: what the file has not been told yet.
     init(
-        _ segment: SpoolSegment?, remains: SegmentCarver?, entry: SpoolManifest.Segment,
+        _ segment: (any SegmentFile)?, remains: SegmentCarver?, entry: SpoolManifest.Segment,
         settlements: [Int64: SpoolProgress]
     ) {
         self.segment = segment
@@ -83,7 +83,7 @@ struct SpoolSalvage {
     var hasCertainLoss: Bool { lostRows.contains { $0 <= certainRows } }
 
     /// Writes everything that can be read to `copy`, with the rows that are lost noted there.
-    mutating func write(to copy: SpoolSegment, at now: Timestamp) throws {
+    mutating func write(to copy: any SegmentFile, at now: Timestamp) throws {
         var group: [StoredBatch] = []
         var bytes = 0
         var previous: BatchID?
@@ -116,7 +116,7 @@ struct SpoolSalvage {
                 (group, bytes) = ([], 0)
             }
         }
-        try copy.write(group, progress: progress.values.filter { $0.row <= rows }, extent: rows)
+        try copy.write(group, progress: progress.values.filter { $0.row <= rows }, extent: rows, beforeCommit: {})
     }
 
     /// Batches of one segment mostly follow each other.

@@ -4,7 +4,7 @@ import GRDB
 /// One file of the spool and the only connection to it.
 ///
 /// The name says what is in it only by number; what must be known when it is gone is in the manifest.
-struct SpoolSegment: Sendable {
+struct SpoolSegment: SegmentFile {
     let index: Int64
     let path: String
     private let database: DatabaseQueue
@@ -28,22 +28,16 @@ struct SpoolSegment: Sendable {
         identity = SpoolFiles.identity(of: path)
     }
 
-    /// Whether the file still has its name. What is written to one without a name is gone with this process.
-    var isInPlace: Bool { identity != nil && SpoolFiles.identity(of: path) == identity }
-
     var size: Int64 { SpoolFiles.size(ofDatabase: path) }
+
+    var sizeInPlace: Int64? {
+        guard let identity, let (found, size) = SpoolFiles.look(atDatabase: path), found == identity else { return nil }
+        return size
+    }
 
     // MARK: Writing
 
-    /// Everything in one durable transaction. When it throws, nothing of it is in the file as far as this connection
-    /// is concerned.
-    ///
-    /// - Parameters:
-    ///   - extent: the last row that the file has from now on, when it is not that of the last batch.
-    ///   - beforeCommit: called when all is written and the transaction is still open.
-    func write(
-        _ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64? = nil, beforeCommit: () -> Void = {}
-    ) throws {
+    func write(_ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64?, beforeCommit: () -> Void) throws {
         try database.writeWithoutTransaction { db in
             try Self.transact(in: db) {
                 for batch in batches { try Self.insert(batch, into: db) }
@@ -54,13 +48,10 @@ struct SpoolSegment: Sendable {
         }
     }
 
-    /// Copies the log into the database and empties it.
     func checkpoint() throws {
         _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
     }
 
-    /// Makes the file take `bytes` on the disk now, for the database and once more for its log, so that a disk that is
-    /// full later does not matter to it.
     func reserve(bytes: Int) throws {
         try database.writeWithoutTransaction { db in
             try db.inTransaction(.immediate) {
@@ -77,14 +68,13 @@ struct SpoolSegment: Sendable {
         }
     }
 
-    /// Gives back what the connection keeps for the next use: pages and statements.
+    /// Pages and statements of the connection.
     func releaseMemory() { database.releaseMemory() }
 
     func close() throws { try database.close() }
 
     // MARK: Reading
 
-    /// How many rows were ever accepted in the file, by its own account.
     func extent() throws -> Int64 {
         try database.writeWithoutTransaction { db in
             guard let row = try Row.fetchOne(db, sql: "SELECT rows, checksum FROM extent"),
@@ -95,8 +85,7 @@ struct SpoolSegment: Sendable {
         }
     }
 
-    /// What became of its batches. An entry that is damaged counts as none: its batch is sent again and recognised.
-    func progress(of rows: ClosedRange<Int64> = 1...Int64.max) throws -> [SpoolProgress] {
+    func progress(of rows: ClosedRange<Int64>) throws -> [SpoolProgress] {
         try database.writeWithoutTransaction { db in
             let found = try Row.fetchCursor(
                 db, sql: "SELECT * FROM progress WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
@@ -110,10 +99,7 @@ struct SpoolSegment: Sendable {
         }
     }
 
-    /// Calls `body` with the header of every row from `first` on, in order, until it has had enough.
-    ///
-    /// - Throws: ``Damage`` at the first one that is not what was written.
-    func forEachHeader(from first: Int64 = 1, _ body: (BatchHeader) throws -> Bool) throws {
+    func forEachHeader(from first: Int64, _ body: (BatchHeader) throws -> Bool) throws {
         try database.writeWithoutTransaction { db in
             let rows = try Row.fetchCursor(
                 db, sql: "SELECT \(Self.headerColumns) FROM batch WHERE row >= ? ORDER BY row", arguments: [first])
@@ -141,14 +127,8 @@ struct SpoolSegment: Sendable {
         case stop
     }
 
-    /// The batches among `rows`, all of which were accepted, in order, until `body` has had enough.
-    ///
-    /// - Parameters:
-    ///   - example: when given, only batches of its machine and kind.
-    ///   - kinds: these are left out.
-    /// - Throws: ``Damage`` at the first row that is missing or not what was accepted.
     func forEachBatch(
-        in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind> = [],
+        in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>,
         _ body: (StoredBatch) -> Next
     ) throws {
         try database.writeWithoutTransaction { db in
@@ -192,7 +172,6 @@ struct SpoolSegment: Sendable {
             arguments: [rows.lowerBound, rows.upperBound, example.machine, example.format])
     }
 
-    /// The batch at `row`; `nil` when it is missing or damaged, however badly.
     func salvage(_ row: Int64) -> StoredBatch? {
         do {
             return try database.writeWithoutTransaction { db in

@@ -7,9 +7,17 @@ package enum SpoolTurns: Sendable {
     /// A thread of its own. A commit blocks it for a disk's sync; a thread of the shared pool would be missing to
     /// everybody else meanwhile, and a hop to another executor per commit costs up to a third of it.
     case thread
-    /// A simulated world, which runs the turn that it is given once: soon when somebody waits for it, otherwise in an
-    /// idle moment.
-    case simulated(@Sendable (_ isIdle: Bool, _ turn: @escaping @Sendable () -> Void) -> Void)
+    /// A simulated world, which runs the turn that it is given once, in the moment that is named.
+    case simulated(@Sendable (_ moment: Moment, _ turn: @escaping @Sendable () -> Void) -> Void)
+
+    package enum Moment: Sendable {
+        /// Somebody waits for it.
+        case soon
+        /// Nobody has asked for anything for as long as the thread waits before it does what can wait.
+        case idle
+        /// The same after ``SpoolEngine/commitPause``.
+        case quiet
+    }
 }
 
 /// The spool's own thread and what waits for it.
@@ -36,6 +44,8 @@ final class SpoolThread: Sendable {
         var work = Work()
         var queuedBytes = 0
         var isEnding = false
+        /// A simulated world has a quiet moment yet to come.
+        var looksAgain = false
     }
 
     private let state = Mutex(State())
@@ -119,10 +129,25 @@ final class SpoolThread: Sendable {
         switch turns {
         case .thread: bell.signal()
         case .simulated(let later):
-            later(false) {
+            later(.soon) {
                 self.turn(isIdle: false)
-                later(true) { self.turn(isIdle: true) }
+                later(.idle) { self.idleTurn(later) }
             }
+        }
+    }
+
+    /// The thread looks in every idle moment, a simulated world as seldom as makes no difference.
+    private func idleTurn(_ later: @escaping @Sendable (SpoolTurns.Moment, @escaping @Sendable () -> Void) -> Void) {
+        turn(isIdle: true)
+        guard engine.withLock(\.owesProgress) else { return }
+        let looksAgain = state.withLock { state in
+            defer { state.looksAgain = true }
+            return !state.looksAgain && !state.isEnding
+        }
+        guard looksAgain else { return }
+        later(.quiet) {
+            self.state.withLock { $0.looksAgain = false }
+            self.idleTurn(later)
         }
     }
 
@@ -132,13 +157,15 @@ final class SpoolThread: Sendable {
 
     /// - Returns: whether it was the last one.
     @discardableResult private func turn(isIdle: Bool) -> Bool {
-        let work = state.withLock { state in
+        let (work, isOver) = state.withLock { state in
             defer { (state.work, state.queuedBytes) = (Work(), 0) }
-            return state.work
+            return (state.work, state.isEnding && !state.work.isLast)
         }
+        // A simulated world has kept this turn for longer than the spool was open.
+        if isOver { return true }
         engine.withLock { engine in
             if !work.isEmpty { engine.perform(work) }
-            if isIdle || work.isLast { engine.tidyUp() }
+            if isIdle || work.isLast { engine.tidyUp(mayWait: !work.isLast) }
             if work.isLast { engine.close() }
         }
         if work.isLast { ended.signal() }

@@ -121,8 +121,9 @@ struct WriterStateMachine: Sendable {
     }
 
     subscript(lane: Spool.Lane) -> WriterLane {
-        get { lane == .fresh ? fresh : backlog }
-        set { if lane == .fresh { fresh = newValue } else { backlog = newValue } }
+        // In place: whoever asks for one property would otherwise copy all of a lane.
+        _read { if lane == .fresh { yield fresh } else { yield backlog } }
+        _modify { if lane == .fresh { yield &fresh } else { yield &backlog } }
     }
 
     /// Why something is held; `nil` while nothing is.

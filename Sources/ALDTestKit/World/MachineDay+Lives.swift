@@ -14,9 +14,13 @@ extension MachineDay {
         plc.faults = plcFaults
         var disk = world.stream("disk of \(node.name)")
         let spool = try Spool(
-            directory: directory, configuration: Self.spool, random: &disk,
-            turns: .simulated { isIdle, turn in
-                node.schedule(after: isIdle ? .milliseconds(50) : .microseconds(500), turn)
+            directory: directory, configuration: spool, random: &disk,
+            turns: .simulated { moment, turn in
+                switch moment {
+                case .soon: node.schedule(after: .microseconds(500), turn)
+                case .idle: node.schedule(after: .milliseconds(50), turn)
+                case .quiet: node.schedule(after: .seconds(2), turn)
+                }
             }, time: node.time, logger: quiet)
         let writer = try BatchWriter(
             spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
@@ -58,9 +62,11 @@ extension MachineDay {
             time: node.time, logger: TestDatabase.quiet)
     }
 
-    private static var spool: Spool.Configuration {
+    private var spool: Spool.Configuration {
         var configuration = Spool.Configuration()
-        configuration.segmentBytes = 1 << 20
+        configuration.disk = disk
+        // Many come and go in each hour, at the same instants on every disk, and the window ends soon after its length.
+        configuration.segmentAge = .seconds(60)
         configuration.freeSpaceFloor = 0
         configuration.ballastBytes = 0
         configuration.spareBytes = 0
@@ -76,11 +82,13 @@ extension MachineDay {
         life.node.crash()
         if life.spool.account.waiting.records > 0 { report.reached.insert("crash with records waiting") }
         // The next life gets the files as they are now: closing the old ones would tidy them up.
+        let image = disk?.image
         let left = spoolDirectory + "-left"
         try FileManager.default.copyItem(atPath: spoolDirectory, toPath: left)
         try end(life)
         try FileManager.default.removeItem(atPath: spoolDirectory)
         try FileManager.default.moveItem(atPath: left, toPath: spoolDirectory)
+        if let image { disk?.restore(image) }
         self.life = nil
     }
 

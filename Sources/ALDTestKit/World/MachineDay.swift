@@ -18,6 +18,8 @@ public struct MachineDay {
         /// Whether the seed says which of them come and how often; with false all do, often.
         public var isSwarm = true
         public var keepsTrace = false
+        /// Whether the spool lies in real files, with SQLite under test, or on a simulated disk; a run goes the same way.
+        public var keepsFiles = false
         /// A bug that the checks have to find.
         public var plantedBug: PlantedBug?
 
@@ -113,6 +115,8 @@ public struct MachineDay {
     let configuration: Configuration
     let journal: String
     let spoolDirectory: String
+    /// Under the spool; `nil`: it lies in files.
+    let disk: SimulatedDisk?
     let world: World
     let database: WorldDatabase
     let sink: any BatchSink
@@ -154,6 +158,7 @@ public struct MachineDay {
         self.configuration = configuration
         spoolDirectory = directory + "/spool"
         journal = directory + "/recipe.json"
+        disk = configuration.keepsFiles ? nil : SimulatedDisk()
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
         let database = WorldDatabase(world)
         self.database = database
@@ -205,6 +210,7 @@ public struct MachineDay {
         report.digest = world.digest
         report.jobs = world.jobs
         report.trace = world.trace
+        if !world.end() { report.problems.append("what had crashed does not end when it is told to") }
         return report
     }
 

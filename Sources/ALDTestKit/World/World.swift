@@ -59,6 +59,10 @@ public final class World: Sendable {
         var jobsNow = 0
         /// Of each node, by its number, whether it has crashed.
         var crashed: [Bool] = []
+        /// What nodes that have crashed would have done, until ``World/end()``.
+        var buried: [Ready] = []
+        /// Everything that was spawned and has not ended by itself.
+        var spawned: [Int: Task<Void, Never>] = [:]
         /// Nodes that stand still, until when, and what they would do.
         var frozen: [Int: (until: MonotonicInstant, jobs: [Ready])] = [:]
         var runner: pthread_t?
@@ -140,7 +144,7 @@ public final class World: Sendable {
 
     func enqueue(_ job: UnownedJob, of node: WorldNode) {
         state.withLock { state in
-            guard !state.hasCrashed(node.number) else { return }
+            guard !state.hasCrashed(node.number) else { return state.buried.append(Ready(job: job, node: node)) }
             if let runner = state.runner, pthread_equal(runner, pthread_self()) == 0 { state.hasEscaped = true }
             let ready = Ready(job: job, node: node)
             let isFrozen = !state.frozen.isEmpty && state.frozen[node.number]?.jobs.append(ready) != nil
@@ -152,6 +156,7 @@ public final class World: Sendable {
     func crash(_ node: WorldNode) {
         state.withLock { state in
             state.crashed[node.number] = true
+            state.buried += state.ready.filter { $0.node.number == node.number }
             state.ready.removeAll { $0.node.number == node.number }
         }
         note("crash \(node.name)")
@@ -171,7 +176,7 @@ public final class World: Sendable {
         schedule(at: end) {
             self.state.withLock { state in
                 guard let frozen = state.frozen.removeValue(forKey: node.number) else { return }
-                if !state.hasCrashed(node.number) { state.ready += frozen.jobs }
+                if state.hasCrashed(node.number) { state.buried += frozen.jobs } else { state.ready += frozen.jobs }
             }
             self.note("thaw \(node.name)")
         }
@@ -202,6 +207,49 @@ public final class World: Sendable {
             sleeper?.resume(throwing: CancellationError())
         }
         state.withLock { _ = $0.cancelled.remove(id) }
+    }
+
+    // MARK: Ending
+
+    func noteSpawned(_ task: Task<Void, Never>, as number: Int) { state.withLock { $0.spawned[number] = task } }
+    func noteEnded(_ number: Int) { state.withLock { $0.spawned[number] = nil } }
+
+    func nextNumber() -> Int {
+        state.withLock { state in
+            state.sequence += 1
+            return state.sequence
+        }
+    }
+
+    /// How long what has crashed may take to unwind, and in how many jobs.
+    private static let unwinding = (time: Duration.seconds(120), jobs: 500_000)
+
+    /// Lets go of everything, when all has been looked at. What has crashed unwinds now: the language has no other end for
+    /// a task, and one that never ends keeps this world and its database for ever.
+    ///
+    /// - Returns: whether everything that was spawned has ended.
+    @discardableResult public func end() -> Bool {
+        let (tasks, sleepers, most) = state.withLock { state in
+            defer { state.sleepers = [:] }
+            state.crashed = state.crashed.map { _ in false }
+            state.ready += state.buried
+            for (_, frozen) in state.frozen.sorted(by: { $0.key < $1.key }) { state.ready += frozen.jobs }
+            (state.buried, state.frozen) = ([], [:])
+            let tasks = state.spawned.sorted { $0.key < $1.key }.map(\.value)
+            let sleepers = state.sleepers.sorted { $0.key < $1.key }.map(\.value)
+            return (tasks, sleepers, state.jobs + Self.unwinding.jobs)
+        }
+        for task in tasks { task.cancel() }
+        for sleeper in sleepers { sleeper.resume() }
+        do throws(WorldError) {
+            try run(until: now + Self.unwinding.time) { state.withLock { $0.spawned.isEmpty || $0.jobs > most } }
+        } catch {
+            // What cannot even end has been judged before; the answer says so.
+        }
+        return state.withLock { state in
+            state.timers = Heap()
+            return state.spawned.isEmpty
+        }
     }
 
     // MARK: Running

@@ -162,12 +162,16 @@ public final class WorldDatabase: BatchSink {
         state.records += sign * batch.records.count
         switch batch.records {
         case .history(let rows):
-            for row in rows {
-                var landed = state.landed[row.time] ?? Landed()
-                landed.rows += sign
-                let digest = WorldPLC.digest(row.parameter, row.value)
+            // The rows of one scan follow each other.
+            var rest = rows[...]
+            while let time = rest.first?.time {
+                let scan = rest.prefix { $0.time == time }
+                rest = rest.dropFirst(scan.count)
+                var landed = state.landed[time] ?? Landed()
+                landed.rows += sign * scan.count
+                let digest = scan.reduce(0 as UInt64) { $0 &+ WorldPLC.digest($1.parameter, $1.value) }
                 landed.checksum = sign > 0 ? landed.checksum &+ digest : landed.checksum &- digest
-                state.landed[row.time] = landed.rows == 0 ? nil : landed
+                state.landed[time] = landed.rows == 0 ? nil : landed
             }
         case .gaps(let gaps):
             if sign > 0 { state.gaps += gaps } else { state.gaps.removeAll { gaps.contains($0) } }

@@ -23,15 +23,18 @@ public final class WorldNode: TaskExecutor, Sendable {
         _ body: @escaping @Sendable () async throws -> Value
     ) -> WorldTask<Value> {
         let outcome = WorldTask<Value>()
+        let number = world.nextNumber()
         PreferredExecutor.$current.withValue(self) {
-            let task = Task(executorPreference: self) {
+            let task = Task(executorPreference: self) { [world] in
                 do {
                     outcome.end(.success(try await body()))
                 } catch {
                     outcome.end(.failure(error))
                 }
+                world.noteEnded(number)
             }
             outcome.hold(task)
+            world.noteSpawned(task, as: number)
         }
         return outcome
     }

@@ -137,7 +137,7 @@ struct SpoolSensibleDamageTests {
             configuration.segmentBytes = 2 << 20
             var random = SeededGenerator(seed: 1)
             // No idle moments, in which confirmations are noted.
-            let turns = SpoolTurns.simulated { isIdle, turn in if !isIdle { turn() } }
+            let turns = SpoolTurns.simulated { moment, turn in if moment == .soon { turn() } }
             var spool = try Spool(
                 directory: directory, configuration: configuration, random: &random, turns: turns, time: SystemTime(),
                 logger: Fixture.quiet)

@@ -144,7 +144,7 @@ import Testing
             configuration.unsavedAcknowledgements = 3
             var random = SeededGenerator(seed: 1)
             // Idle moments come only when they are asked for.
-            let turns = SpoolTurns.simulated { isIdle, turn in if !isIdle { turn() } }
+            let turns = SpoolTurns.simulated { moment, turn in if moment == .soon { turn() } }
             let spool = try Spool(
                 directory: live, configuration: configuration, random: &random, turns: turns, time: SystemTime(),
                 logger: Fixture.quiet)

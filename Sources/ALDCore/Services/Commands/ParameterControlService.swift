@@ -172,8 +172,11 @@ public final class ParameterControlService: Service {
                 let taken = free > 0 ? await take(limit: free) : []
                 for command in taken { begin(command, asked: asked, in: &group) }
                 // Only now: what came while the service stops is known to be under way, and its end is waited for.
-                state.withLock { $0.isTaking = false }
-                noting.signal()
+                let isStopping = state.withLock { state in
+                    state.isTaking = false
+                    return state.isStopping
+                }
+                if isStopping { noting.signal() }
                 // As many as were asked for: there may be more.
                 if free > 0, taken.count >= free { continue }
                 await rest()
