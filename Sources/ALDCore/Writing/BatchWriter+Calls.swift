@@ -67,7 +67,7 @@ extension BatchWriter {
         // Under the lock under which both are read: nobody sees one without the other.
         progress.withLock { progress in
             progress.deadLettered += letters.reduce(0) { $0 + $1.header.records }
-            spool.acknowledge(batches.map(\.header))
+            spool.acknowledge(batches.map(\.header), isCompared: progress.isReconciled)
         }
         pass(.acknowledged)
     }

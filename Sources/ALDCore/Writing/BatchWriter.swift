@@ -203,6 +203,7 @@ public final class BatchWriter: Service {
             }
             return progress
         }
+        if machine.isReconciled, !before.isReconciled { spool.acknowledge([]) }
         if let fault = machine.heldBecause, fault.cause != before.heldBecause {
             logger.error(
                 "batches are held until somebody changes something; nothing is lost",

@@ -158,10 +158,17 @@ public final class Spool: Sendable {
 
     /// The database has confirmed the batches: they count as landed at once. The files learn it with the next commit;
     /// losing it to a crash only means that the batches are sent again, and the ledger recognises them.
-    public func acknowledge(_ headers: some Sequence<BatchHeader>) {
+    ///
+    /// - Parameters:
+    ///   - headers: of none: the database is there.
+    ///   - isCompared: whether the database is known to have everything that it has confirmed before. That is in doubt
+    ///     after every outage until it was asked. Confirmed batches are deleted by their age at the last such instant: a
+    ///     database that comes back as it was before has to be given them again, however long it was away.
+    public func acknowledge(_ headers: some Sequence<BatchHeader>, isCompared: Bool = true) {
         let now = time.now
         book.withLock { book in
             for header in headers { book.acknowledged(header, now: now) }
+            if isCompared { book.compared(at: now) }
         }
     }
 

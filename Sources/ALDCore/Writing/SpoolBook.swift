@@ -57,6 +57,8 @@ struct SpoolBook: Sendable {
     private var lastPosition = SpoolPosition.start
     /// How many settlements are not in the files yet.
     private(set) var unsavedCount = 0
+    /// When the database was there last and was known to have all that it had confirmed; `nil`: not yet.
+    private(set) var comparedAt: MonotonicInstant?
 
     subscript(index: Int64) -> Shelf? {
         get { offset(of: index).map { shelves[$0] } }
@@ -114,6 +116,8 @@ struct SpoolBook: Sendable {
         account.acknowledged += header.records
         return true
     }
+
+    mutating func compared(at now: MonotonicInstant) { comparedAt = now }
 
     /// `rows` of the file `index` cannot be read any more; `left` is what still waits in it.
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {

@@ -145,11 +145,12 @@ extension SpoolEngine {
     /// Deletes what has been retained long enough, and what is too much.
     mutating func releaseRetained() {
         let window = configuration.window
+        let compared = book.withLock(\.comparedAt)
         var kept = retained
         var bytes = kept.reduce(0) { $0 + sizes[$1, default: 0] }
         while let index = kept.first {
             let since = book.withLock { $0[index]?.settledSince }
-            let isOver = since.map { window.isOver(settledSince: $0, now: time.now) } ?? true
+            let isOver = since.map { window.isOver(settledSince: $0, comparedAt: compared) } ?? true
             guard isOver || bytes > window.maximumBytes else { return }
             bytes -= sizes[index, default: 0]
             kept.removeFirst()

@@ -52,7 +52,9 @@ public enum SpoolLevel: String, Sendable, Codable, Comparable, CaseIterable {
 /// When a segment whose batches are all in the database may be deleted.
 ///
 /// The age is counted by the monotonic clock, so a step of civil time deletes nothing early. Only for the time
-/// before this process opened the file the civil clocks of then and now are compared.
+/// before this process opened the file the civil clocks of then and now are compared. It is the age at the last instant
+/// at which the database was known to have everything: nothing is deleted while it is away, since it may come back as it
+/// was before.
 struct RetainedWindow: Sendable {
     var length: Duration
     /// What retained segments may take together, in bytes.
@@ -68,5 +70,8 @@ struct RetainedWindow: Sendable {
 
     /// - Parameters:
     ///   - settledSince: when the last acknowledgement came, moved back by the credit.
-    func isOver(settledSince: MonotonicInstant, now: MonotonicInstant) -> Bool { now - settledSince >= length }
+    ///   - comparedAt: when the database was known last to have all that it had confirmed; `nil`: not yet.
+    func isOver(settledSince: MonotonicInstant, comparedAt: MonotonicInstant?) -> Bool {
+        comparedAt.map { $0 - settledSince >= length } ?? false
+    }
 }

@@ -74,8 +74,9 @@ import Testing
         #expect(window.credit(lastSettledAt: settled, openedAt: settled.advanced(by: .seconds(9999))) == .seconds(100))
         #expect(window.credit(lastSettledAt: Timestamp(microseconds: .min), openedAt: settled) == .zero)
         let since = MonotonicInstant(nanoseconds: 0)
-        #expect(!window.isOver(settledSince: since, now: since + .seconds(99)))
-        #expect(window.isOver(settledSince: since, now: since + .seconds(100)))
+        #expect(!window.isOver(settledSince: since, comparedAt: since + .seconds(99)))
+        #expect(window.isOver(settledSince: since, comparedAt: since + .seconds(100)))
+        #expect(!window.isOver(settledSince: since, comparedAt: nil))
     }
 
     @Test("a file that is gone, unfinished, superseded or unknown is told apart")

@@ -18,6 +18,7 @@ import Testing
         spool.acknowledge(try await Fixture.all(spool).dropLast().map(\.header))
         try await spool.tidyUp()
         time.advance(by: window)
+        spool.acknowledge([])
     }
 
     @Test("a file goes only when the manifest names it no more: whatever happens in between is no alarm")
@@ -91,9 +92,13 @@ import Testing
             try await settle(spool, batches: 20, time, window: .seconds(3000))
             try spool.close()
             spool = try Fixture.open(directory, seed: 2, configuration, time: time)
+            time.advance(by: .seconds(600))
+            try await spool.tidyUp()
+            #expect(try await spool.retained().count == 19, "nobody knows yet whether the database still has them")
+            spool.acknowledge([], isCompared: false)
             try await spool.tidyUp()
             #expect(try await spool.retained().count == 19)
-            time.advance(by: .seconds(600))
+            spool.acknowledge([])
             try await spool.tidyUp()
             let waiting = try #require(try await Fixture.all(spool).first).position.segment
             #expect(try await spool.retained().allSatisfy { $0.position.segment == waiting })

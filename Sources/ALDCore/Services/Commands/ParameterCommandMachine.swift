@@ -116,7 +116,9 @@ public struct ParameterCommandMachine: Sendable {
         if now < notBefore { return .wait(until: notBefore) }
         switch state {
         case .writing:
-            if now >= notAfter { return end(.failed(trouble.map { "not written in time: \($0)" } ?? Self.notReached, actual: nil)) }
+            if now >= notAfter {
+                return end(.failed(trouble.map { "not written in time: \($0)" } ?? Self.notReached, actual: nil))
+            }
             // Nothing was written until now, so this is how it ended, unless somebody else has said so by now.
             if now >= heldUntil { return end(.failed(Self.notHeld, actual: nil)) }
             isCallUnderWay = true
