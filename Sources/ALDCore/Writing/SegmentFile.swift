@@ -1,5 +1,5 @@
-/// What the spool asks of the file of a segment: ``SpoolSegment`` is one of SQLite, ``SimulatedSegment`` one in memory.
-protocol SegmentFile: Sendable {
+/// What the spool asks of the file of a segment: ``SpoolSegment`` is one of SQLite; a simulated world keeps them in memory.
+package protocol SegmentFile: Sendable {
     var index: Int64 { get }
     var path: String { get }
     /// What it takes, in bytes.
@@ -35,7 +35,7 @@ protocol SegmentFile: Sendable {
 
     /// Calls `body` with the header of every row from `first` on, in order, until it has had enough.
     ///
-    /// - Throws: ``SpoolSegment/Damage`` at the first one that is not what was written.
+    /// - Throws: ``SegmentDamage`` at the first one that is not what was written.
     func forEachHeader(from first: Int64, _ body: (BatchHeader) throws -> Bool) throws
 
     func header(at row: Int64) throws -> BatchHeader?
@@ -45,10 +45,10 @@ protocol SegmentFile: Sendable {
     /// - Parameters:
     ///   - example: when given, only batches of its machine and kind.
     ///   - kinds: these are left out.
-    /// - Throws: ``SpoolSegment/Damage`` at the first row that is missing or not what was accepted.
+    /// - Throws: ``SegmentDamage`` at the first row that is missing or not what was accepted.
     func forEachBatch(
         in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>,
-        _ body: (StoredBatch) -> SpoolSegment.Next
+        _ body: (StoredBatch) -> SegmentReading
     ) throws
 
     /// The batch at `row`; `nil` when it is missing or damaged, however badly.
@@ -65,8 +65,36 @@ extension SegmentFile {
     func forEachHeader(_ body: (BatchHeader) throws -> Bool) throws { try forEachHeader(from: 1, body) }
 
     func forEachBatch(
-        in rows: Range<Int64>, like example: BatchHeader?, _ body: (StoredBatch) -> SpoolSegment.Next
+        in rows: Range<Int64>, like example: BatchHeader?, _ body: (StoredBatch) -> SegmentReading
     ) throws {
         try forEachBatch(in: rows, like: example, excluding: [], body)
     }
+}
+
+/// What whoever reads batches wants after each of them.
+package enum SegmentReading {
+    case goOn
+    /// Only batches of the same machine and kind from here on.
+    case restrict(to: BatchHeader)
+    case stop
+}
+
+/// A row that was accepted cannot be read as what it was.
+package struct SegmentDamage: Error {
+    package var row: Int64
+
+    package init(row: Int64) {
+        self.row = row
+    }
+}
+
+/// Where segments lie that are no files.
+package protocol SegmentDisk: Sendable {
+    /// Bytes that it still has for us.
+    var freeSpace: Int64 { get }
+
+    /// Opens the segment, or makes it.
+    func segment(index: Int64, path: String) throws -> any SegmentFile
+
+    func delete(_ path: String)
 }

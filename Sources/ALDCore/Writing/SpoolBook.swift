@@ -1,7 +1,7 @@
 /// What is in the spool, counted: the account, which batches of each file still wait, and what the files do not know
 /// yet. A value without I/O; the spool changes it under one lock.
-struct SpoolBook: Sendable {
-    enum Settlement: Int64, Sendable {
+package struct SpoolBook: Sendable {
+    package enum Settlement: Int64, Sendable {
         /// Waits again: the database has forgotten it.
         case waiting = 0
         case acknowledged = 1

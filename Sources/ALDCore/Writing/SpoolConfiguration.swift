@@ -31,7 +31,7 @@ extension Spool {
         /// Between two writings of the file `status.json`, which is for people. Defaults to 1 s.
         package var statusInterval: Duration = .seconds(1)
         /// Where the segments of a simulated world lie; `nil`, the default, in files.
-        package var disk: SimulatedDisk?
+        package var disk: (any SegmentDisk)?
         /// For our own tests.
         package var failPoints = FailPoints.none
 

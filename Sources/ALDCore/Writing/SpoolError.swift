@@ -43,7 +43,7 @@ public struct SpoolError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    init(_ code: Code, file: String, _ message: String) {
+    package init(_ code: Code, file: String, _ message: String) {
         self.code = code
         self.file = file
         self.message = message

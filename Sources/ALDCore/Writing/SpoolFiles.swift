@@ -11,7 +11,7 @@ import Foundation
 /// The directory of a spool: names, lock, ballast and small files that are replaced whole.
 struct SpoolFiles: Sendable {
     let directory: String
-    private let disk: SimulatedDisk?
+    private let disk: (any SegmentDisk)?
     private let lock: Int32
 
     var manifest: String { directory + "/manifest.json" }
@@ -30,7 +30,7 @@ struct SpoolFiles: Sendable {
     ///
     /// - Parameter disk: where the segments are kept instead of in files.
     /// - Throws: `inUse` when another spool has it.
-    init(directory: String, disk: SimulatedDisk? = nil) throws(SpoolError) {
+    init(directory: String, disk: (any SegmentDisk)? = nil) throws(SpoolError) {
         self.directory = directory
         self.disk = disk
         let path = directory + "/LOCK"
@@ -98,7 +98,7 @@ struct SpoolFiles: Sendable {
 
     /// Bytes that the disk still has for us.
     var freeSpace: Int64 {
-        if disk != nil { return SimulatedDisk.freeSpace }
+        if let disk { return disk.freeSpace }
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else { return .max }
         return Self.bytes(blocks: UInt64(status.f_bavail), size: UInt64(status.f_frsize))

@@ -163,8 +163,8 @@ extension Row {
 }
 
 /// What a segment says about one of its batches.
-struct SpoolProgress: Hashable, Sendable {
-    var row: Int64
+package struct SpoolProgress: Hashable, Sendable {
+    package var row: Int64
     var settlement: SpoolBook.Settlement
     var at: Timestamp
     var attempts: Int64

@@ -105,7 +105,7 @@ struct SpoolSegment: SegmentFile {
                 db, sql: "SELECT \(Self.headerColumns) FROM batch WHERE row >= ? ORDER BY row", arguments: [first])
             while let row = try rows.next() {
                 guard let header = Self.header(row, segment: index) else {
-                    throw Damage(row: Int64.fromDatabaseValue(row[0]) ?? first)
+                    throw SegmentDamage(row: Int64.fromDatabaseValue(row[0]) ?? first)
                 }
                 guard try body(header) else { return }
             }
@@ -120,16 +120,9 @@ struct SpoolSegment: SegmentFile {
         }
     }
 
-    enum Next {
-        case goOn
-        /// Only batches of the same machine and kind from here on.
-        case restrict(to: BatchHeader)
-        case stop
-    }
-
     func forEachBatch(
         in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>,
-        _ body: (StoredBatch) -> Next
+        _ body: (StoredBatch) -> SegmentReading
     ) throws {
         try database.writeWithoutTransaction { db in
             var example = example
@@ -140,7 +133,7 @@ struct SpoolSegment: SegmentFile {
                 var hasChanged = false
                 while !hasChanged, let row = try cursor.next() {
                     guard let batch = Self.batch(row, segment: index), isRestricted || batch.position.row == next
-                    else { throw Damage(row: next) }
+                    else { throw SegmentDamage(row: next) }
                     next = batch.position.row + 1
                     switch body(batch) {
                     case .goOn: break
@@ -149,7 +142,7 @@ struct SpoolSegment: SegmentFile {
                     }
                 }
                 if !hasChanged {
-                    if !isRestricted && next < rows.upperBound { throw Damage(row: next) }
+                    if !isRestricted && next < rows.upperBound { throw SegmentDamage(row: next) }
                     return
                 }
             }
@@ -182,10 +175,5 @@ struct SpoolSegment: SegmentFile {
             // The reason does not matter: what cannot be read is reported as lost.
             return nil
         }
-    }
-
-    /// A row that was accepted cannot be read as what it was.
-    struct Damage: Error {
-        var row: Int64
     }
 }

@@ -13,7 +13,7 @@ public struct SpoolPosition: Hashable, Comparable, Sendable {
     }
 
     var segment: Int64 { rawValue >> 32 }
-    var row: Int64 { rawValue & Self.lastRow }
+    package var row: Int64 { rawValue & Self.lastRow }
 
     /// The highest row that a segment can have.
     static let lastRow: Int64 = 0xFFFF_FFFF
@@ -25,14 +25,14 @@ public struct SpoolPosition: Hashable, Comparable, Sendable {
 }
 
 /// What batches have in common that can be sent together.
-struct BatchKind: Hashable, Sendable, Comparable {
+package struct BatchKind: Hashable, Sendable, Comparable {
     var machine: Int32
     /// See `BatchCoding`.
     var format: Int16
 
     var isUnregistered: Bool { format == BatchCoding.Format.unregistered.rawValue }
 
-    static func < (left: BatchKind, right: BatchKind) -> Bool {
+    package static func < (left: BatchKind, right: BatchKind) -> Bool {
         (left.machine, left.format) < (right.machine, right.format)
     }
 }
@@ -57,7 +57,7 @@ public struct BatchHeader: Hashable, Sendable {
     /// SHA-256 over machine, format and payload.
     public var digest: [UInt8]
 
-    var kind: BatchKind { BatchKind(machine: machine, format: format) }
+    package var kind: BatchKind { BatchKind(machine: machine, format: format) }
 
     /// Whether it accounts for instants of Terminal 1: by readings or by a gap.
     var isOfCollection: Bool {

@@ -48,7 +48,7 @@ import Testing
                 return question.restricts && found.count == 1 ? .restrict(to: batch.header) : .goOn
             }
             return .batches(found)
-        } catch let damage as SpoolSegment.Damage {
+        } catch let damage as SegmentDamage {
             return .damage(damage.row)
         }
     }
@@ -111,10 +111,10 @@ import Testing
             let image = disk.image
             try file.write([batch(2)], progress: [])
             #expect(throws: SpoolError.self) { try file.write([batch(2)], progress: []) }
-            #expect(file.extent() == 2 && file.size > 0)
+            #expect(try file.extent() == 2 && file.size > 0)
             disk.restore(image)
             let again = try disk.segment(index: 1, path: path)
-            #expect(again.extent() == 1 && again.salvage(2) == nil && again.salvage(1) == batch(1))
+            #expect(try again.extent() == 1 && again.salvage(2) == nil && again.salvage(1) == batch(1))
             disk.delete(path)
             #expect(again.sizeInPlace == nil && again.size == 0)
         }

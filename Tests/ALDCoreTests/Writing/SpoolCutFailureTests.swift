@@ -94,7 +94,7 @@ import Testing
                 }
                 try segment.write(batches.filter { $0.position.row != missing }, progress: [])
                 var seen: [Int64] = []
-                let damage = #expect(throws: SpoolSegment.Damage.self) {
+                let damage = #expect(throws: SegmentDamage.self) {
                     try segment.forEachBatch(in: 1..<4, like: nil) { batch in
                         seen.append(batch.position.row)
                         return .goOn

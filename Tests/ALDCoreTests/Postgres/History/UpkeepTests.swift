@@ -68,6 +68,7 @@ extension HistoryTests {
                     _ = try await spool.append(.history(Base.cycle(at: Self.day(1))), machine: 1)
                     #expect(try await spool.forgotten() == [], "it is kept for an hour")
                     time.advance(by: .seconds(3600))
+                    spool.acknowledge([])
                     try await spool.tidyUp()
                     let promises = try await spool.promises(machine: 1)()
                     #expect(promises == [.init(machine: 1, origin: batch.id.origin, number: batch.id.number)])

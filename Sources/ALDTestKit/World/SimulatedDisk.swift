@@ -1,3 +1,4 @@
+package import ALDCore
 import Foundation
 import Synchronization
 
@@ -6,7 +7,7 @@ import Synchronization
 /// It is a model and not SQLite, and keeps what the spool relies on: a commit is there as a whole or not at all, and a
 /// crash leaves every commit that was. What SQLite, a file system and a disk do beyond that is shown in real files, by the
 /// spool's own tests and by processes that are killed. The small files of the spool are real here, too.
-package final class SimulatedDisk: Sendable {
+package final class SimulatedDisk: SegmentDisk {
     fileprivate struct Content: Sendable {
         /// In order of their rows.
         var batches: [StoredBatch] = []
@@ -40,7 +41,7 @@ package final class SimulatedDisk: Sendable {
     package init() {}
 
     /// Bytes that it still has for us: it never fills up.
-    static let freeSpace: Int64 = 1 << 40
+    package let freeSpace: Int64 = 1 << 40
 
     /// What a crash in this moment leaves.
     package var image: Image { Image(contents: contents.withLock(\.self)) }
@@ -49,7 +50,7 @@ package final class SimulatedDisk: Sendable {
     package func restore(_ image: Image) { contents.withLock { $0 = image.contents } }
 
     /// Opens the segment, or makes it. An empty file bears its name, so that it is found and deleted like any other.
-    func segment(index: Int64, path: String) throws -> SimulatedSegment {
+    package func segment(index: Int64, path: String) throws -> any SegmentFile {
         let isNew = contents.withLock { contents in
             defer { contents[path] = contents[path] ?? Content() }
             return contents[path] == nil
@@ -60,7 +61,7 @@ package final class SimulatedDisk: Sendable {
         return SimulatedSegment(index: index, path: path, disk: self)
     }
 
-    func delete(_ path: String) { contents.withLock { $0[path] = nil } }
+    package func delete(_ path: String) { contents.withLock { $0[path] = nil } }
 
     fileprivate func content(_ path: String) -> Content? { contents.withLock { $0[path] } }
 
@@ -81,7 +82,7 @@ struct SimulatedSegment: SegmentFile {
 
     /// What a batch takes beside its payload, about.
     private static let overhead: Int64 = 300
-    private static let emptyBytes: Int64 = 10 * Int64(SpoolSegment.pageSize)
+    private static let emptyBytes: Int64 = 40_960
 
     var size: Int64 { sizeInPlace ?? 0 }
     var sizeInPlace: Int64? { disk.content(path).map { $0.bytes + Self.emptyBytes } }
@@ -123,9 +124,9 @@ struct SimulatedSegment: SegmentFile {
 
     func forEachBatch(
         in rows: Range<Int64>, like example: BatchHeader?, excluding kinds: Set<BatchKind>,
-        _ body: (StoredBatch) -> SpoolSegment.Next
+        _ body: (StoredBatch) -> SegmentReading
     ) throws {
-        guard let content = disk.content(path) else { throw SpoolSegment.Damage(row: rows.lowerBound) }
+        guard let content = disk.content(path) else { throw SegmentDamage(row: rows.lowerBound) }
         var kind = example?.kind
         var next = rows.lowerBound
         for batch in content.batches[content.place(of: rows.lowerBound)...] {
@@ -140,7 +141,7 @@ struct SimulatedSegment: SegmentFile {
             case .stop: return
             }
         }
-        if kind == nil, kinds.isEmpty, next < rows.upperBound { throw SpoolSegment.Damage(row: next) }
+        if kind == nil, kinds.isEmpty, next < rows.upperBound { throw SegmentDamage(row: next) }
     }
 
     func salvage(_ row: Int64) -> StoredBatch? { disk.content(path)?.batch(at: row) }
