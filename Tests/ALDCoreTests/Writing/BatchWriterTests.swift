@@ -424,6 +424,43 @@ private final class ModelSink: BatchSink {
         }
     }
 
+    @Test("a restored database that is away for longer than confirmed batches are kept gets them all the same")
+    func restoredAndAway() async throws {
+        var configuration = SpoolFixture.small
+        (configuration.segmentAge, configuration.retainedWindow) = (.seconds(1), .seconds(100))
+        try await SpoolFixture.withSpool(configuration, time: time) { spool, _ in
+            let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: SpoolFixture.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.run() }
+                for _ in 0..<6 {
+                    try await writer.append(Self.gap, machine: 1)
+                    try await eventually("landed") {
+                        writer.statistics.spooled == 0 && writer.statistics.isReconciled
+                    }
+                    // Each in a file of its own.
+                    time.advance(by: .seconds(2))
+                }
+                sink.state.withLock { ($0.applied, $0.session) = ([:], 2) }
+                time.advance(by: .seconds(1000))
+                try await spool.tidyUp()
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("all landed") {
+                    writer.statistics.spooled == 0 && writer.statistics.resurrected == 6
+                }
+                #expect(sink.rows == 7)
+                // From here on the time counts again.
+                time.advance(by: .seconds(101))
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("landed") {
+                    writer.statistics.spooled == 0 && writer.statistics.isReconciled
+                }
+                try await spool.tidyUp()
+                #expect(try await spool.retained().count < 3)
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test("a batch of a form that only a later version knows waits for that, and others go on beside it")
     func unknownFormat() async throws {
         try await withTemporaryDirectory { directory in

@@ -256,7 +256,10 @@ public final class ParameterControlService: Service {
                 // Who is about to end leaves them to the next one.
                 return isStopping ? [] : try await desk.adopt(deadline: asked + Self.tableTimeout)
             }
-            let strangers = state.withLock { state in (left ?? []).filter { !state.executing.contains($0.id) } }
+            // Story: our own, whose lease had ended, is given to us, and ends and is noted before the answer is here.
+            let strangers = state.withLock { state in
+                (left ?? []).filter { !ours.contains($0.id) && !state.executing.contains($0.id) }
+            }
             if !strangers.isEmpty {
                 adopted.withLock { $0 += strangers }
                 wakeup.signal()
