@@ -72,8 +72,12 @@ public final class Wakeup: Sendable {
     }
 
     private func expire(at deadline: MonotonicInstant, _ time: some TimeSource) async {
-        // A cancelled sleep is the wait's own doing: the ring came first.
-        do { try await time.sleep(until: deadline) } catch { return }
+        do {
+            try await time.sleep(until: deadline)
+        } catch {
+            // The wait's own doing: the ring came first. A clock that cannot sleep is no reason to wait for ever.
+            if Task.isCancelled { return }
+        }
         // Not a ring: nothing is left behind for the next wait.
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             defer { (state.waiter, state.isExpired) = (nil, true) }

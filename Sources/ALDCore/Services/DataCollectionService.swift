@@ -158,12 +158,19 @@ public final class DataCollectionService: Service {
 
     /// In this task, without one of its own: it is cancelled by ``losePatience()`` through the task that collects.
     private func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
+        let result: Result<Scan, PLCError>
         do throws(PLCError) {
-            return try await plc.scan(deadline: deadline)
+            result = .success(try await plc.scan(deadline: deadline))
         } catch {
-            guard Task.isCancelled else { throw error }
+            result = .failure(error)
+        }
+        // What was given up in the middle is not recorded as if the controller had kept it back.
+        let isWhole =
+            if case .success(let scan) = result { scan.readings.allSatisfy { $0.quality != .bad } } else { false }
+        if Task.isCancelled, !isWhole {
             throw .unreachable("the recorder was shut down before the controller had answered")
         }
+        return try result.get()
     }
 
     private func accept(_ scan: Scan, started: MonotonicInstant) async {

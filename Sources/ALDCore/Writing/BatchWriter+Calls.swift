@@ -48,6 +48,7 @@ extension BatchWriter {
             defer { progress.session = session }
             guard let before = progress.session, before != session else { return false }
             progress.isReconciled = false
+            progress.doubts += 1
             return true
         }
         if isAnother { report(.reconnected) }
@@ -83,6 +84,7 @@ extension BatchWriter {
             pass(.voidBefore)
             let closing = try await sink.void(batch, as: proposal, deadline: deadline)
             pass(.voidAfter)
+            noteSession()
             switch closing {
             case .closed(let cut):
                 if cut.first != proposal.first {
@@ -150,6 +152,7 @@ extension BatchWriter {
                 pass(.reconcileBefore)
                 guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
                 asked = true
+                noteSession()
                 guard !missing.isEmpty else { continue }
                 pass(.reconcileAnswered)
                 resurrected += try await spool.resurrect(missing)

@@ -30,8 +30,10 @@ public final class BatchWriter: Service {
         var heldBecause: String?
         var breaker = CircuitBreaker.StateName.closed
         var isReconciled = false
-        /// Of the sink, when something was delivered last.
+        /// Of the sink, when the database answered last.
         var session: Int?
+        /// Other connections that were noticed and that the machine has not been told of.
+        var doubts = 0
     }
 
     /// A call has ended.
@@ -184,6 +186,7 @@ public final class BatchWriter: Service {
         for report in reports {
             for batch in report.batches { bench[batch.position] = batch }
             if case .answered(let lane, _) = report.event { decided[lane] = report.decided }
+            if case .reconnected = report.event { progress.withLock { $0.doubts -= 1 } }
             machine.happened(report.event, now: time.now, chance: chance)
         }
         let needed = claimed(by: machine)
@@ -196,14 +199,14 @@ public final class BatchWriter: Service {
 
     private func publish(_ machine: WriterStateMachine) {
         let before = progress.withLock { progress in
-            defer {
-                progress.breaker = machine.breaker.state.name
-                progress.isReconciled = machine.isReconciled
-                progress.heldBecause = machine.heldBecause?.cause
-            }
-            return progress
+            let before = progress
+            progress.breaker = machine.breaker.state.name
+            progress.isReconciled = machine.isReconciled && progress.doubts == 0
+            progress.heldBecause = machine.heldBecause?.cause
+            // Under the lock, so that no doubt comes in between.
+            if progress.isReconciled, !before.isReconciled { spool.acknowledge([]) }
+            return before
         }
-        if machine.isReconciled, !before.isReconciled { spool.acknowledge([]) }
         if let fault = machine.heldBecause, fault.cause != before.heldBecause {
             logger.error(
                 "batches are held until somebody changes something; nothing is lost",

@@ -14,10 +14,11 @@ extension Spool {
         /// What the segment in reserve takes before it is used, in bytes for its database and as many for its log.
         /// Defaults to 1 MB.
         public var spareBytes = 1 << 20
-        /// How long a segment is kept after all its batches are in the database, in case the database forgets them.
-        /// Defaults to 24 h.
+        /// How long a segment is kept after all its batches are in the database, in case the database forgets them. The
+        /// time while nobody knows whether it still has them does not count. Defaults to 24 h.
         public var retainedWindow: Duration = .seconds(24 * 3600)
-        /// What such segments may take together, in bytes. Defaults to 2 GB.
+        /// What such segments may take together, in bytes; beyond it the oldest are deleted before their time. Defaults to
+        /// 2 GB.
         public var retainedBytes: Int64 = 2 << 30
         /// What may wait for the next commit, in bytes; more is refused. Defaults to 16 MB.
         public var queueBytes = 16 << 20

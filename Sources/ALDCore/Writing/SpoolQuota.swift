@@ -53,8 +53,8 @@ public enum SpoolLevel: String, Sendable, Codable, Comparable, CaseIterable {
 ///
 /// The age is counted by the monotonic clock, so a step of civil time deletes nothing early. Only for the time
 /// before this process opened the file the civil clocks of then and now are compared. It is the age at the last instant
-/// at which the database was known to have everything: nothing is deleted while it is away, since it may come back as it
-/// was before.
+/// at which the database was known to have everything: nothing grows too old while it is away, since it may come back as
+/// it was before. What takes too much space is deleted all the same.
 struct RetainedWindow: Sendable {
     var length: Duration
     /// What retained segments may take together, in bytes.

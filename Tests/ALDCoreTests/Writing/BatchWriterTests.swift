@@ -424,40 +424,54 @@ private final class ModelSink: BatchSink {
         }
     }
 
-    @Test("a restored database that is away for longer than confirmed batches are kept gets them all the same")
-    func restoredAndAway() async throws {
+    /// - Parameter restarts: whether the process ends in between, and delivers nothing before the database is restored.
+    @Test(
+        "a restored database that is away for longer than confirmed batches are kept gets them all the same",
+        arguments: [false, true])
+    func restoredAndAway(restarts: Bool) async throws {
         var configuration = SpoolFixture.small
         (configuration.segmentAge, configuration.retainedWindow) = (.seconds(1), .seconds(100))
-        try await SpoolFixture.withSpool(configuration, time: time) { spool, _ in
+        func live(_ directory: String, seed: UInt64, _ body: (Spool, BatchWriter) async throws -> Void) async throws {
+            let spool = try SpoolFixture.open(directory, seed: seed, configuration, time: time)
             let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: SpoolFixture.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await writer.run() }
+                try await eventually("compared") { writer.statistics.isReconciled }
+                try await body(spool, writer)
+                group.cancelAll()
+            }
+            try spool.close()
+        }
+        func land(_ writer: BatchWriter) async throws {
+            try await writer.append(Self.gap, machine: 1)
+            try await eventually("landed") { writer.statistics.spooled == 0 && writer.statistics.isReconciled }
+        }
+        func restoreAndReturn(_ spool: Spool, _ writer: BatchWriter) async throws {
+            sink.state.withLock { ($0.applied, $0.session) = ([:], $0.session + 1) }
+            time.advance(by: .seconds(1000))
+            try await spool.tidyUp()
+            try await writer.append(Self.gap, machine: 1)
+            try await eventually("all landed") {
+                writer.statistics.spooled == 0 && writer.statistics.resurrected == 6
+            }
+            #expect(sink.rows == 7)
+            // From here on the time counts again.
+            time.advance(by: .seconds(101))
+            try await land(writer)
+            try await spool.tidyUp()
+            #expect(try await spool.retained().count < 3)
+        }
+        try await withTemporaryDirectory { directory in
+            try await live(directory, seed: 1) { spool, writer in
                 for _ in 0..<6 {
-                    try await writer.append(Self.gap, machine: 1)
-                    try await eventually("landed") {
-                        writer.statistics.spooled == 0 && writer.statistics.isReconciled
-                    }
+                    try await land(writer)
                     // Each in a file of its own.
                     time.advance(by: .seconds(2))
                 }
-                sink.state.withLock { ($0.applied, $0.session) = ([:], 2) }
-                time.advance(by: .seconds(1000))
-                try await spool.tidyUp()
-                try await writer.append(Self.gap, machine: 1)
-                try await eventually("all landed") {
-                    writer.statistics.spooled == 0 && writer.statistics.resurrected == 6
-                }
-                #expect(sink.rows == 7)
-                // From here on the time counts again.
-                time.advance(by: .seconds(101))
-                try await writer.append(Self.gap, machine: 1)
-                try await eventually("landed") {
-                    writer.statistics.spooled == 0 && writer.statistics.isReconciled
-                }
-                try await spool.tidyUp()
-                #expect(try await spool.retained().count < 3)
-                group.cancelAll()
+                if !restarts { try await restoreAndReturn(spool, writer) }
             }
+            guard restarts else { return }
+            try await live(directory, seed: 2, restoreAndReturn)
         }
     }
 
