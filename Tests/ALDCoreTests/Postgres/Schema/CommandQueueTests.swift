@@ -152,6 +152,25 @@ extension SchemaServerTests {
             }
         }
 
+        /// Limits are narrowed and widened again while a command is begun: what is begun in the end is given as it is then.
+        @Test func whatIsAllowedAgainInTheLastMomentIsGivenAsItIs() async throws {
+            try await Self.withPlant { connection, _ in
+                try await connection.accept(Self.ask(1))
+                try await connection.accept(
+                    """
+                    CREATE SEQUENCE ald.asked;
+                    CREATE OR REPLACE FUNCTION ald.command_problem(p_machine_id int, p_parameter_id int,
+                        p_value float8) RETURNS text LANGUAGE sql AS $$
+                        SELECT CASE WHEN nextval('ald.asked') = 1 THEN 'narrowed' END
+                    $$
+                    """)
+                #expect(
+                    try await connection.rows(
+                        "SELECT command_id, status, executing_at IS NOT NULL, attempts "
+                            + "FROM ald.take_parameter_commands(1, 'a', 10, 60)") == ["1|executing|true|1"])
+            }
+        }
+
         @Test func whatWasCancelledIsOverAndWhatWasBegunIsNotGivenBack() async throws {
             try await Self.withPlant { connection, _ in
                 try await connection.accept(Self.ask(1) + Self.ask(2))

@@ -212,6 +212,7 @@ extension Migration {
         DECLARE
             now timestamptz := clock_timestamp();
             item record;
+            candidate bigint;
             allowed bigint[] := '{}';
             refused bigint[] := '{}';
         BEGIN
@@ -253,11 +254,13 @@ extension Migration {
                 claimed_by = p_worker, claimed_at = p_detected_at, attempts = c.attempts + 1,
                 lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
             WHERE c.machine_id = p_machine_id AND c.command_id = ANY (refused);
-            -- it ends them and says why, unless limits have just changed again
-            RETURN QUERY
-                SELECT c.* FROM ald.parameter_control_commands c
-                WHERE c.machine_id = p_machine_id AND c.command_id = ANY (refused)
-                    AND ald.begin_parameter_command(p_machine_id, c.command_id, p_worker, p_lease_seconds);
+            FOREACH candidate IN ARRAY refused LOOP
+                -- it ends it and says why, unless limits have just changed again
+                IF ald.begin_parameter_command(p_machine_id, candidate, p_worker, p_lease_seconds) THEN
+                    RETURN QUERY SELECT c.* FROM ald.parameter_control_commands c
+                        WHERE c.machine_id = p_machine_id AND c.command_id = candidate;
+                END IF;
+            END LOOP;
         END $$;
         COMMENT ON FUNCTION ald.begin_parameter_commands IS
             'Claims and begins these commands; those that are returned are to be executed at once. unique_violation: '
