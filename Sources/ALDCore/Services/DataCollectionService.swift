@@ -164,13 +164,10 @@ public final class DataCollectionService: Service {
         } catch {
             result = .failure(error)
         }
+        guard Task.isCancelled else { return try result.get() }
         // What was given up in the middle is not recorded as if the controller had kept it back.
-        let isWhole =
-            if case .success(let scan) = result { scan.readings.allSatisfy { $0.quality != .bad } } else { false }
-        if Task.isCancelled, !isWhole {
-            throw .unreachable("the recorder was shut down before the controller had answered")
-        }
-        return try result.get()
+        if case .success(let scan) = result, scan.readings.allSatisfy({ $0.quality != .bad }) { return scan }
+        throw .unreachable("the recorder was shut down before the controller had answered")
     }
 
     private func accept(_ scan: Scan, started: MonotonicInstant) async {

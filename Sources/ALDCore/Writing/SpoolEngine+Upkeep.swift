@@ -150,7 +150,7 @@ extension SpoolEngine {
         var bytes = kept.reduce(0) { $0 + sizes[$1, default: 0] }
         while let index = kept.first {
             // Of an empty one there is nothing to forget.
-            let since = book.withLock { $0[index] }.flatMap { $0.rows > 0 ? $0.settledSince : nil }
+            let since = book.withLock { $0[index].flatMap { $0.rows > 0 ? $0.settledSince : nil } }
             let isOver = since.map { window.isOver(settledSince: $0, comparedAt: compared) } ?? true
             guard isOver || bytes > window.maximumBytes else { return }
             bytes -= sizes[index, default: 0]

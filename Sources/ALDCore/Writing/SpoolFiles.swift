@@ -118,14 +118,6 @@ struct SpoolFiles: Sendable {
         }
     }
 
-    /// Both of the above, for less: the disk is asked after every commit.
-    static func look(atDatabase path: String) -> (identity: UInt64, size: Int64)? {
-        var (database, log) = (stat(), stat())
-        guard stat(path, &database) == 0 else { return nil }
-        let logged = stat(path + "-wal", &log) == 0 ? Int64(log.st_size) : 0
-        return (UInt64(database.st_ino), Int64(database.st_size) + logged)
-    }
-
     /// What the files take that were set aside, in bytes.
     var damagedBytes: Int64 {
         let names: [String]

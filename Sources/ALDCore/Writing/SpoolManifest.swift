@@ -36,13 +36,9 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     subscript(index: Int64) -> Segment? {
         get { segments.first { $0.index == index } }
         set {
-            // What every commit does: the one that takes batches has others in it.
-            if let newValue, newValue.index == index, let place = segments.lastIndex(where: { $0.index == index }) {
-                segments[place] = newValue
-                return
-            }
-            segments.removeAll { $0.index == index }
-            guard let newValue else { return }
+            guard let newValue else { return segments.removeAll { $0.index == index } }
+            // What every commit does.
+            if let place = segments.firstIndex(where: { $0.index == index }) { return segments[place] = newValue }
             segments.append(newValue)
             segments.sort { $0.index < $1.index }
             nextIndex = max(nextIndex, newValue.index + 1)

@@ -31,8 +31,7 @@ struct SpoolSegment: SegmentFile {
     var size: Int64 { SpoolFiles.size(ofDatabase: path) }
 
     var sizeInPlace: Int64? {
-        guard let identity, let (found, size) = SpoolFiles.look(atDatabase: path), found == identity else { return nil }
-        return size
+        identity != nil && SpoolFiles.identity(of: path) == identity ? size : nil
     }
 
     // MARK: Writing
