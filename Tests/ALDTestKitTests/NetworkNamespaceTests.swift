@@ -153,6 +153,41 @@ struct NetworkNamespaceTests {
         }
     }
 
+    @Test("over a long line everything takes its time each way, the handshake too, and nothing is changed")
+    func longLine() async throws {
+        try await NetworkNamespace.run { namespace in
+            let delay = Duration.milliseconds(60)
+            try await LongLine.run(in: namespace, delay: delay, jitter: .milliseconds(5)) { line in
+                let server = ModbusServer(
+                    configuration: .init(host: LongLine.nearEnd), device: try TableDevice(), logger: TestDatabase.quiet)
+                let port = try await namespace.inside { try await server.start() }
+                try await withCleanup {
+                    let clock = ContinuousClock()
+                    let begin = clock.now
+                    // Reading holding register 0: transaction 1, unit 1, function 3, one register.
+                    let answer = try await namespace.execute([
+                        "timeout", "20", "bash", "-c",
+                        """
+                        exec 3<>/dev/tcp/\(LongLine.farEnd)/\(port)
+                        printf '\\0\\1\\0\\0\\0\\6\\1\\3\\0\\0\\0\\1' >&3; head -c 11 <&3 | od -An -tu1
+                        """,
+                    ])
+                    let took = clock.now - begin
+                    #expect(
+                        answer.output.joined().split(separator: " ").prefix(9).map(String.init)
+                            == ["0", "1", "0", "0", "0", "5", "1", "3", "2"])
+                    // There and back for the handshake, and again for the question.
+                    #expect(took >= (delay - .milliseconds(5)) * 4)
+                    #expect(line.bites >= 5)
+                } cleanup: {
+                    await server.stop()
+                }
+            }
+            let left = try await namespace.execute(["ip", "-brief", "link"])
+            #expect(!left.output.joined().contains("ald-line"))
+        }
+    }
+
     @Test("a program that is not there is missed by its name")
     func program() async throws {
         try await NetworkNamespace.run { namespace in

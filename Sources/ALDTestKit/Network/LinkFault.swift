@@ -5,7 +5,7 @@ import ALDCore
 /// | Fault | Mechanism |
 /// |---|---|
 /// | ``bandwidth(bytesPerSecond:)`` | `tc … tbf` |
-/// | ``delay(_:jitter:)`` | `tc … netem`, which some kernels lack; ``FaultProxy`` delays without it |
+/// | ``delay(_:jitter:)`` | `tc … netem`, which some kernels lack; ``LongLine`` delays without it |
 public enum LinkFault: Hashable, Sendable {
     /// So many get through; what is above waits, and beyond a second of it is dropped.
     case bandwidth(bytesPerSecond: Int)

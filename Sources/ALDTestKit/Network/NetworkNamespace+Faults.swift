@@ -52,7 +52,7 @@ extension NetworkNamespace {
         guard added.exitCode == 0 else {
             throw Unavailable(
                 .kernel, "this kernel has no \(fault.discipline[0]): \(added.transcript)",
-                remedy: "use a kernel with it; ``FaultProxy`` delays and limits without")
+                remedy: "use a kernel with it; ``LongLine`` delays without, ``FaultProxy`` limits")
         }
         return try await withCleanup {
             try await body {
