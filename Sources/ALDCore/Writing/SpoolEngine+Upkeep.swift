@@ -153,6 +153,11 @@ extension SpoolEngine {
             let since = book.withLock { $0[index].flatMap { $0.rows > 0 ? $0.settledSince : nil } }
             let isOver = since.map { window.isOver(settledSince: $0, comparedAt: compared) } ?? true
             guard isOver || bytes > window.maximumBytes else { return }
+            if !isOver {
+                logger.info(
+                    "confirmed batches are more than are retained: the oldest are given up before their time",
+                    metadata: ["segment": "\(index)", "bytes": "\(bytes)", "limit": "\(window.maximumBytes)"])
+            }
             bytes -= sizes[index, default: 0]
             kept.removeFirst()
             release(index)

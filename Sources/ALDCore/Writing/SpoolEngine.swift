@@ -73,10 +73,13 @@ struct SpoolEngine: Sendable {
 
     /// One turn: whoever waits for a commit first.
     mutating func perform(_ work: SpoolThread.Work) {
+        let before = active
         if !work.appends.isEmpty { commit(work.appends) }
         for job in work.jobs { job(&self) }
         if book.withLock(\.unsavedCount) >= configuration.unsavedAcknowledgements { saveProgress() }
         repairSuspects()
+        // Who is asked for commits all the time has no idle moment for it.
+        if active != before { releaseRetained() }
         prepareSpare()
         writeStatus(force: false)
     }

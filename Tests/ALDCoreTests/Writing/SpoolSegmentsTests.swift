@@ -8,6 +8,28 @@ import Testing
 @Suite("Spool: segments, limits and the disk", .timeLimit(.minutes(3))) struct SpoolSegmentsTests {
     private typealias Fixture = SpoolFixture
 
+    @Test("a spool that has no idle moment deletes what was retained for long enough all the same")
+    func neverIdle() async throws {
+        var configuration = Fixture.tiny
+        configuration.retainedWindow = .seconds(10)
+        let time = ManualTime()
+        var random = SeededGenerator(seed: 1)
+        try await withTemporaryDirectory { directory in
+            let spool = try Spool(
+                directory: directory, configuration: configuration, random: &random,
+                turns: .simulated { moment, turn in if moment == .soon { turn() } }, time: time, logger: Fixture.quiet)
+            var most = 0
+            for index in 0..<200 {
+                _ = try await spool.append(Fixture.rows(500, from: Int32(index)), machine: 1)
+                spool.acknowledge(try await Fixture.all(spool).map(\.header))
+                time.advance(by: .seconds(1))
+                most = max(most, try Fixture.files(directory).count)
+            }
+            #expect(most < 15, "\(most) files")
+            try spool.close()
+        }
+    }
+
     @Test("segments follow each other by size, and each is deleted when it is confirmed and out of the window")
     func rolling() async throws {
         var configuration = Fixture.tiny
