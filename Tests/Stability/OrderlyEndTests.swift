@@ -80,6 +80,12 @@ final class OrderlyEndTests: XCTestCase {
                     other, deadline in
                     _ = try await other.execute(
                         script: "BEGIN; LOCK TABLE ald_history.parameter_value_history", deadline: deadline)
+                    // What began before the signal has a deadline of its own.
+                    try await eventually("a delivery waits for it") {
+                        let waiting = try await other.query(
+                            "SELECT count(*) FROM pg_locks WHERE NOT granted", deadline: deadline)
+                        return try XCTUnwrap(waiting.first).decode(0, as: Int64.self) > 0
+                    }
                     signalled = clock.now
                     child.send(SIGTERM)
                     try await eventually("the end") { ChildProcess.isFinished(child.processIdentifier) }

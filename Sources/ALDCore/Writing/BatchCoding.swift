@@ -26,6 +26,8 @@ enum BatchCoding {
         case unregistered = 5
     }
 
+    private static let historyRowBytes = 22
+
     /// The stored bytes do not say what their row in the spool announces.
     struct Corrupted: Error {
         var reason: String
@@ -63,7 +65,7 @@ enum BatchCoding {
     }
 
     private static func write(_ rows: [HistoryRow], to buffer: inout ByteBuffer) {
-        buffer.reserveCapacity(rows.count * 22)
+        buffer.reserveCapacity(rows.count * historyRowBytes)
         for row in rows {
             buffer.writeInteger(row.parameter.rawValue)
             buffer.writeInteger(row.time.microseconds)
@@ -81,6 +83,7 @@ enum BatchCoding {
         switch format {
         case .history, .unregistered:
             var rows: [HistoryRow] = []
+            rows.reserveCapacity(bytes.count / historyRowBytes)
             while buffer.readableBytes > 0 { rows.append(try historyRow(from: &buffer)) }
             records = format == .history ? .history(rows) : .unregistered(rows)
         case .gaps:

@@ -10,13 +10,16 @@ extension BatchWriter {
         do throws(SpoolError) {
             let batches = try await spool.waiting(
                 in: lane, after: position, limits: limits, excluding: excluded, kinds: kinds)
-            let slots = batches.map {
-                WriterLane.Slot(position: $0.position, records: $0.header.records, kind: $0.header.kind)
-            }
-            report(.read(lane, slots), batches)
+            report(.read(lane, batches.map(WriterLane.Slot.init)), batches)
         } catch {
             spoolFailed(lane, error)
         }
+    }
+
+    func readAhead(_ lane: Spool.Lane, _ limits: Spool.Limits, excluding excluded: Set<SpoolPosition>) async {
+        // What cannot be read is told when it is needed.
+        let batches = (try? await spool.waiting(in: lane, limits: limits, excluding: excluded)) ?? []
+        report(.readAhead(lane, batches.map(WriterLane.Slot.init)), batches)
     }
 
     func deliver(_ stored: [StoredBatch], of lane: Spool.Lane, by deadline: MonotonicInstant) async {
@@ -25,13 +28,14 @@ extension BatchWriter {
             var batches: [Batch] = []
             for batch in stored { batches.append(try decoded(batch)) }
             pass(.sendBefore)
+            let askedAt = time.now
             let landings = try await sink.deliver(batches, deadline: deadline)
             pass(.sendAfter)
             guard landings.count == stored.count else {
                 throw SinkFault(.ownBug, "\(stored.count) batches were sent, the sink speaks of \(landings.count)")
             }
             noteSession()
-            confirm(zip(stored, landings).filter { $0.1.isInDatabase }.map(\.0))
+            confirm(zip(stored, landings).filter { $0.1.isInDatabase }.map(\.0), askedAt: askedAt)
             noteLanded(stored.first)
             report(.answered(lane, landings))
         } catch {
@@ -63,12 +67,12 @@ extension BatchWriter {
         }
     }
 
-    private func confirm(_ batches: [StoredBatch]) {
+    private func confirm(_ batches: [StoredBatch], askedAt: MonotonicInstant) {
         let letters = batches.filter { $0.header.format == BatchCoding.Format.deadLetters.rawValue }
         // Under the lock under which both are read: nobody sees one without the other.
         progress.withLock { progress in
             progress.deadLettered += letters.reduce(0) { $0 + $1.header.records }
-            spool.acknowledge(batches.map(\.header), isCompared: progress.isReconciled)
+            spool.acknowledge(batches.map(\.header), comparedAt: progress.isReconciled ? askedAt : nil)
         }
         pass(.acknowledged)
     }
@@ -82,6 +86,7 @@ extension BatchWriter {
             let batch = try decoded(stored)
             let proposal = try await proposal(stored, batch, way, because: fault)
             pass(.voidBefore)
+            let askedAt = time.now
             let closing = try await sink.void(batch, as: proposal, deadline: deadline)
             pass(.voidAfter)
             noteSession()
@@ -94,7 +99,7 @@ extension BatchWriter {
                 }
                 report(Report(event: .answered(lane, [.voided]), decided: cut))
             case .landed:
-                confirm([stored])
+                confirm([stored], askedAt: askedAt)
                 report(.answered(lane, [.known]))
             case .collision: report(.answered(lane, [.collision]))
             }
@@ -146,6 +151,7 @@ extension BatchWriter {
     func reconcile(after position: SpoolPosition, batches: Int64, by deadline: MonotonicInstant) async {
         var resurrected = 0
         var asked = false
+        progress.withLock { $0.askedAt = time.now }
         do {
             let page = try await spool.retainedPage(after: position, looksAt: batches)
             for (_, batches) in Dictionary(grouping: page.batches, by: \.machine) {
@@ -219,5 +225,11 @@ extension BatchLanding {
         case .landed, .known, .forgotten: true
         case .collision, .voided, .unregistered: false
         }
+    }
+}
+
+extension WriterLane.Slot {
+    fileprivate init(_ batch: StoredBatch) {
+        self.init(position: batch.position, records: batch.header.records, kind: batch.header.kind)
     }
 }

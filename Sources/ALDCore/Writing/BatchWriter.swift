@@ -32,6 +32,8 @@ public final class BatchWriter: Service {
         var isReconciled = false
         /// Of the sink, when the database answered last.
         var session: Int?
+        /// When the ledger was asked last what it has.
+        var askedAt: MonotonicInstant?
         /// Other connections that were noticed and that the machine has not been told of.
         var doubts = 0
     }
@@ -141,6 +143,9 @@ public final class BatchWriter: Service {
                     group.addTask {
                         await self.read(lane, after: position, limits, excluding: excluded, kinds: kinds)
                     }
+                case .readAhead(let lane, let limits):
+                    let excluded = claimed(by: machine)
+                    group.addTask { await self.readAhead(lane, limits, excluding: excluded) }
                 case .deliver(let lane, let count, let deadline):
                     let batches = machine[lane].bench.prefix(count).compactMap { bench[$0.position] }
                     group.addTask { await self.deliver(batches, of: lane, by: deadline) }
@@ -155,6 +160,7 @@ public final class BatchWriter: Service {
                 case .wait(let until):
                     alarm.set(until)
                     await wakeup.waitThroughCancellation()
+                case .abandon: group.cancelAll()
                 case .finish:
                     // Nothing is under way any more but the alarm.
                     group.cancelAll()
@@ -204,7 +210,7 @@ public final class BatchWriter: Service {
             progress.isReconciled = machine.isReconciled && progress.doubts == 0
             progress.heldBecause = machine.heldBecause?.cause
             // Under the lock, so that no doubt comes in between.
-            if progress.isReconciled, !before.isReconciled { spool.acknowledge([]) }
+            if progress.isReconciled, !before.isReconciled { spool.acknowledge([], comparedAt: progress.askedAt) }
             return before
         }
         if let fault = machine.heldBecause, fault.cause != before.heldBecause {

@@ -3,7 +3,7 @@ struct DeliveryPace: Hashable, Sendable {
     /// In records.
     struct Bounds: Hashable, Sendable {
         var start = 500
-        var most = 20_000
+        var most = 50_000
         var step = 250
         /// Batches in one statement.
         var batches = 200

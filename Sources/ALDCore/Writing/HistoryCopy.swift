@@ -17,6 +17,7 @@ struct HistoryCopy: Sendable {
     init?(_ batches: [Batch], recording: PostgresSink.Recording) {
         guard let machine = batches.first?.machine else { return nil }
         var rows: [HistoryRow] = []
+        rows.reserveCapacity(batches.reduce(0) { $0 + $1.records.count })
         var spans: [(first: Int64, last: Int64)] = []
         for batch in batches {
             guard let own = batch.records.readings, !own.isEmpty else { return nil }
@@ -62,21 +63,27 @@ struct HistoryCopy: Sendable {
     /// The newest reading of every parameter. Of two of the same instant the later one of a batch and that of the earlier
     /// batch, as when the batches are recorded one after the other in the order of their names.
     private static func newest(_ batches: [Batch]) -> [HistoryRow] {
-        var newest: [HistoryRow] = []
+        var newest: [(row: HistoryRow, batch: Int)] = []
         var places: [Int32: Int] = [:]
-        for batch in batches {
-            guard let rows = batch.records.readings else { continue }
-            let begin = newest.count
-            for row in rows {
-                let place = places[row.parameter.rawValue]
-                if let place, place >= begin ? newest[place].time > row.time : newest[place].time >= row.time {
-                    continue
+        var place = -1
+        for (number, batch) in batches.enumerated() {
+            for row in batch.records.readings ?? [] {
+                // Cycle after cycle brings the parameters in the same order: asking the dictionary is seldom needed.
+                place = place + 1 < newest.count ? place + 1 : 0
+                if newest.isEmpty || newest[place].row.parameter != row.parameter {
+                    place = places[row.parameter.rawValue] ?? newest.count
                 }
-                places[row.parameter.rawValue] = newest.count
-                newest.append(row)
+                if place == newest.count {
+                    places[row.parameter.rawValue] = place
+                    newest.append((row, number))
+                } else if newest[place].row.time < row.time
+                    || newest[place].row.time == row.time && newest[place].batch == number
+                {
+                    newest[place] = (row, number)
+                }
             }
         }
-        return places.values.sorted().map { newest[$0] }
+        return newest.map(\.row)
     }
 
     /// Where the five minutes begin that the readings fall into.

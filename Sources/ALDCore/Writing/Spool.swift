@@ -156,19 +156,23 @@ public final class Spool: Sendable {
         }
     }
 
-    /// The database has confirmed the batches: they count as landed at once. The files learn it with the next commit;
-    /// losing it to a crash only means that the batches are sent again, and the ledger recognises them.
+    /// The database, which has everything that it has confirmed before, has confirmed the batches, too: they count as
+    /// landed at once. The files learn it with the next commit; losing it to a crash only means that the batches are sent
+    /// again, and the ledger recognises them.
     ///
-    /// - Parameters:
-    ///   - headers: of none: the database is there.
-    ///   - isCompared: whether the database is known to have everything that it has confirmed before. That is in doubt
-    ///     after every outage until it was asked. Confirmed batches are deleted by their age at the last such instant: a
-    ///     database that comes back as it was before has to be given them again, however long it was away.
-    public func acknowledge(_ headers: some Sequence<BatchHeader>, isCompared: Bool = true) {
+    /// - Parameter headers: of none: the database is there.
+    public func acknowledge(_ headers: some Sequence<BatchHeader>) { acknowledge(headers, comparedAt: time.now) }
+
+    /// - Parameter instant: an instant at which the database is known to have had everything that it had confirmed before;
+    ///   `nil` while that is in doubt, as after every outage until it was asked. Confirmed batches are deleted by their age
+    ///   at the last such instant: a database that comes back as it was before has to be given them again, however long it
+    ///   was away. So it is the instant of the question and not that of the answer: an answer may have waited for as long
+    ///   as this process stood still.
+    func acknowledge(_ headers: some Sequence<BatchHeader>, comparedAt instant: MonotonicInstant?) {
         let now = time.now
         book.withLock { book in
             for header in headers { book.acknowledged(header, now: now) }
-            if isCompared { book.compared(at: now) }
+            if let instant { book.compared(at: instant) }
         }
     }
 

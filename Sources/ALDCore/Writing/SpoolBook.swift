@@ -117,7 +117,7 @@ package struct SpoolBook: Sendable {
         return true
     }
 
-    mutating func compared(at now: MonotonicInstant) { comparedAt = now }
+    mutating func compared(at instant: MonotonicInstant) { comparedAt = max(comparedAt ?? instant, instant) }
 
     /// `rows` of the file `index` cannot be read any more; `left` is what still waits in it.
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {

@@ -54,10 +54,21 @@ struct WriterLane: Sendable {
         case pausing(until: MonotonicInstant)
     }
 
+    /// What is read from the spool while all of the bench is under way: the database need not wait for it.
+    enum Ahead: Hashable, Sendable {
+        case nothing
+        case underWay
+        /// Follows the bench when all of it has landed.
+        case ready([Slot])
+        /// Under way, but what it was meant to follow has not landed.
+        case unwanted
+    }
+
     var state = State.resting
     var step = Step.deliver
     /// In order of their positions.
     var bench: [Slot] = []
+    var ahead = Ahead.nothing
     /// How many batches of the bench the attempt under way has.
     var attempt = 0
     /// At most so many go into one attempt, while it is looked for the one that is bad.
@@ -111,13 +122,20 @@ struct WriterLane: Sendable {
     }
 
     /// What the spool must not bring once more.
-    var claimed: [SpoolPosition] { bench.map(\.position) + doubts.map(\.slot.position) }
+    var claimed: [SpoolPosition] {
+        let claimed = bench.map(\.position) + doubts.map(\.slot.position)
+        guard case .ready(let slots) = ahead else { return claimed }
+        return claimed + slots.map(\.position)
+    }
 
     /// Where the read under way begins.
     var readsAfter: SpoolPosition { walking.flatMap { walks[$0]?.after } ?? .start }
 
     /// Whether nothing waits for somebody to change something.
     var isFree: Bool { holds.isEmpty && walks.isEmpty }
+
+    /// Whether what waits can be taken as it comes: nothing is held, passed by or looked for.
+    var isPlain: Bool { isFree && doubts.isEmpty && suspects == 0 && step == .deliver }
 
     /// Kinds that are not to be read yet.
     func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
@@ -126,8 +144,32 @@ struct WriterLane: Sendable {
     /// own in the ledger, so it may come again in any company.
     mutating func clear() {
         (bench, doubts) = ([], [])
+        forgetAhead()
         (most, suspects, repeats) = (nil, 0, nil)
         (step, state) = (.deliver, .resting)
+    }
+
+    mutating func forgetAhead() {
+        switch ahead {
+        case .nothing, .ready: ahead = .nothing
+        case .underWay, .unwanted: ahead = .unwanted
+        }
+    }
+
+    /// All of the bench has landed: what was read meanwhile is the next.
+    mutating func follow() {
+        switch ahead {
+        case .ready(let slots): (bench, ahead) = (slots, .nothing)
+        case .underWay: state = .reading
+        case .nothing, .unwanted: break
+        }
+    }
+
+    /// The spool has brought what follows the bench; nothing when it could not be read.
+    mutating func hasReadAhead(_ slots: [Slot]) {
+        let isAwaited = ahead == .underWay && state == .reading
+        if isAwaited { (bench, state) = (slots, .resting) }
+        ahead = ahead == .underWay && !isAwaited && !slots.isEmpty ? .ready(slots) : .nothing
     }
 
     func records(in attempt: Int) -> Int { bench.prefix(attempt).reduce(0) { $0 + $1.records } }

@@ -37,6 +37,11 @@ extension WriterStateMachine {
         if lane == .backlog { backlogMoved(took: took, now: now) } else { freshMoved(began: now - took) }
         recovered(lane, kept.isEmpty ? kind : nil)
         keep(lane, kept.map { landings[$0] }, now: now, chance: chance)
+        if self[lane].bench.isEmpty, self[lane].isPlain, !mustMoveBoundary(of: lane) {
+            self[lane].follow()
+        } else {
+            self[lane].forgetAhead()
+        }
     }
 
     /// What becomes of the batches at the head of the bench that did not land because of what they are.
@@ -140,6 +145,7 @@ extension WriterStateMachine {
         case .misconfigured, .systemic, .serverSick:
             hold(lane, fault, now: now, chance: chance)
         case .poison, .tooBig, .ownBug:
+            self[lane].forgetAhead()
             refused(lane, fault, now: now, chance: chance)
         }
     }

@@ -15,6 +15,9 @@ struct WriterStateMachine: Sendable {
         var hold: Duration = .seconds(30)
         /// Fresh data that waits longer makes the backlog step back.
         var freshLag: Duration = .milliseconds(500)
+        /// While a delivery of so many records is under way, what follows it is read. Of fewer, reading costs less than the
+        /// trouble.
+        var readsAheadFrom = PostgresSink.copiedRows
         /// Where not, a record that is refused holds those of its kind.
         var takesDeadLetters = true
     }
@@ -37,6 +40,8 @@ struct WriterStateMachine: Sendable {
     enum Event: Sendable {
         /// The spool has brought these.
         case read(Spool.Lane, [WriterLane.Slot])
+        /// The same, of what follows a delivery under way. Nothing, too, when it could not be read.
+        case readAhead(Spool.Lane, [WriterLane.Slot])
         /// The database has answered for each batch of the attempt.
         case answered(Spool.Lane, [BatchLanding])
         /// The attempt failed as a whole.
@@ -60,6 +65,8 @@ struct WriterStateMachine: Sendable {
         case reconcile(after: SpoolPosition, batches: Int64, by: MonotonicInstant)
         /// Put what waits on the lane's bench, but not of these kinds.
         case read(Spool.Lane, Spool.Limits, excluding: Set<BatchKind>)
+        /// Read what follows the bench, all of which is being delivered.
+        case readAhead(Spool.Lane, Spool.Limits)
         /// Send so many batches from the head of the bench in one transaction.
         case deliver(Spool.Lane, batches: Int, by: MonotonicInstant)
         /// Close the name of the first batch on the bench.
@@ -68,6 +75,8 @@ struct WriterStateMachine: Sendable {
         case cut(Spool.Lane, WriterLane.Cut)
         /// Nothing until something happens, at the latest until then.
         case wait(until: MonotonicInstant?)
+        /// Cancel what is under way at the database: it had its time. The next start asks the ledger what became of it.
+        case abandon
         case finish
     }
 
@@ -99,6 +108,7 @@ struct WriterStateMachine: Sendable {
     private var turnsBeforeReconcile = 0
     private var boundaryIsDue: Bool
     private var mustEndBy: MonotonicInstant?
+    private var hasAbandoned = false
     private var isFinished = false
 
     /// After so many turns of the fresh lane the backlog has one, when only one of them can be served at a time; after so
@@ -157,12 +167,16 @@ struct WriterStateMachine: Sendable {
         if !boundaryIsDue { forgetHolds(waiting) }
         let mayStart = mustEndBy.map { now < $0 } ?? true
         if mayStart, let action = start(waiting, now: now, chance: chance) { return action }
-        if mustEndBy != nil, !fresh.isBusy, !backlog.isBusy, !isReconciling {
-            // Whoever shuts down does not wait for a sick database: the spool keeps what is left.
+        guard let mustEndBy else { return .wait(until: nextInstant(waiting, now: now)) }
+        // Whoever shuts down does not wait for a sick database: the spool keeps what is left.
+        if !fresh.isBusy, !backlog.isBusy, !isReconciling {
             isFinished = true
             return .finish
         }
-        return .wait(until: mustEndBy == nil ? nextInstant(waiting, now: now) : nil)
+        if now < mustEndBy { return .wait(until: mustEndBy) }
+        if hasAbandoned { return .wait(until: nil) }
+        hasAbandoned = true
+        return .abandon
     }
 
     /// What is held or passed by and does not wait any more has been settled in another way.
@@ -182,6 +196,7 @@ struct WriterStateMachine: Sendable {
         for lane in backlogFirst ? [Spool.Lane.backlog, .fresh] : [.fresh, .backlog] {
             if let action = start(lane, waiting, now: now, chance: chance) {
                 if case .read = action { return action }
+                if case .readAhead = action { return action }
                 freshTurns = lane == .fresh && !waiting.backlog.isEmpty ? freshTurns + 1 : 0
                 turnsBeforeReconcile += 1
                 return action
@@ -205,7 +220,8 @@ struct WriterStateMachine: Sendable {
         _ lane: Spool.Lane, _ waiting: Waiting, now: MonotonicInstant, chance: Double
     ) -> Action? {
         switch self[lane].state {
-        case .reading, .working, .cutting: return nil
+        case .reading, .cutting: return nil
+        case .working: return readAhead(lane, waiting)
         case .pausing(let until):
             guard now >= until else { return nil }
             self[lane].state = .resting
@@ -239,6 +255,18 @@ struct WriterStateMachine: Sendable {
         self[lane].state = .working(permit)
         return .deliver(lane, batches: size, by: deadline(now: now))
     }
+
+    private mutating func readAhead(_ lane: Spool.Lane, _ waiting: Waiting) -> Action? {
+        guard self[lane].ahead == .nothing, self[lane].isPlain, self[lane].attempt == self[lane].bench.count,
+            self[lane].records(in: self[lane].attempt) >= configuration.readsAheadFrom,
+            waiting[lane].values.reduce(0, +) > self[lane].bench.count, !mustMoveBoundary(of: lane)
+        else { return nil }
+        self[lane].ahead = .underWay
+        return .readAhead(lane, self[lane].pace.limits(allowance: breaker.allowance))
+    }
+
+    /// What is fresh now is for the backlog soon.
+    func mustMoveBoundary(of lane: Spool.Lane) -> Bool { lane == .fresh && boundaryIsDue }
 
     /// Begins a walk when nothing else is to be read; `nil` when nothing is.
     private mutating func excluded(
@@ -303,6 +331,7 @@ struct WriterStateMachine: Sendable {
         switch event {
         case .read(let lane, let slots):
             hasRead(lane, slots, now: now, chance: chance)
+        case .readAhead(let lane, let slots): self[lane].hasReadAhead(slots)
         case .answered(let lane, let landings):
             answered(lane, landings, now: now, chance: chance)
         case .failed(let lane, let fault):

@@ -24,6 +24,8 @@ private final class ModelSink: BatchSink {
         var isSilent = false
         /// A delivery that was in doubt lands just before the name of its batch is closed.
         var isLate = false
+        /// Happens between the next landing and its answer.
+        var beforeAnswer: (@Sendable () -> Void)?
         /// How the next name that is closed was decided before, by somebody else.
         var decided: BatchCut?
     }
@@ -48,7 +50,8 @@ private final class ModelSink: BatchSink {
                 return .failure(SinkFault(.poison, "refused", evidence: evidence))
             }
             let landings = batches.map { Self.store($0, &state) }
-            defer { state.isSilent = false }
+            state.beforeAnswer?()
+            defer { (state.isSilent, state.beforeAnswer) = (false, nil) }
             return .success(state.isSilent ? landings.dropLast() : landings)
         }
         return try answer.get()
@@ -421,6 +424,34 @@ private final class ModelSink: BatchSink {
                 #expect(writer.statistics.isBalanced && writer.statistics.failedAttempts == 0)
             }
             #expect(sink.rows == 11)
+        }
+    }
+
+    @Test("an answer that waited while this process stood still says what the database had when it was asked")
+    func lateAnswer() async throws {
+        var configuration = SpoolFixture.small
+        (configuration.segmentAge, configuration.retainedWindow) = (.seconds(1), .seconds(100))
+        let time = time
+        try await SpoolFixture.withSpool(configuration, time: time) { spool, _ in
+            let writer = try BatchWriter(spool: spool, sink: sink, time: time, logger: SpoolFixture.quiet)
+            func land() async throws {
+                try await writer.append(Self.gap, machine: 1)
+                try await eventually("landed") { writer.statistics.spooled == 0 && writer.statistics.isReconciled }
+                try await spool.tidyUp()
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.run() }
+                for _ in 0..<4 {
+                    try await land()
+                    time.advance(by: .seconds(2))
+                }
+                sink.state.withLock { $0.beforeAnswer = { time.advance(by: .seconds(1000)) } }
+                try await land()
+                #expect(try await spool.retained().count == 5, "nobody has asked for a thousand seconds")
+                try await land()
+                #expect(try await spool.retained().count < 3)
+                group.cancelAll()
+            }
         }
     }
 

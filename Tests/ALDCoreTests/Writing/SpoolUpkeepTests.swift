@@ -95,7 +95,7 @@ import Testing
             time.advance(by: .seconds(600))
             try await spool.tidyUp()
             #expect(try await spool.retained().count == 19, "nobody knows yet whether the database still has them")
-            spool.acknowledge([], isCompared: false)
+            spool.acknowledge([], comparedAt: nil)
             try await spool.tidyUp()
             #expect(try await spool.retained().count == 19)
             spool.acknowledge([])

@@ -39,7 +39,6 @@ struct WriterModel {
     var random: SeededGenerator
     var stored: [Stored] = []
     var boundary = 0
-    var bench: [Spool.Lane: [Int]] = [:]
     var underWay: [(action: WriterStateMachine.Action, batches: [Int])] = []
     var ledger: [Int: Entry] = [:]
     var rows: [Int: Int] = [:]
@@ -56,6 +55,8 @@ struct WriterModel {
     var accepted = 0
     var mustReconnect = false
     var finished = false
+    /// How often what was read ahead has become the bench.
+    private(set) var followed = 0
 
     init(seed: UInt64) throws {
         random = SeededGenerator(seed: seed)
@@ -68,6 +69,7 @@ struct WriterModel {
     static func newMachine(carriedOver: Bool) throws -> WriterStateMachine {
         var configuration = WriterStateMachine.Configuration()
         configuration.pace = DeliveryPace.Bounds(start: 8, most: 16, step: 4, batches: 6)
+        configuration.readsAheadFrom = 2
         return try WriterStateMachine(configuration, carriedOver: carriedOver)
     }
 
@@ -92,7 +94,6 @@ struct WriterModel {
             if case .deliver = call.action { try touch(call.batches, fate(index)) }
         }
         underWay = []
-        bench = [:]
         for index in stored.indices
         where stored[index].state == .acknowledged && Int.random(in: 0..<8, using: &random) == 0 {
             stored[index].state = .waiting
@@ -209,8 +210,12 @@ struct WriterModel {
         case .moveBoundary: boundary = stored.count
         case .reconcile: underWay.append((action, []))
         case .read(let lane, let limits, let kinds):
-            guard bench[lane, default: []].isEmpty else { throw Violation(description: "read beside a full bench") }
+            guard machine[lane].bench.isEmpty else { throw Violation(description: "read beside a full bench") }
             underWay.append((action, bring(lane, limits, kinds)))
+        case .readAhead(let lane, let limits):
+            let isAlone = !underWay.contains { if case .readAhead(lane, _) = $0.action { true } else { false } }
+            guard isAlone else { throw Violation(description: "read ahead twice") }
+            underWay.append((action, bring(lane, limits, [])))
         case .deliver(let lane, let count, _):
             let batches = Array(machine[lane].bench.prefix(count)).map { Int($0.position.rawValue) }
             guard count > 0, batches.count == count else { throw Violation(description: "\(count) of \(batches)") }
@@ -220,7 +225,7 @@ struct WriterModel {
             guard let head = machine[lane].bench.first else { throw Violation(description: "no batch for \(action)") }
             try check([Int(head.position.rawValue)], lane)
             underWay.append((action, [Int(head.position.rawValue)]))
-        case .wait, .finish: return action
+        case .wait, .abandon, .finish: return action
         }
         return nil
     }
@@ -245,7 +250,7 @@ struct WriterModel {
         for batch in batches where stored[batch].state != .waiting {
             throw Violation(description: "batch \(batch) is sent, and it does not wait")
         }
-        let others = underWay.filter { if case .read = $0.action { false } else { true } }.flatMap(\.batches)
+        let others = underWay.filter { !$0.action.isRead }.flatMap(\.batches)
         if let twice = batches.first(where: others.contains) {
             throw Violation(description: "batch \(twice) is under way twice")
         }
@@ -259,18 +264,15 @@ struct WriterModel {
         case .deliver, .void, .reconcile:
             if mustReconnect { fate = .unsent }
             mustReconnect = false
-        case .read, .cut, .moveBoundary, .wait, .finish: break
+        case .read, .readAhead, .cut, .moveBoundary, .wait, .abandon, .finish: break
         }
         switch action {
         case .read(let lane, _, _):
-            happened(
-                .read(
-                    lane,
-                    batches.map {
-                        WriterLane.Slot(
-                            position: SpoolPosition(rawValue: Int64($0)), records: stored[$0].records.count,
-                            kind: stored[$0].kind)
-                    }))
+            happened(.read(lane, slots(batches)))
+        case .readAhead(let lane, _):
+            // Sometimes the file cannot be read.
+            let isReadable = Int.random(in: 0..<8, using: &random) > 0
+            happened(.readAhead(lane, isReadable ? slots(batches) : []))
         case .reconcile(let position, _, _):
             if fate != .truth { return happened(.reconcileFailed(Self.fault(fate == .tooBig ? .unsent : fate))) }
             let page = stored.indices.filter { Int64($0) >= position.rawValue }.prefix(Self.page)
@@ -294,7 +296,15 @@ struct WriterModel {
         case .cut(let lane, let cut):
             try self.cut(batches[0], cut)
             happened(.cut(lane))
-        case .moveBoundary, .wait, .finish: break
+        case .moveBoundary, .wait, .abandon, .finish: break
+        }
+    }
+
+    private func slots(_ batches: [Int]) -> [WriterLane.Slot] {
+        batches.map {
+            WriterLane.Slot(
+                position: SpoolPosition(rawValue: Int64($0)), records: stored[$0].records.count,
+                kind: stored[$0].kind)
         }
     }
 
@@ -358,7 +368,11 @@ struct WriterModel {
     }
 
     private mutating func happened(_ event: WriterStateMachine.Event) {
+        let ahead = [machine.fresh.ahead, machine.backlog.ahead]
         machine.happened(event, now: now, chance: Double.random(in: 0..<1, using: &random))
+        for (lane, before) in zip([machine.fresh, machine.backlog], ahead) {
+            if case .ready(let slots) = before, lane.bench == slots { followed += 1 }
+        }
     }
 
     // MARK: The law
@@ -423,6 +437,15 @@ struct WriterModel {
                 }
             }
             try checkLaw()
+        }
+    }
+}
+
+extension WriterStateMachine.Action {
+    fileprivate var isRead: Bool {
+        switch self {
+        case .read, .readAhead: true
+        default: false
         }
     }
 }

@@ -21,7 +21,6 @@ import Testing
         var random: SeededGenerator
         var stored: [Stored] = []
         var boundary = 0
-        var bench: [Spool.Lane: [Int]] = [.fresh: [], .backlog: []]
         var calls: [(at: MonotonicInstant, event: WriterStateMachine.Event, landing: [Int])] = []
         var nextAppend = MonotonicInstant(nanoseconds: 0)
         var attempts = 0
@@ -89,33 +88,34 @@ import Testing
                     : .reconcileFailed(SinkFault(.unsent, "away"))
                 calls.append((now + roundTrip, event, []))
             case .read(let lane, let limits, _):
-                var found: [Int] = []
-                let other = Set(bench.values.joined())
-                for index in stored.indices where waits(index) && self.lane(index) == lane && !other.contains(index) {
-                    let rows = (found.count + 1) * Self.rowsPerSecond
-                    if !found.isEmpty, found.count >= limits.batches || rows > limits.records { break }
-                    found.append(index)
-                }
-                bench[lane] = found
-                let slots = found.map {
-                    WriterLane.Slot(
-                        position: SpoolPosition(segment: 1, row: Int64($0) + 1), records: Self.rowsPerSecond,
-                        kind: Self.kind)
-                }
-                calls.append((now + .milliseconds(1), .read(lane, slots), []))
+                calls.append((now + .milliseconds(1), .read(lane, slots(in: lane, limits)), []))
+            case .readAhead(let lane, let limits):
+                calls.append((now + .milliseconds(1), .readAhead(lane, slots(in: lane, limits)), []))
             case .deliver(let lane, let count, _): deliver(lane, count)
-            case .void, .cut, .wait, .finish: break
+            case .void, .cut, .wait, .abandon, .finish: break
             }
+        }
+
+        private func slots(in lane: Spool.Lane, _ limits: Spool.Limits) -> [WriterLane.Slot] {
+            let claimed = Set(machine.fresh.claimed + machine.backlog.claimed)
+            var found: [WriterLane.Slot] = []
+            for index in stored.indices where waits(index) && self.lane(index) == lane {
+                let position = SpoolPosition(segment: 1, row: Int64(index) + 1)
+                if claimed.contains(position) { continue }
+                let rows = (found.count + 1) * Self.rowsPerSecond
+                if !found.isEmpty, found.count >= limits.batches || rows > limits.records { break }
+                found.append(WriterLane.Slot(position: position, records: Self.rowsPerSecond, kind: Self.kind))
+            }
+            return found
         }
 
         private mutating func deliver(_ lane: Spool.Lane, _ count: Int) {
             attempts += 1
-            let sent = Array((bench[lane] ?? []).prefix(count))
+            let sent = machine[lane].bench.prefix(count).map { Int($0.position.row) - 1 }
             guard isBack else {
                 calls.append((now + roundTrip, .failed(lane, SinkFault(.unsent, "away")), []))
                 return
             }
-            bench[lane]?.removeFirst(sent.count)
             busyUntil = max(now, busyUntil) + roundTrip + .seconds(1) * (sent.count * Self.rowsPerSecond) / speed
             calls.append((busyUntil, .answered(lane, sent.map { _ in .landed }), sent))
         }

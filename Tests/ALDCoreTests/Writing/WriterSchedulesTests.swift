@@ -11,18 +11,21 @@ import Testing
         .background)
     func randomSchedules() async throws {
         let seed = TestSeed.draw()
+        var followed = 0
         for round in 0..<Gate.rounds(10_000, nominal: 500_000) {
             await TestSeed.letOthersRun(round: round)
             do {
-                try Self.run(seed: seed &+ UInt64(round))
+                followed += try Self.run(seed: seed &+ UInt64(round))
             } catch {
                 Issue.record("\(error), seed \(seed &+ UInt64(round))")
                 return
             }
         }
+        #expect(followed > 1000, "what was read ahead was of use \(followed) times")
     }
 
-    static func run(seed: UInt64) throws {
+    /// - Returns: how often what was read ahead was delivered next.
+    @discardableResult static func run(seed: UInt64) throws -> Int {
         var model = try WriterModel(seed: seed)
         var random = SeededGenerator(seed: seed ^ 0x5EED)
         model.hasLine = Bool.random(using: &random)
@@ -57,6 +60,7 @@ import Testing
             try model.checkLaw()
         }
         try model.heal()
+        return model.followed
     }
 
     @Test(

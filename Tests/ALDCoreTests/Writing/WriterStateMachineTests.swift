@@ -547,9 +547,9 @@ import Testing
         pace.landed(records: 10, took: .milliseconds(1))
         #expect(pace.records == 500)
         for _ in 0..<100 { pace.landed(records: pace.records, took: .milliseconds(1)) }
-        #expect(pace.records == 20_000)
-        pace.landed(records: 20_000, took: .seconds(2))
-        #expect(pace.records == 15_000)
+        #expect(pace.records == 50_000)
+        pace.landed(records: 50_000, took: .seconds(2))
+        #expect(pace.records == 37_500)
         pace.wasTooBig(records: 1000)
         #expect(pace.records == 500)
         pace.landed(records: 500, took: .milliseconds(500))
@@ -569,13 +569,15 @@ import Testing
         for faultClass in SinkFault.Class.allCases where faultClass != .poison {
             var sick = try Self.machine()
             Self.deliver([1], &sick)
-            sick.shutDown(by: Self.start + .seconds(2))
-            #expect(sick.next(Waiting(fresh: 1), now: Self.start, chance: 0) == .wait(until: nil))
-            sick.happened(.failed(.fresh, Self.fault(faultClass)), now: Self.start + .seconds(2), chance: 0)
-            var action = sick.next(Waiting(fresh: 1), now: Self.start + .seconds(2), chance: 0)
-            if action == .moveBoundary {
-                action = sick.next(Waiting(fresh: 1), now: Self.start + .seconds(2), chance: 0)
-            }
+            let end = Self.start + .seconds(2)
+            sick.shutDown(by: end)
+            #expect(sick.next(Waiting(fresh: 1), now: Self.start, chance: 0) == .wait(until: end))
+            // It began before the shutdown with a deadline of its own, which is later.
+            #expect(sick.next(Waiting(fresh: 1), now: end, chance: 0) == .abandon)
+            #expect(sick.next(Waiting(fresh: 1), now: end, chance: 0) == .wait(until: nil))
+            sick.happened(.failed(.fresh, Self.fault(faultClass)), now: end, chance: 0)
+            var action = sick.next(Waiting(fresh: 1), now: end, chance: 0)
+            if action == .moveBoundary { action = sick.next(Waiting(fresh: 1), now: end, chance: 0) }
             #expect(action == .finish, "\(faultClass)")
         }
     }
