@@ -151,12 +151,14 @@ extension BatchWriter {
     func reconcile(after position: SpoolPosition, batches: Int64, by deadline: MonotonicInstant) async {
         var resurrected = 0
         var asked = false
-        progress.withLock { $0.askedAt = time.now }
         do {
             let page = try await spool.retainedPage(after: position, looksAt: batches)
             for (_, batches) in Dictionary(grouping: page.batches, by: \.machine) {
                 pass(.reconcileBefore)
-                guard let missing = try await sink.missing(of: batches, deadline: deadline) else { continue }
+                let askedAt = time.now
+                let missing = try await sink.missing(of: batches, deadline: deadline)
+                progress.withLock { $0.askedAt = askedAt }
+                guard let missing else { continue }
                 asked = true
                 noteSession()
                 guard !missing.isEmpty else { continue }

@@ -17,9 +17,11 @@ extension SpoolEngine {
         while let (index, rows) = book.withLock({ $0.waiting(in: lane, after: cursor, excluding: kinds) }),
             let segment = use(index)
         {
-            let upper = min(rows.upperBound, rows.lowerBound + Self.lookAhead)
+            // What is under way lies at the front: it need not be read to be left out.
+            let lower = rows.first { !excluding.contains(SpoolPosition(segment: index, row: $0)) } ?? rows.upperBound
+            let upper = min(rows.upperBound, lower + Self.lookAhead)
             do {
-                let isEnough = try gathered.read(rows.lowerBound..<upper, of: segment)
+                let isEnough = try gathered.read(lower..<upper, of: segment)
                 if isEnough || upper < rows.upperBound && !gathered.batches.isEmpty { break }
             } catch {
                 repairs += 1

@@ -143,12 +143,16 @@ extension SpoolEngine {
     }
 
     /// Deletes what has been retained long enough, and what is too much.
-    mutating func releaseRetained() {
+    ///
+    /// - Parameter most: segments; each costs a write of the manifest, for which whoever wants a commit waits.
+    mutating func releaseRetained(atMost most: Int = .max) {
         let window = configuration.window
         let compared = book.withLock(\.comparedAt)
         var kept = retained
         var bytes = kept.reduce(0) { $0 + sizes[$1, default: 0] }
-        while let index = kept.first {
+        var count = 0
+        while count < most, let index = kept.first {
+            count += 1
             // Of an empty one there is nothing to forget.
             let since = book.withLock { $0[index].flatMap { $0.rows > 0 ? $0.settledSince : nil } }
             let isOver = since.map { window.isOver(settledSince: $0, comparedAt: compared) } ?? true

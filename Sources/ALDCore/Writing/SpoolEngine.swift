@@ -54,6 +54,8 @@ struct SpoolEngine: Sendable {
     /// who records once a second has one sync a second and not two.
     static let commitPause = Duration.seconds(2)
     static let upkeepPause = Duration.seconds(10)
+    /// One more than a turn can add.
+    private static let releasesPerTurn = 2
 
     init(
         files: SpoolFiles, manifest: SpoolManifest, configuration: Spool.Configuration, origin: Int64,
@@ -79,7 +81,7 @@ struct SpoolEngine: Sendable {
         if book.withLock(\.unsavedCount) >= configuration.unsavedAcknowledgements { saveProgress() }
         repairSuspects()
         // Who is asked for commits all the time has no idle moment for it.
-        if active != before { releaseRetained() }
+        if active != before { releaseRetained(atMost: Self.releasesPerTurn) }
         prepareSpare()
         writeStatus(force: false)
     }

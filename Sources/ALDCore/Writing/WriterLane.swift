@@ -169,7 +169,8 @@ struct WriterLane: Sendable {
     mutating func hasReadAhead(_ slots: [Slot]) {
         let isAwaited = ahead == .underWay && state == .reading
         if isAwaited { (bench, state) = (slots, .resting) }
-        ahead = ahead == .underWay && !isAwaited && !slots.isEmpty ? .ready(slots) : .nothing
+        // Nothing is kept, too: what could not be read is not asked for again before its turn has come.
+        ahead = ahead == .underWay && !isAwaited ? .ready(slots) : .nothing
     }
 
     func records(in attempt: Int) -> Int { bench.prefix(attempt).reduce(0) { $0 + $1.records } }

@@ -57,6 +57,7 @@ public final class LongLine: Sendable {
     private init(device: Int32) throws {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw NeverHappened(description: "no pipe: \(String(cString: strerror(errno)))") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         (self.device, bell) = (device, (ends[0], ends[1]))
     }
 
@@ -92,7 +93,6 @@ public final class LongLine: Sendable {
                 if packets.received(Array(buffer[..<length]), now: time.now) { control.withLock { $0.packets += 1 } }
             }
         }
-        for descriptor in [device, bell.read, bell.write] { close(descriptor) }
         ended.signal()
     }
 
@@ -100,5 +100,6 @@ public final class LongLine: Sendable {
         control.withLock { $0.isEnding = true }
         _ = write(bell.write, [1], 1)
         ended.wait()
+        for descriptor in [device, bell.read, bell.write] { close(descriptor) }
     }
 }

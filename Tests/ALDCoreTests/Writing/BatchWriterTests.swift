@@ -24,8 +24,10 @@ private final class ModelSink: BatchSink {
         var isSilent = false
         /// A delivery that was in doubt lands just before the name of its batch is closed.
         var isLate = false
-        /// Happens between the next landing and its answer.
+        /// Happens between the next landing and its answer, …
         var beforeAnswer: (@Sendable () -> Void)?
+        /// … and before the ledger says that it has the batch of this number.
+        var beforeComparison: (number: Int64, body: @Sendable () -> Void)?
         /// How the next name that is closed was decided before, by somebody else.
         var decided: BatchCut?
     }
@@ -72,7 +74,13 @@ private final class ModelSink: BatchSink {
         of batches: [BatchHeader], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchHeader]? {
         #expect(Set(batches.map(\.machine)).count == 1, "the ledger is asked about one machine at a time")
-        return state.withLock { state in batches.filter { state.applied[$0.id] == nil } }
+        return state.withLock { state in
+            if let (number, body) = state.beforeComparison, batches.contains(where: { $0.id.number == number }) {
+                state.beforeComparison = nil
+                body()
+            }
+            return batches.filter { state.applied[$0.id] == nil }
+        }
     }
 
     private static func holds(_ poison: Int32, _ batch: Batch) -> Bool {
@@ -427,8 +435,10 @@ private final class ModelSink: BatchSink {
         }
     }
 
-    @Test("an answer that waited while this process stood still says what the database had when it was asked")
-    func lateAnswer() async throws {
+    @Test(
+        "an answer that waited while this process stood still says what the database had when it was asked",
+        arguments: [false, true])
+    func lateAnswer(isCompared: Bool) async throws {
         var configuration = SpoolFixture.small
         (configuration.segmentAge, configuration.retainedWindow) = (.seconds(1), .seconds(100))
         let time = time
@@ -445,7 +455,15 @@ private final class ModelSink: BatchSink {
                     try await land()
                     time.advance(by: .seconds(2))
                 }
-                sink.state.withLock { $0.beforeAnswer = { time.advance(by: .seconds(1000)) } }
+                sink.state.withLock { state in
+                    let stand: @Sendable () -> Void = { time.advance(by: .seconds(1000)) }
+                    if isCompared {
+                        // The delivery notices another connection; then the ledger is asked, file by file.
+                        (state.session, state.beforeComparison) = (state.session + 1, (5, stand))
+                    } else {
+                        state.beforeAnswer = stand
+                    }
+                }
                 try await land()
                 #expect(try await spool.retained().count == 5, "nobody has asked for a thousand seconds")
                 try await land()

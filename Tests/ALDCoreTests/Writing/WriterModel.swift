@@ -371,7 +371,7 @@ struct WriterModel {
         let ahead = [machine.fresh.ahead, machine.backlog.ahead]
         machine.happened(event, now: now, chance: Double.random(in: 0..<1, using: &random))
         for (lane, before) in zip([machine.fresh, machine.backlog], ahead) {
-            if case .ready(let slots) = before, lane.bench == slots { followed += 1 }
+            if case .ready(let slots) = before, !slots.isEmpty, lane.bench == slots { followed += 1 }
         }
     }
 

@@ -59,6 +59,10 @@ import Testing
             var machine = try Self.reading()
             if landsFirst { machine.happened(.answered(.fresh, [.landed, .landed]), now: Self.start, chance: 0) }
             machine.happened(.readAhead(.fresh, []), now: Self.start, chance: 0)
+            if !landsFirst {
+                let action = machine.next(WriterStateMachine.Waiting(fresh: 5), now: Self.start, chance: 0)
+                #expect(action == .wait(until: nil), "it is not tried again and again")
+            }
             if !landsFirst { machine.happened(.answered(.fresh, [.landed, .landed]), now: Self.start, chance: 0) }
             let action = machine.next(WriterStateMachine.Waiting(fresh: 3), now: Self.start, chance: 0)
             guard case .read(.fresh, _, _) = action else {
