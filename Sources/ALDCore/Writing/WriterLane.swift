@@ -120,7 +120,9 @@ struct WriterLane: Sendable {
     var isFree: Bool { holds.isEmpty && walks.isEmpty }
 
     /// Kinds that are not to be read yet.
-    func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
+    func held(now: MonotonicInstant) -> Set<BatchKind> {
+        holds.isEmpty ? [] : Set(holds.filter { now < $0.value.until }.keys)
+    }
 
     /// What is on the bench goes back to the spool, and what is known of it is forgotten: every batch has an entry of its
     /// own in the ledger, so it may come again in any company.
