@@ -57,6 +57,48 @@ import Testing
         #expect(throws: CancellationError.self) { try task.outcome?.get() }
     }
 
+    @Test("what is due at one instant comes in another order with another seed, and all of it comes")
+    func sameInstant() throws {
+        let orders = try (0..<20 as Range<UInt64>).map { seed in
+            let world = World(seed: seed, keepsTrace: true)
+            let (node, due) = (world.node("a"), World.beginning + .seconds(1))
+            let time = node.time
+            for number in 0..<2 {
+                node.spawn {
+                    try await time.sleep(until: due)
+                    world.note("sleeper \(number)")
+                }
+                node.spawn { _ = time.call(at: due) { world.note("call \(number)") } }
+            }
+            try world.run(for: .seconds(2))
+            return world.trace
+        }
+        #expect(orders.allSatisfy { $0.sorted() == orders[0].sorted() } && orders[0].count == 4)
+        #expect(Set(orders).count > 5)
+    }
+
+    @Test("a call comes at its instant, unless it was called off or its node is dead; one that stood still has it late")
+    func calls() throws {
+        let world = World(seed: 1, keepsTrace: true)
+        let nodes = ["living", "dying", "frozen"].map { world.node($0) }
+        for node in nodes {
+            let call = node.time.call(at: World.beginning + .seconds(1)) { world.note("called off") }
+            _ = node.time.call(at: World.beginning + .seconds(2)) { world.note(node.name) }
+            call.cancel()
+        }
+        world.schedule(at: World.beginning + .milliseconds(1500)) {
+            nodes[1].crash()
+            nodes[2].freeze(for: .seconds(5))
+        }
+        try world.run(for: .seconds(10))
+        let expected = ["1500 crash dying", "1500 freeze frozen", "2000 living", "6500 thaw frozen", "6500 frozen"]
+        #expect(world.trace == expected)
+        let last = nodes[0].time.call(at: world.now + .seconds(60)) {}
+        last.cancel()
+        #expect(try !world.run(until: world.now + .seconds(30)) { false })
+        #expect(world.now == World.beginning + .seconds(10))
+    }
+
     @Test("a node that crashes does nothing any more, cleans up nothing, and the others go on")
     func crash() throws {
         let world = World(seed: 3, keepsTrace: true)

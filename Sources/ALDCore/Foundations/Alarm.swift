@@ -1,45 +1,50 @@
 import Synchronization
 
-/// Rings a bell at the instant that was set last: one sleep for a loop that is woken far more often than its deadline
+/// Rings a bell at the instant that was set last: one call for a loop that is woken far more often than its deadline
 /// changes.
-///
-/// The runtime keeps a sleep that was cancelled, a task and a timer of 2 KB together, until its time would have come. A
-/// loop that begins one whenever it is woken, a thousand times a second and for a deadline in 15 s, has 30 MB of them.
 final class Alarm: Sendable {
-    private let instant = Mutex<MonotonicInstant?>(nil)
-    private let changed = Wakeup()
+    private struct State {
+        var instant: MonotonicInstant?
+        var call: (any ScheduledCall)?
+        /// Rises with every instant that is set, and when it has rung.
+        var number = 0
+    }
+
+    private let state = Mutex(State())
     private let bell: Wakeup
+    private let time: any TimeSource
 
-    init(ringing bell: Wakeup) {
+    init(ringing bell: Wakeup, time: any TimeSource) {
         self.bell = bell
+        self.time = time
     }
 
-    /// - Parameter new: replaces what was set before; `nil`: it does not ring.
-    func set(_ new: MonotonicInstant?) {
-        let isNews = instant.withLock { old in
-            defer { old = new }
-            return old != new
+    /// - Parameter instant: replaces what was set before; `nil`: it does not ring.
+    func set(_ instant: MonotonicInstant?) {
+        let (number, old) = state.withLock { state -> (Int?, (any ScheduledCall)?) in
+            if instant == state.instant { return (nil, nil) }
+            defer { (state.instant, state.call, state.number) = (instant, nil, state.number + 1) }
+            return (state.number + 1, state.call)
         }
-        if isNews { changed.signal() }
+        guard let number else { return }
+        old?.cancel()
+        guard let instant else { return }
+        let call = time.call(at: instant) { self.ring(number) }
+        let isStillSet = state.withLock { state in
+            guard state.number == number else { return false }
+            state.call = call
+            return true
+        }
+        if !isStillSet { call.cancel() }
     }
 
-    /// Until the task is cancelled.
-    func run(time: some TimeSource) async {
-        while !Task.isCancelled {
-            guard let due = instant.withLock(\.self) else {
-                await changed.wait()
-                continue
-            }
-            if time.now < due {
-                await changed.wait(until: due, time: time)
-                continue
-            }
-            let isStillSet = instant.withLock { current in
-                guard current == due else { return false }
-                current = nil
-                return true
-            }
-            if isStillSet { bell.signal() }
+    private func ring(_ number: Int) {
+        let (isStillSet, call) = state.withLock { state -> (Bool, (any ScheduledCall)?) in
+            guard state.number == number else { return (false, nil) }
+            defer { (state.instant, state.call, state.number) = (nil, nil, state.number + 1) }
+            return (true, state.call)
         }
+        call?.cancel()
+        if isStillSet { bell.signal() }
     }
 }

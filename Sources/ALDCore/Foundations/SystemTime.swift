@@ -1,3 +1,5 @@
+import Dispatch
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -28,4 +30,22 @@ public struct SystemTime: TimeSource {
         try await Task.sleep(
             until: Self.origin.advanced(by: .nanoseconds(deadline.nanoseconds)), tolerance: .zero, clock: .continuous)
     }
+
+    public func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        let timer = DispatchSource.makeTimerSource(queue: .global())
+        let rest = max(0, (deadline - now).wholeNanoseconds)
+        timer.schedule(deadline: .now() + .nanoseconds(Int(rest)), leeway: .nanoseconds(0))
+        timer.setEventHandler(handler: action)
+        timer.activate()
+        return SystemCall(timer: timer)
+    }
+}
+
+/// A timer of the system. It keeps its action until it is called off.
+///
+/// Safe because Dispatch lets its sources be used from any thread; only their protocol does not say so.
+private struct SystemCall: ScheduledCall, @unchecked Sendable {
+    let timer: any DispatchSourceTimer
+
+    func cancel() { timer.cancel() }
 }

@@ -12,12 +12,25 @@ public protocol TimeSource: Sendable {
     /// Suspends until `deadline`; returns at once when it has passed.
     ///
     /// - Throws: `CancellationError` as soon as the task is cancelled.
-    func sleep(until deadline: MonotonicInstant) async throws
+    nonisolated(nonsending) func sleep(until deadline: MonotonicInstant) async throws
+
+    /// Calls `action` at `deadline`, from anywhere, unless it is called off before. For whoever waits for something else
+    /// as well, and would need a second task to sleep beside it.
+    ///
+    /// - Parameter action: must not wait. When the deadline has passed it may be called before this returns.
+    /// - Returns: what it is called off with. That may come while `action` is being called.
+    func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall
+}
+
+/// What is done at an instant, see ``TimeSource/call(at:_:)``.
+public protocol ScheduledCall: Sendable {
+    /// Nobody needs it any more. Of one that was made already nothing is changed.
+    func cancel()
 }
 
 extension TimeSource {
     /// Suspends for `duration`, measured from now.
-    public func sleep(for duration: Duration) async throws {
+    nonisolated(nonsending) public func sleep(for duration: Duration) async throws {
         try await sleep(until: now + duration)
     }
 }

@@ -40,15 +40,24 @@ extension Timestamp: CustomStringConvertible {
         let shiftedMonth = (5 * dayOfYear + 2) / 153
         let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        let date = [year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1]
         let rest = microseconds &- day &* Self.microsecondsPerDay
         let seconds = rest / 1_000_000
-        func padded(_ number: Int64, _ width: Int) -> String {
+        // In one piece: every event of a run is written with some of these.
+        var text = ""
+        text.reserveCapacity(27)
+        func add(_ number: Int64, _ width: Int, _ end: Character) {
             let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+            for _ in digits.utf8.count..<max(width, digits.utf8.count) { text.append("0") }
+            text += digits
+            text.append(end)
         }
-        let time = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
-        return
-            "\(padded(date[0], 4))-\(padded(date[1], 2))-\(padded(date[2], 2))T\(time).\(padded(rest % 1_000_000, 6))Z"
+        add(year, 4, "-")
+        add(month, 2, "-")
+        add(dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, 2, "T")
+        add(seconds / 3600, 2, ":")
+        add(seconds / 60 % 60, 2, ":")
+        add(seconds % 60, 2, ".")
+        add(rest % 1_000_000, 6, "Z")
+        return text
     }
 }

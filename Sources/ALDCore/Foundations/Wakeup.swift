@@ -8,9 +8,18 @@ import Synchronization
 public final class Wakeup: Sendable {
     private struct State {
         var isRung = false
+        /// Rises with every wait that has a deadline.
+        var waits = 0
         /// The deadline of the wait that goes on has passed.
         var isExpired = false
-        var waiter: CheckedContinuation<Void, Never>?
+        /// Unsafe, because everything here waits with it, thousands of times a second: whoever resumes it has taken it out
+        /// of here under the lock, and nobody leaves without having been resumed.
+        var waiter: UnsafeContinuation<Void, Never>?
+
+        mutating func lieDown(_ continuation: UnsafeContinuation<Void, Never>) {
+            assert(waiter == nil, "only one task may wait at a time")
+            waiter = continuation
+        }
     }
 
     private let state = Mutex(State())
@@ -19,26 +28,25 @@ public final class Wakeup: Sendable {
 
     /// Rings: the waiting task, or the next one to wait, goes on.
     public func signal() {
-        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            defer { state.waiter = nil }
+        let waiter = state.withLock { state in
             if state.waiter == nil { state.isRung = true }
-            return state.waiter
+            return state.waiter.take()
         }
         waiter?.resume()
     }
 
     /// Waits until somebody rings or the task is cancelled. Only one task may wait at a time.
-    public func wait() async { await wait(orExpiry: false) }
+    nonisolated(nonsending) public func wait() async { await wait(orExpiry: false) }
 
-    private func wait(orExpiry: Bool) async {
+    nonisolated(nonsending) private func wait(orExpiry: Bool) async {
         await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
+            await withUnsafeContinuation { continuation in
                 let goOn = state.withLock { state -> Bool in
                     if state.isRung || orExpiry && state.isExpired || Task.isCancelled {
                         state.isRung = false
                         return true
                     }
-                    state.waiter = continuation
+                    state.lieDown(continuation)
                     return false
                 }
                 if goOn { continuation.resume() }
@@ -49,14 +57,14 @@ public final class Wakeup: Sendable {
     }
 
     /// Waits until somebody rings, also when the task is cancelled: for those who have to see the end of what they began.
-    public func waitThroughCancellation() async {
-        await withCheckedContinuation { continuation in
+    nonisolated(nonsending) public func waitThroughCancellation() async {
+        await withUnsafeContinuation { continuation in
             let goOn = state.withLock { state -> Bool in
                 if state.isRung {
                     state.isRung = false
                     return true
                 }
-                state.waiter = continuation
+                state.lieDown(continuation)
                 return false
             }
             if goOn { continuation.resume() }
@@ -64,24 +72,24 @@ public final class Wakeup: Sendable {
     }
 
     /// Waits until somebody rings, `deadline` passes or the task is cancelled, whichever comes first.
-    public func wait(until deadline: MonotonicInstant, time: some TimeSource) async {
-        state.withLock { $0.isExpired = false }
-        // Ends with this scope: what still sleeps then is cancelled and waited for, so none outlives its wait.
-        async let _: Void = expire(at: deadline, time)
-        await wait(orExpiry: true)
+    nonisolated(nonsending) public func wait(until deadline: MonotonicInstant, time: some TimeSource) async {
+        let wait = state.withLock { state in
+            (state.waits, state.isExpired) = (state.waits + 1, false)
+            return state.waits
+        }
+        let expiry = time.call(at: deadline) { self.expire(wait) }
+        await self.wait(orExpiry: true)
+        expiry.cancel()
+        // An expiry that is just coming comes too late.
+        state.withLock { $0.waits += 1 }
     }
 
-    private func expire(at deadline: MonotonicInstant, _ time: some TimeSource) async {
-        do {
-            try await time.sleep(until: deadline)
-        } catch {
-            // The wait's own doing: the ring came first. A clock that cannot sleep is no reason to wait for ever.
-            if Task.isCancelled { return }
-        }
+    private func expire(_ wait: Int) {
         // Not a ring: nothing is left behind for the next wait.
-        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            defer { (state.waiter, state.isExpired) = (nil, true) }
-            return state.waiter
+        let waiter = state.withLock { state -> UnsafeContinuation<Void, Never>? in
+            guard state.waits == wait else { return nil }
+            state.isExpired = true
+            return state.waiter.take()
         }
         waiter?.resume()
     }

@@ -135,6 +135,6 @@ enum BatchCoding {
         withUnsafeBytes(of: machine.bigEndian) { hash.update(bufferPointer: $0) }
         withUnsafeBytes(of: format.bigEndian) { hash.update(bufferPointer: $0) }
         hash.update(data: bytes)
-        return Array(hash.finalize())
+        return hash.finalize().withUnsafeBytes { Array($0) }
     }
 }

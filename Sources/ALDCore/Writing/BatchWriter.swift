@@ -56,7 +56,7 @@ public final class BatchWriter: Service {
     ) throws(ConfigurationProblems) {
         try configuration.validate()
         self.random = Mutex(random)
-        alarm = Alarm(ringing: wakeup)
+        alarm = Alarm(ringing: wakeup, time: time)
         self.spool = spool
         self.sink = sink
         self.configuration = configuration
@@ -123,28 +123,28 @@ public final class BatchWriter: Service {
         }
     }
 
-    private func sendUntilFinished(_ machine: consuming WriterStateMachine) async {
-        var machine = machine
-        var bench: [SpoolPosition: StoredBatch] = [:]
-        var decided: [Spool.Lane: BatchCut] = [:]
+    private func sendUntilFinished(_ machine: WriterStateMachine) async {
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.alarm.run(time: self.time) }
+            // In here: what a closure captures is copied as a whole whenever somebody looks at it.
+            var machine = machine
+            var bench: [SpoolPosition: StoredBatch] = [:]
+            var decided: [Spool.Lane: BatchCut] = [:]
             while true {
                 if let deadline = shutdownDeadline.withLock(\.self) { machine.shutDown(by: deadline) }
                 take(&machine, &bench, &decided)
                 let action = machine.next(waiting, now: time.now, chance: chance)
-                publish(machine)
+                publish(&machine)
                 switch action {
                 case .moveBoundary: spool.moveBoundary()
                 case .reconcile(let position, let batches, let deadline):
                     group.addTask { await self.reconcile(after: position, batches: batches, by: deadline) }
                 case .read(let lane, let limits, let kinds):
-                    let (excluded, position) = (claimed(by: machine), machine[lane].readsAfter)
+                    let (excluded, position) = (claimed(by: &machine), machine[lane].readsAfter)
                     group.addTask {
                         await self.read(lane, after: position, limits, excluding: excluded, kinds: kinds)
                     }
                 case .readAhead(let lane, let limits):
-                    let excluded = claimed(by: machine)
+                    let excluded = claimed(by: &machine)
                     group.addTask { await self.readAhead(lane, limits, excluding: excluded) }
                 case .deliver(let lane, let count, let deadline):
                     let batches = machine[lane].bench.prefix(count).compactMap { bench[$0.position] }
@@ -162,8 +162,7 @@ public final class BatchWriter: Service {
                     await wakeup.waitThroughCancellation()
                 case .abandon: group.cancelAll()
                 case .finish:
-                    // Nothing is under way any more but the alarm.
-                    group.cancelAll()
+                    alarm.set(nil)
                     return
                 }
             }
@@ -195,15 +194,16 @@ public final class BatchWriter: Service {
             if case .reconnected = report.event { progress.withLock { $0.doubts -= 1 } }
             machine.happened(report.event, now: time.now, chance: chance)
         }
-        let needed = claimed(by: machine)
-        bench = bench.filter { needed.contains($0.key) }
+        let needed = claimed(by: &machine)
+        if needed.count < bench.count { bench = bench.filter { needed.contains($0.key) } }
     }
 
-    private func claimed(by machine: WriterStateMachine) -> Set<SpoolPosition> {
+    /// In place, as below: a machine is a large value.
+    private func claimed(by machine: inout WriterStateMachine) -> Set<SpoolPosition> {
         Set(machine.fresh.claimed + machine.backlog.claimed)
     }
 
-    private func publish(_ machine: WriterStateMachine) {
+    private func publish(_ machine: inout WriterStateMachine) {
         let before = progress.withLock { progress in
             let before = progress
             progress.breaker = machine.breaker.state.name

@@ -1,5 +1,3 @@
-import Foundation
-
 /// One row of `process_events`: something that a terminal did in a process, or that happened to the process.
 ///
 /// It is recorded as readings are: accepted once it is on disk, whether the database is there or not, and landed once.
@@ -69,7 +67,7 @@ public struct ProcessEvent: Hashable, Sendable {
     }
 
     /// What an event says beside its text.
-    public enum Value: Hashable, Sendable, Encodable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
+    public enum Value: Hashable, Sendable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
         ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral
     {
         case text(String)
@@ -83,14 +81,12 @@ public struct ProcessEvent: Hashable, Sendable {
         public init(floatLiteral value: Double) { self = .number(value) }
         public init(integerLiteral value: Int64) { self = .integer(value) }
 
-        public func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
+        fileprivate func write(to json: inout JSONText) {
             switch self {
-            case .text(let text): try container.encode(text.storable)
-            case .integer(let number): try container.encode(number)
-            case .number(let number):
-                if number.isFinite { try container.encode(number) } else { try container.encode("\(number)") }
-            case .flag(let flag): try container.encode(flag)
+            case .text(let text): json.add(text: text.storable)
+            case .integer(let number): json.add(number)
+            case .number(let number): if number.isFinite { json.add(number) } else { json.add(text: "\(number)") }
+            case .flag(let flag): json.add(flag)
             }
         }
     }
@@ -98,14 +94,17 @@ public struct ProcessEvent: Hashable, Sendable {
     /// On one line, keys in order, so that the same values are the same bytes.
     static func json(_ values: [String: Value]) -> String {
         if values.isEmpty { return "{}" }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            let clean = values.map { ($0.key.storable, $0.value) }
-            return String(decoding: try encoder.encode(Dictionary(clean) { $1 }), as: UTF8.self)
-        } catch {
-            // Texts, numbers that JSON knows and flags: there is nothing that could fail.
-            return "{}"
+        let clean = Dictionary(values.map { ($0.key.storable, $0.value) }) { $1 }
+        var json = JSONText()
+        var separator: StaticString = "{"
+        for (key, value) in clean.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            json.add(separator)
+            json.add(text: key)
+            json.add(":")
+            value.write(to: &json)
+            separator = ","
         }
+        json.add("}")
+        return String(decoding: json.utf8, as: UTF8.self)
     }
 }

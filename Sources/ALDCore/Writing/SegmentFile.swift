@@ -88,13 +88,21 @@ package struct SegmentDamage: Error {
     }
 }
 
-/// Where segments lie that are no files.
+/// Where a spool lies that is not in files: its segments, and the small files that are replaced whole.
 package protocol SegmentDisk: Sendable {
     /// Bytes that it still has for us.
     var freeSpace: Int64 { get }
 
+    /// What lies in `directory`.
+    func names(in directory: String) -> [String]
+
     /// Opens the segment, or makes it.
     func segment(index: Int64, path: String) throws -> any SegmentFile
+
+    /// Of a small file; `nil` when there is none.
+    func contents(of path: String) -> [UInt8]?
+
+    func replace(_ path: String, by content: [UInt8])
 
     func delete(_ path: String)
 }

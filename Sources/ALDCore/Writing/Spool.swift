@@ -104,7 +104,8 @@ public final class Spool: Sendable {
         for part in parts { try validate(part) }
         let encoded = parts.map { EncodedRecords($0, machine: machine) }
         let result = await withCheckedContinuation { continuation in
-            let refusal = thread.submit(SpoolThread.Append(records: encoded, continuation: continuation))
+            let append = SpoolThread.Append(records: encoded) { continuation.resume(returning: $0) }
+            let refusal = thread.submit(append)
             if let refusal { continuation.resume(returning: .failure(error(refusal))) }
         }
         return try result.get()

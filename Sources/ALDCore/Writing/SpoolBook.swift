@@ -15,9 +15,11 @@ package struct SpoolBook: Sendable {
     struct Shelf: Sendable {
         var index: Int64
         /// Rows 1 to this one exist.
-        var rows: Int64 = 0
+        var rows: Int64 = 0 { didSet { isSettled = settled.contains(rows: rows) } }
         /// Rows that do not wait.
-        var settled = RangeSet<Int64>()
+        var settled = RowSet() { didSet { isSettled = settled.contains(rows: rows) } }
+        /// Whether none waits. Kept, because it is asked for far more often than it changes.
+        private(set) var isSettled = true
         /// What the others are.
         var waiting = Spool.Contents()
         /// The part of it that is backlog.
@@ -29,15 +31,10 @@ package struct SpoolBook: Sendable {
         /// When the last of its rows was settled, moved back by what the file had seen before it was opened.
         var settledSince = MonotonicInstant(nanoseconds: 0)
 
-        var isSettled: Bool { settled.contains(rows: rows) }
-
         /// The first rows from `row` on that wait, without a gap; `nil` when none does.
         func waiting(from row: Int64) -> Range<Int64>? {
             var start = max(1, row)
-            let ranges = settled.ranges
-            // By number: an iterator of these asks the runtime for its types at every step.
-            for number in 0..<ranges.count {
-                let range = ranges[number]
+            for range in settled.ranges {
                 if range.upperBound <= start { continue }
                 if range.lowerBound > start {
                     return start < min(range.lowerBound, rows + 1) ? start..<min(range.lowerBound, rows + 1) : nil
@@ -81,6 +78,17 @@ package struct SpoolBook: Sendable {
     /// Whether nothing waits in the file `index`; `nil` when nothing is known of it.
     func isSettled(_ index: Int64) -> Bool? { offset(of: index).map { shelves[$0].isSettled } }
 
+    /// The files in which something waits.
+    var unsettled: [Int64] { shelves.indices.lazy.filter { !shelves[$0].isSettled }.map { shelves[$0].index } }
+
+    /// The files that do not say yet what became of their batches.
+    var unsaved: [Int64] { shelves.indices.lazy.filter { !shelves[$0].unsaved.isEmpty }.map { shelves[$0].index } }
+
+    /// How often delivering the batch was tried.
+    func attempts(of position: SpoolPosition) -> Int64 {
+        offset(of: position.segment).flatMap { shelves[$0].attempts[position.row] } ?? 0
+    }
+
     // MARK: Events
 
     /// A batch that an earlier process has left.
@@ -94,7 +102,7 @@ package struct SpoolBook: Sendable {
     /// The file `index` has had rows up to `row`; those that were not found are lost.
     mutating func extend(_ index: Int64, to row: Int64) {
         guard let offset = offset(of: index), row > shelves[offset].rows else { return }
-        shelves[offset].settled.insert(contentsOf: shelves[offset].rows + 1..<row + 1)
+        shelves[offset].settled.insert(shelves[offset].rows + 1..<row + 1)
         shelves[offset].rows = row
         lastPosition = max(lastPosition, SpoolPosition(segment: index, row: row))
     }
@@ -123,7 +131,7 @@ package struct SpoolBook: Sendable {
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {
         guard let offset = offset(of: index) else { return }
         let before = shelves[offset]
-        for row in rows { shelves[offset].settled.insert(contentsOf: row..<row + 1) }
+        for row in rows { shelves[offset].settled.insert(row..<row + 1) }
         shelves[offset].waiting = Spool.Contents()
         shelves[offset].backlog = Spool.Contents()
         shelves[offset].kinds = KindCounts()
@@ -157,7 +165,7 @@ package struct SpoolBook: Sendable {
         guard let offset = offset(of: header.position.segment),
             shelves[offset].settled.contains(header.position.row)
         else { return false }
-        shelves[offset].settled.remove(contentsOf: header.position.row..<header.position.row + 1)
+        shelves[offset].settled.remove(header.position.row..<header.position.row + 1)
         note(.waiting, at: header.position, offset: offset)
         account.resurrected += header.records
         addWaiting(header)
@@ -190,15 +198,17 @@ package struct SpoolBook: Sendable {
     ) -> (index: Int64, rows: Range<Int64>)? {
         let first = lane == .fresh ? max(boundary.rawValue, position.rawValue + 1) : position.rawValue + 1
         let from = SpoolPosition(rawValue: first)
-        for shelf in shelves where shelf.index >= from.segment {
-            if lane == .backlog, SpoolPosition(segment: shelf.index, row: 1) >= boundary { return nil }
-            if !excluded.isEmpty, shelf.kinds[lane].keys.allSatisfy(excluded.contains) { continue }
-            guard var rows = shelf.waiting(from: shelf.index == from.segment ? from.row : 1) else { continue }
-            if lane == .backlog, shelf.index == boundary.segment {
+        // By number: a shelf is not copied for a look at it.
+        for offset in shelves.indices where shelves[offset].index >= from.segment && !shelves[offset].isSettled {
+            let index = shelves[offset].index
+            if lane == .backlog, SpoolPosition(segment: index, row: 1) >= boundary { return nil }
+            if !excluded.isEmpty, shelves[offset].kinds[lane].keys.allSatisfy(excluded.contains) { continue }
+            guard var rows = shelves[offset].waiting(from: index == from.segment ? from.row : 1) else { continue }
+            if lane == .backlog, index == boundary.segment {
                 rows = rows.clamped(to: 1..<max(1, boundary.row))
                 if rows.isEmpty { return nil }
             }
-            return (shelf.index, rows)
+            return (index, rows)
         }
         return nil
     }
@@ -236,13 +246,13 @@ package struct SpoolBook: Sendable {
         guard let offset = offset(of: position.segment) else { return }
         // Rows in between were never written here: nobody waits for them.
         let next = shelves[offset].rows + 1
-        if position.row > next { shelves[offset].settled.insert(contentsOf: next..<position.row) }
+        if position.row > next { shelves[offset].settled.insert(next..<position.row) }
         shelves[offset].rows = max(shelves[offset].rows, position.row)
         let row = position.row..<position.row + 1
         if settled {
-            shelves[offset].settled.insert(contentsOf: row)
-        } else {
-            shelves[offset].settled.remove(contentsOf: row)
+            shelves[offset].settled.insert(row)
+        } else if position.row < next {
+            shelves[offset].settled.remove(row)
         }
     }
 
@@ -251,7 +261,7 @@ package struct SpoolBook: Sendable {
         guard let offset = offset(of: position.segment), position.row >= 1, position.row <= shelves[offset].rows,
             !shelves[offset].settled.contains(position.row)
         else { return false }
-        shelves[offset].settled.insert(contentsOf: position.row..<position.row + 1)
+        shelves[offset].settled.insert(position.row..<position.row + 1)
         shelves[offset].settledSince = now
         note(settlement, at: position, offset: offset)
         let contents = Spool.Contents(batches: 1, records: header.records, bytes: header.bytes)
@@ -289,7 +299,7 @@ package struct SpoolBook: Sendable {
     }
 }
 
-extension RangeSet<Int64> {
+extension RowSet {
     /// Whether it holds 1 to `rows`, all of them.
     fileprivate func contains(rows: Int64) -> Bool {
         guard rows > 0 else { return true }

@@ -31,7 +31,7 @@ extension Spool {
         public var unsavedAcknowledgements = 1000
         /// Between two writings of the file `status.json`, which is for people. Defaults to 1 s.
         package var statusInterval: Duration = .seconds(1)
-        /// Where the segments of a simulated world lie; `nil`, the default, in files.
+        /// Where the spool of a simulated world lies; `nil`, the default, in files.
         package var disk: (any SegmentDisk)?
         /// For our own tests.
         package var failPoints = FailPoints.none

@@ -16,7 +16,7 @@ extension SpoolEngine {
         for append in appends {
             let own = batches.prefix(append.records.count)
             batches.removeFirst(own.count)
-            append.continuation.resume(returning: result.map { ids in own.map { ids[$0] } })
+            append.tell(result.map { ids in own.map { ids[$0] } })
         }
     }
 
@@ -122,10 +122,12 @@ extension SpoolEngine {
     }
 
     func progress(_ settlements: [Int64: SpoolBook.Settlement], of index: Int64) -> [SpoolProgress] {
-        let attempts = book.withLock { $0[index]?.attempts ?? [:] }
         let at = time.wallClock
-        return settlements.map { row, settlement in
-            SpoolProgress(row: row, settlement: settlement, at: at, attempts: attempts[row] ?? 0)
+        return book.withLock { book in
+            settlements.map { row, settlement in
+                let attempts = book.attempts(of: SpoolPosition(segment: index, row: row))
+                return SpoolProgress(row: row, settlement: settlement, at: at, attempts: attempts)
+            }
         }
     }
 
@@ -134,19 +136,19 @@ extension SpoolEngine {
     ///
     /// - Parameter spared: the segment that hears of it with the next commit.
     mutating func saveProgress(except spared: Int64? = nil) {
-        for shelf in book.withLock(\.shelves) where shelf.index != spared && !shelf.unsaved.isEmpty {
-            guard manifest[shelf.index]?.isSuspect == false, let segment = use(shelf.index) else { continue }
-            let settlements = book.withLock { $0.takeUnsaved(of: shelf.index) }
+        for index in book.withLock(\.unsaved) where index != spared {
+            guard manifest[index]?.isSuspect == false, let segment = use(index) else { continue }
+            let settlements = book.withLock { $0.takeUnsaved(of: index) }
             do {
                 pass(.progressBeforeSave)
-                try segment.write([], progress: progress(settlements, of: shelf.index)) { pass(.progressInSave) }
+                try segment.write([], progress: progress(settlements, of: index)) { pass(.progressInSave) }
                 pass(.progressAfterSave)
-                sizes[shelf.index] = segment.size
-                book.withLock { $0.saved(settlements, in: shelf.index) }
+                sizes[index] = segment.size
+                book.withLock { $0.saved(settlements, in: index) }
             } catch {
-                book.withLock { $0.notSaved(settlements, in: shelf.index) }
-                let error = self.error(error, segment: shelf.index, while: "noting what has landed")
-                if error.code == .full { makeRoomForProgress() } else { suspect(shelf.index, because: error) }
+                book.withLock { $0.notSaved(settlements, in: index) }
+                let error = self.error(error, segment: index, while: "noting what has landed")
+                if error.code == .full { makeRoomForProgress() } else { suspect(index, because: error) }
             }
         }
     }

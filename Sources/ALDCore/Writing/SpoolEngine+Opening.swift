@@ -26,9 +26,8 @@ extension SpoolEngine {
     }
 
     private static func readManifest(_ files: SpoolFiles, logger: Logger) throws -> SpoolManifest {
-        guard SpoolFiles.identity(of: files.manifest) != nil else { return SpoolManifest() }
         do {
-            let content = try Data(contentsOf: URL(fileURLWithPath: files.manifest))
+            guard let content = try files.contents(of: files.manifest) else { return SpoolManifest() }
             let manifest = try SpoolManifest(stored: content)
             guard manifest.version <= SpoolManifest.currentVersion else {
                 throw SpoolError(

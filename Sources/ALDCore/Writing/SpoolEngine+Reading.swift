@@ -45,7 +45,7 @@ extension SpoolEngine {
         }
         if gathered.batches.isEmpty, let damage { throw damage }
         let attempts = book.withLock { book in
-            gathered.batches.map { book[$0.position.segment]?.attempts[$0.position.row] ?? 0 }
+            gathered.batches.map { book.attempts(of: $0.position) }
         }
         return zip(gathered.batches, attempts).map { batch, attempts in
             var batch = batch

@@ -135,10 +135,9 @@ extension SpoolEngine {
 
     /// Segments whose batches are all settled, oldest first; never the active one or the one in reserve.
     var retained: [Int64] {
-        book.withLock { book in
-            manifest.segments.map(\.index).filter { index in
-                index != active && index != spare && (book.isSettled(index) ?? true)
-            }
+        let unsettled = book.withLock(\.unsettled)
+        return manifest.segments.lazy.map(\.index).filter {
+            $0 != active && $0 != spare && !unsettled.contains($0)
         }
     }
 
@@ -149,7 +148,8 @@ extension SpoolEngine {
         let window = configuration.window
         let compared = book.withLock(\.comparedAt)
         var kept = retained
-        var bytes = kept.reduce(0) { $0 + sizes[$1, default: 0] }
+        // Not counted while even everything together is not too much.
+        var bytes = usedBytes > window.maximumBytes ? kept.reduce(0) { $0 + sizes[$1, default: 0] } : 0
         var count = 0
         while count < most, let index = kept.first {
             count += 1

@@ -28,7 +28,7 @@ struct SpoolFiles: Sendable {
 
     /// Takes the directory for this process.
     ///
-    /// - Parameter disk: where the segments are kept instead of in files.
+    /// - Parameter disk: where everything but the lock is kept instead of in files.
     /// - Throws: `inUse` when another spool has it.
     init(directory: String, disk: (any SegmentDisk)? = nil) throws(SpoolError) {
         self.directory = directory
@@ -60,7 +60,8 @@ struct SpoolFiles: Sendable {
 
     /// The segment files that are there.
     func segments() throws -> [(index: Int64, revision: Int)] {
-        try FileManager.default.contentsOfDirectory(atPath: directory).compactMap { name in
+        let names = try disk?.names(in: directory) ?? FileManager.default.contentsOfDirectory(atPath: directory)
+        return names.compactMap { name in
             guard let match = name.wholeMatch(of: /segment-(\d{1,9})-(\d{1,9})\.sqlite/), let index = Int64(match.1),
                 let revision = Int(match.2)
             else { return nil }
@@ -76,8 +77,16 @@ struct SpoolFiles: Sendable {
 
     // MARK: Small files
 
+    /// - Returns: `nil` when there is no such file.
+    func contents(of path: String) throws -> Data? {
+        if let disk { return disk.contents(of: path).map { Data($0) } }
+        guard Self.identity(of: path) != nil else { return nil }
+        return try Data(contentsOf: URL(fileURLWithPath: path))
+    }
+
     /// Replaces `path` by `content`: whoever reads it, also after a power failure, finds the old or the new one whole.
     func replace(_ path: String, by content: Data, durably: Bool) throws(SpoolError) {
+        if let disk { return disk.replace(path, by: [UInt8](content)) }
         do throws(DurableFile.Failure) {
             try DurableFile(path: path).replace(by: content, durably: durably)
         } catch {
@@ -87,6 +96,7 @@ struct SpoolFiles: Sendable {
 
     /// New and removed names are durable after this.
     func syncDirectory() throws(SpoolError) {
+        if disk != nil { return }
         do throws(DurableFile.Failure) {
             try DurableFile.sync(directory: directory)
         } catch {
@@ -154,12 +164,14 @@ struct SpoolFiles: Sendable {
 
     /// Deletes a database that was closed, with its log.
     func deleteDatabase(_ path: String) {
-        disk?.delete(path)
+        if let disk { return disk.delete(path) }
         for path in [path, path + "-wal", path + "-shm", path + "-journal"] { unlink(path) }
     }
 
     /// Moves a database and its log away, to be looked at by people.
     func setAside(_ path: String) -> String {
+        // There it is of no use as evidence: nobody looks.
+        disk?.delete(path)
         mkdir(damaged, 0o700)
         let name = path.split(separator: "/").last.map(String.init) ?? "database"
         let target = (0...).lazy.map { "\(damaged)/\(name).\($0)" }.first { Self.identity(of: $0) == nil } ?? damaged

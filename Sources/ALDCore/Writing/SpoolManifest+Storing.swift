@@ -3,8 +3,10 @@ import Foundation
 /// The file of a manifest: JSON that begins with a checksum of all that follows. Earlier versions wrote none.
 ///
 /// ```
-/// {"checksum":"1c291ca3",
-///   "losses" : [ …
+/// {"checksum":"1c291ca3","losses":[],"nextIndex":3,"origin":…,
+/// "segments":[
+/// {"content":[{"first":1,"last":60,"origin":…}],"index":1,"isSuspect":false,"isUsed":true,"revision":0,"rows":60},
+/// …
 /// ```
 /// A digit that the disk has changed leaves it readable. It could make the file that counts one that was never finished,
 /// and that is deleted; without a manifest all files are read.
@@ -19,11 +21,37 @@ extension SpoolManifest {
     private static let digits = 8
 
     func stored() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        // Its first brace is in the beginning.
-        let rest = [UInt8](try encoder.encode(self).dropFirst())
+        let rest = try rest().utf8
         return Data(Self.beginning + Self.checksum(rest) + Self.middle + rest)
+    }
+
+    /// What is behind the checksum. The names are those that a decoder looks for.
+    private func rest() throws -> JSONText {
+        var json = JSONText()
+        json.add("\"losses\":")
+        // Hardly ever there, and full of text.
+        if losses.isEmpty { json.add("[]") } else { json.add(json: try JSONEncoder().encode(losses)) }
+        json.add(",\"nextIndex\":")
+        json.add(nextIndex)
+        json.add(",\"origin\":")
+        json.add(origin)
+        if let originsSinceLoss {
+            json.add(",\"originsSinceLoss\":")
+            json.add(list: originsSinceLoss) { $0.add($1) }
+        }
+        if let released {
+            json.add(",\"released\":")
+            json.add(list: released) { $1.write(to: &$0) }
+        }
+        json.add(",\n\"segments\":")
+        json.add(list: segments) { json, segment in
+            json.add("\n")
+            segment.write(to: &json)
+        }
+        json.add(",\n\"version\":")
+        json.add(Int64(version))
+        json.add("}\n")
+        return json
     }
 
     private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
@@ -57,6 +85,36 @@ extension SpoolManifest {
     }
 }
 
+extension SpoolManifest.Segment {
+    fileprivate func write(to json: inout JSONText) {
+        json.add("{\"content\":")
+        json.add(list: content) { $1.write(to: &$0) }
+        json.add(",\"index\":")
+        json.add(index)
+        json.add(",\"isSuspect\":")
+        json.add(isSuspect)
+        json.add(",\"isUsed\":")
+        json.add(isUsed)
+        json.add(",\"revision\":")
+        json.add(Int64(revision))
+        if let rows {
+            json.add(",\"rows\":")
+            json.add(rows)
+        }
+        json.add("}")
+    }
+}
+
 extension BatchRange {
+    fileprivate func write(to json: inout JSONText) {
+        json.add("{\"first\":")
+        json.add(first)
+        json.add(",\"last\":")
+        json.add(last)
+        json.add(",\"origin\":")
+        json.add(origin)
+        json.add("}")
+    }
+
     fileprivate var isPossible: Bool { first > 0 && first <= last && last < .max }
 }

@@ -25,8 +25,8 @@ final class SpoolThread: Sendable {
     struct Append: Sendable {
         /// In one commit, in this order.
         var records: [EncodedRecords]
-        /// Resumed with the batch of each.
-        var continuation: CheckedContinuation<Result<[BatchID], SpoolError>, Never>
+        /// Told once, with the batch of each.
+        var tell: @Sendable (Result<[BatchID], SpoolError>) -> Void
     }
 
     typealias Job = @Sendable (inout SpoolEngine) -> Void
@@ -76,7 +76,7 @@ final class SpoolThread: Sendable {
 
     enum Refusal { case ended, overloaded }
 
-    /// - Returns: why the append was not taken; its continuation is then the caller's.
+    /// - Returns: why the append was not taken; it is then the caller who tells.
     func submit(_ append: Append) -> Refusal? {
         let bytes = append.records.reduce(0) { $0 + $1.payload.count }
         let (refusal, isNews) = state.withLock { state -> (Refusal?, Bool) in

@@ -138,7 +138,9 @@ struct WriterLane: Sendable {
     var isPlain: Bool { isFree && doubts.isEmpty && suspects == 0 && step == .deliver }
 
     /// Kinds that are not to be read yet.
-    func held(now: MonotonicInstant) -> Set<BatchKind> { Set(holds.filter { now < $0.value.until }.keys) }
+    func held(now: MonotonicInstant) -> Set<BatchKind> {
+        holds.isEmpty ? [] : Set(holds.filter { now < $0.value.until }.keys)
+    }
 
     /// What is on the bench goes back to the spool, and what is known of it is forgotten: every batch has an entry of its
     /// own in the ledger, so it may come again in any company.

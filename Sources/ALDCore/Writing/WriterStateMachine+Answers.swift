@@ -189,7 +189,7 @@ extension WriterStateMachine {
     }
 
     /// The batch and the record in it that the server named, if it did.
-    private func place(of fault: SinkFault, in lane: Spool.Lane) -> (batch: Int, record: Int)? {
+    private mutating func place(of fault: SinkFault, in lane: Spool.Lane) -> (batch: Int, record: Int)? {
         guard fault.faultClass == .poison, let line = fault.evidence?.copyLine, line > 0 else { return nil }
         var offset = line - 1
         for (index, slot) in self[lane].bench.prefix(self[lane].attempt).enumerated() {

@@ -131,8 +131,8 @@ struct WriterStateMachine: Sendable {
     }
 
     subscript(lane: Spool.Lane) -> WriterLane {
-        // In place: whoever asks for one property would otherwise copy all of a lane.
-        _read { if lane == .fresh { yield fresh } else { yield backlog } }
+        // In place, and mutating: whoever asks for one property would otherwise copy all of a lane, and of the machine.
+        mutating _read { if lane == .fresh { yield fresh } else { yield backlog } }
         _modify { if lane == .fresh { yield &fresh } else { yield &backlog } }
     }
 
@@ -299,7 +299,7 @@ struct WriterStateMachine: Sendable {
         return permit
     }
 
-    private func deadline(now: MonotonicInstant) -> MonotonicInstant {
+    private mutating func deadline(now: MonotonicInstant) -> MonotonicInstant {
         let deadline = now + configuration.attemptTimeout
         return mustEndBy.map { min($0, deadline) } ?? deadline
     }
@@ -312,17 +312,24 @@ struct WriterStateMachine: Sendable {
     }
 
     /// When something may be done that may not be done now.
-    private func nextInstant(_ waiting: Waiting, now: MonotonicInstant) -> MonotonicInstant? {
+    private mutating func nextInstant(_ waiting: Waiting, now: MonotonicInstant) -> MonotonicInstant? {
         if isReconciled, waiting.isNothing { return nil }
-        var instants: [MonotonicInstant?] = [breaker.rejection?.retryAt]
-        if breaker.rejection != nil { instants.append(breaker.nextDeadline) }
-        if case .due(_, let notBefore) = reconciling { instants.append(notBefore) }
-        for lane in [fresh, backlog] {
-            instants += lane.holds.values.map(\.until)
-            if case .pausing(let until) = lane.state { instants.append(until) }
+        var next: MonotonicInstant?
+        func consider(_ instant: MonotonicInstant?) {
+            guard let instant, instant > now else { return }
+            next = min(instant, next ?? instant)
         }
-        if !waiting.backlog.isEmpty, case .resting = backlog.state { instants.append(backlogRestsUntil) }
-        return instants.compactMap(\.self).filter { $0 > now }.min()
+        if let rejection = breaker.rejection {
+            consider(rejection.retryAt)
+            consider(breaker.nextDeadline)
+        }
+        if case .due(_, let notBefore) = reconciling { consider(notBefore) }
+        for lane in [Spool.Lane.fresh, .backlog] {
+            for hold in self[lane].holds.values { consider(hold.until) }
+            if case .pausing(let until) = self[lane].state { consider(until) }
+        }
+        if !waiting.backlog.isEmpty, case .resting = backlog.state { consider(backlogRestsUntil) }
+        return next
     }
 
     // MARK: Happened

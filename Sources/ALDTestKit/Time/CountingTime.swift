@@ -1,7 +1,7 @@
 public import ALDCore
 import Synchronization
 
-/// A clock that counts how often somebody goes to sleep by it.
+/// A clock that counts how often somebody goes to sleep by it, or has himself called.
 public final class CountingTime: TimeSource {
     private let count = Mutex(0)
     private let time: any TimeSource
@@ -15,5 +15,10 @@ public final class CountingTime: TimeSource {
     public func sleep(until deadline: MonotonicInstant) async throws {
         count.withLock { $0 += 1 }
         try await time.sleep(until: deadline)
+    }
+
+    public func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        count.withLock { $0 += 1 }
+        return time.call(at: deadline, action)
     }
 }

@@ -10,10 +10,22 @@ import Synchronization
 /// time.advance(by: .seconds(1))
 /// ```
 public final class ManualTime: TimeSource {
-    private struct Sleeper {
+    private enum Wake: Sendable {
+        case task(CheckedContinuation<Void, any Error>)
+        case call(@Sendable () -> Void)
+
+        func perform() {
+            switch self {
+            case .task(let continuation): continuation.resume()
+            case .call(let action): action()
+            }
+        }
+    }
+
+    private struct Sleeper: Sendable {
         var id: Int
         var deadline: MonotonicInstant
-        var continuation: CheckedContinuation<Void, any Error>
+        var wake: Wake
     }
 
     private struct State {
@@ -40,17 +52,14 @@ public final class ManualTime: TimeSource {
 
     public var wallClock: Timestamp { startOfCivilTime.advanced(by: now - start) }
 
-    /// How many tasks sleep now.
+    /// How many tasks sleep now, or wait until they are called.
     public var sleeperCount: Int { state.withLock(\.sleepers.count) }
 
     public func sleep(until deadline: MonotonicInstant) async throws {
-        let id = state.withLock { state in
-            defer { state.nextID += 1 }
-            return state.nextID
-        }
+        let id = nextID()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                lieDown(Sleeper(id: id, deadline: deadline, continuation: continuation))
+                lieDown(Sleeper(id: id, deadline: deadline, wake: .task(continuation)))
             }
         } onCancel: {
             let sleeper = state.withLock { state -> Sleeper? in
@@ -60,7 +69,27 @@ public final class ManualTime: TimeSource {
                 }
                 return state.sleepers.remove(at: index)
             }
-            sleeper?.continuation.resume(throwing: CancellationError())
+            if case .task(let continuation)? = sleeper?.wake { continuation.resume(throwing: CancellationError()) }
+        }
+    }
+
+    public func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        let id = nextID()
+        lieDown(Sleeper(id: id, deadline: deadline, wake: .call(action)))
+        return ManualCall(time: self, id: id)
+    }
+
+    private struct ManualCall: ScheduledCall {
+        let time: ManualTime
+        let id: Int
+
+        func cancel() { time.state.withLock { state in state.sleepers.removeAll { $0.id == id } } }
+    }
+
+    private func nextID() -> Int {
+        state.withLock { state in
+            defer { state.nextID += 1 }
+            return state.nextID
         }
     }
 
@@ -76,12 +105,13 @@ public final class ManualTime: TimeSource {
         }
         switch outcome {
         case .asleep: watchers.forEach { $0.resume() }
-        case .cancelled: sleeper.continuation.resume(throwing: CancellationError())
-        case .due: sleeper.continuation.resume()
+        case .cancelled:
+            if case .task(let continuation) = sleeper.wake { continuation.resume(throwing: CancellationError()) }
+        case .due: sleeper.wake.perform()
         }
     }
 
-    /// Returns as soon as at least `count` tasks sleep on this clock.
+    /// Returns as soon as at least `count` tasks sleep on this clock, or wait until it calls them.
     public func waitForSleepers(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isSatisfied = state.withLock { state -> Bool in
@@ -101,6 +131,6 @@ public final class ManualTime: TimeSource {
             state.sleepers.removeAll { $0.deadline <= state.now }
             return due
         }
-        due.forEach { $0.continuation.resume() }
+        due.forEach { $0.wake.perform() }
     }
 }

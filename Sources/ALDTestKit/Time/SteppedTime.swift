@@ -13,6 +13,10 @@ public final class SteppedTime: TimeSource {
 
     public func sleep(until deadline: MonotonicInstant) async throws { try await system.sleep(until: deadline) }
 
+    public func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        system.call(at: deadline, action)
+    }
+
     /// From now on civil time is so far ahead of what it should be; negative: behind.
     public func step(to offset: Duration) { self.offset.withLock { $0 = offset } }
 }

@@ -82,13 +82,17 @@ extension MachineDay {
         life.node.crash()
         if life.spool.account.waiting.records > 0 { report.reached.insert("crash with records waiting") }
         // The next life gets the files as they are now: closing the old ones would tidy them up.
-        let image = disk?.image
-        let left = spoolDirectory + "-left"
-        try FileManager.default.copyItem(atPath: spoolDirectory, toPath: left)
-        try end(life)
-        try FileManager.default.removeItem(atPath: spoolDirectory)
-        try FileManager.default.moveItem(atPath: left, toPath: spoolDirectory)
-        if let image { disk?.restore(image) }
+        if let disk {
+            let image = disk.image
+            try end(life)
+            disk.restore(image)
+        } else {
+            let left = spoolDirectory + "-left"
+            try FileManager.default.copyItem(atPath: spoolDirectory, toPath: left)
+            try end(life)
+            try FileManager.default.removeItem(atPath: spoolDirectory)
+            try FileManager.default.moveItem(atPath: left, toPath: spoolDirectory)
+        }
         self.life = nil
     }
 

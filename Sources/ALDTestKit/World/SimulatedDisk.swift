@@ -1,12 +1,11 @@
 package import ALDCore
-import Foundation
 import Synchronization
 
 /// The disk under the spool of a simulated world: what every commit has made durable, in memory.
 ///
 /// It is a model and not SQLite, and keeps what the spool relies on: a commit is there as a whole or not at all, and a
 /// crash leaves every commit that was. What SQLite, a file system and a disk do beyond that is shown in real files, by the
-/// spool's own tests and by processes that are killed. The small files of the spool are real here, too.
+/// spool's own tests and by processes that are killed.
 package final class SimulatedDisk: SegmentDisk {
     fileprivate struct Content: Sendable {
         /// In order of their rows.
@@ -33,10 +32,12 @@ package final class SimulatedDisk: SegmentDisk {
 
     /// All that is on the disk in one moment.
     package struct Image: Sendable {
-        fileprivate var contents: [String: Content]
+        /// Of the segments.
+        fileprivate var contents: [String: Content] = [:]
+        fileprivate var smallFiles: [String: [UInt8]] = [:]
     }
 
-    private let contents = Mutex<[String: Content]>([:])
+    private let now = Mutex(Image())
 
     package init() {}
 
@@ -44,32 +45,38 @@ package final class SimulatedDisk: SegmentDisk {
     package let freeSpace: Int64 = 1 << 40
 
     /// What a crash in this moment leaves.
-    package var image: Image { Image(contents: contents.withLock(\.self)) }
+    package var image: Image { now.withLock(\.self) }
 
     /// The disk is as it was then.
-    package func restore(_ image: Image) { contents.withLock { $0 = image.contents } }
+    package func restore(_ image: Image) { now.withLock { $0 = image } }
 
-    /// Opens the segment, or makes it. An empty file bears its name, so that it is found and deleted like any other.
-    package func segment(index: Int64, path: String) throws -> any SegmentFile {
-        let isNew = contents.withLock { contents in
-            defer { contents[path] = contents[path] ?? Content() }
-            return contents[path] == nil
-        }
-        guard !isNew || FileManager.default.createFile(atPath: path, contents: nil) else {
-            throw SpoolError(.inputOutput, file: path, "creating failed")
+    package func names(in directory: String) -> [String] {
+        let paths = now.withLock { $0.contents.keys.sorted() + $0.smallFiles.keys.sorted() }
+        return paths.filter { $0.hasPrefix(directory + "/") }.map { String($0.dropFirst(directory.count + 1)) }
+    }
+
+    package func segment(index: Int64, path: String) -> any SegmentFile {
+        now.withLock { now in
+            if now.contents[path] == nil { now.contents[path] = Content() }
         }
         return SimulatedSegment(index: index, path: path, disk: self)
     }
 
-    package func delete(_ path: String) { contents.withLock { $0[path] = nil } }
+    package func contents(of path: String) -> [UInt8]? { now.withLock { $0.smallFiles[path] } }
 
-    fileprivate func content(_ path: String) -> Content? { contents.withLock { $0[path] } }
+    package func replace(_ path: String, by content: [UInt8]) { now.withLock { $0.smallFiles[path] = content } }
+
+    package func delete(_ path: String) {
+        now.withLock { ($0.contents[path], $0.smallFiles[path]) = (nil, nil) }
+    }
+
+    fileprivate func content(_ path: String) -> Content? { now.withLock { $0.contents[path] } }
 
     fileprivate func change(_ path: String, _ body: (inout Content) throws -> Void) throws {
-        try contents.withLock { contents in
+        try now.withLock { now in
             // What is written to a file without a name is gone.
-            guard contents[path] != nil else { return }
-            try body(&contents[path, default: Content()])
+            guard now.contents[path] != nil else { return }
+            try body(&now.contents[path, default: Content()])
         }
     }
 }

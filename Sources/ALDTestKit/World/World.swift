@@ -6,7 +6,8 @@ import Synchronization
 /// A world of one thread, virtual time and seeded chance, in which real services run.
 ///
 /// Whatever was spawned on one of its ``WorldNode``s runs here one job after the other. When nothing is ready, time
-/// jumps to the earliest sleeper. The same seed gives the same run, job by job, which ``digest`` shows.
+/// jumps to the earliest sleeper; what is due at one instant comes in any order, like all that is ready. The same seed
+/// gives the same run, job by job, which ``digest`` shows.
 ///
 /// ```swift
 /// let world = World(seed: 42)
@@ -27,6 +28,7 @@ public final class World: Sendable {
 
     private enum Wake: Sendable {
         case sleeper(Int)
+        case call(Int)
         case action(@Sendable () -> Void)
     }
 
@@ -48,9 +50,13 @@ public final class World: Sendable {
     private struct State {
         var now = World.beginning
         var ready: [Ready] = []
+        /// Whose instant has come.
+        var due: [Timer] = []
         var timers = Heap<Timer>()
         var sequence = 0
-        var sleepers: [Int: CheckedContinuation<Void, any Error>] = [:]
+        /// Unsafe, because a day has a million: whoever resumes one has taken it out of here.
+        var sleepers: [Int: UnsafeContinuation<Void, any Error>] = [:]
+        var calls: [Int: @Sendable () -> Void] = [:]
         /// Sleepers that were cancelled before they had lain down.
         var cancelled: Set<Int> = []
         var schedule: WorldSchedule
@@ -63,8 +69,8 @@ public final class World: Sendable {
         var buried: [Ready] = []
         /// Everything that was spawned and has not ended by itself.
         var spawned: [Int: Task<Void, Never>] = [:]
-        /// Nodes that stand still, until when, and what they would do.
-        var frozen: [Int: (until: MonotonicInstant, jobs: [Ready])] = [:]
+        /// Nodes that stand still, and what they would do.
+        var frozen: [Int: (jobs: [Ready], timers: [Timer])] = [:]
         var runner: pthread_t?
         var hasEscaped = false
         var trace: [String]?
@@ -139,7 +145,8 @@ public final class World: Sendable {
 
     private static func add(_ wake: Wake, at instant: MonotonicInstant, node: Int, _ state: inout State) {
         state.sequence += 1
-        state.timers.insert(Timer(at: max(instant, state.now), sequence: state.sequence, node: node, wake: wake))
+        let timer = Timer(at: max(instant, state.now), sequence: state.sequence, node: node, wake: wake)
+        if timer.at > state.now { state.timers.insert(timer) } else { state.due.append(timer) }
     }
 
     func enqueue(_ job: UnownedJob, of node: WorldNode) {
@@ -168,7 +175,7 @@ public final class World: Sendable {
             guard state.frozen[node.number] == nil, end > state.now else { return false }
             let jobs = state.ready.filter { $0.node.number == node.number }
             state.ready.removeAll { $0.node.number == node.number }
-            state.frozen[node.number] = (end, jobs)
+            state.frozen[node.number] = (jobs, [])
             return true
         }
         guard isNew else { return }
@@ -177,18 +184,19 @@ public final class World: Sendable {
             self.state.withLock { state in
                 guard let frozen = state.frozen.removeValue(forKey: node.number) else { return }
                 if state.hasCrashed(node.number) { state.buried += frozen.jobs } else { state.ready += frozen.jobs }
+                state.due += frozen.timers
             }
             self.note("thaw \(node.name)")
         }
     }
 
-    func sleep(until deadline: MonotonicInstant, node: Int) async throws {
+    nonisolated(nonsending) func sleep(until deadline: MonotonicInstant, node: Int) async throws {
         let id = state.withLock { state in
             state.sequence += 1
             return state.sequence
         }
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
                 let outcome = state.withLock { state -> Result<Void, any Error>? in
                     if state.cancelled.remove(id) != nil { return .failure(CancellationError()) }
                     if deadline <= state.now { return .success(()) }
@@ -206,7 +214,23 @@ public final class World: Sendable {
             }
             sleeper?.resume(throwing: CancellationError())
         }
-        state.withLock { _ = $0.cancelled.remove(id) }
+        state.withLock { if !$0.cancelled.isEmpty { $0.cancelled.remove(id) } }
+    }
+
+    func call(at deadline: MonotonicInstant, node: Int, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        let id = state.withLock { state in
+            Self.add(.call(state.sequence + 1), at: deadline, node: node, &state)
+            state.calls[state.sequence] = action
+            return state.sequence
+        }
+        return WorldCall(world: self, id: id)
+    }
+
+    private struct WorldCall: ScheduledCall {
+        let world: World
+        let id: Int
+
+        func cancel() { world.state.withLock { $0.calls[id] = nil } }
     }
 
     // MARK: Ending
@@ -229,25 +253,30 @@ public final class World: Sendable {
     ///
     /// - Returns: whether everything that was spawned has ended.
     @discardableResult public func end() -> Bool {
-        let (tasks, sleepers, most) = state.withLock { state in
-            defer { state.sleepers = [:] }
+        let (tasks, sleepers, calls, most) = state.withLock { state in
+            defer { (state.sleepers, state.calls) = ([:], [:]) }
             state.crashed = state.crashed.map { _ in false }
             state.ready += state.buried
-            for (_, frozen) in state.frozen.sorted(by: { $0.key < $1.key }) { state.ready += frozen.jobs }
+            for (_, frozen) in state.frozen.sorted(by: { $0.key < $1.key }) {
+                state.ready += frozen.jobs
+                state.due += frozen.timers
+            }
             (state.buried, state.frozen) = ([], [:])
             let tasks = state.spawned.sorted { $0.key < $1.key }.map(\.value)
             let sleepers = state.sleepers.sorted { $0.key < $1.key }.map(\.value)
-            return (tasks, sleepers, state.jobs + Self.unwinding.jobs)
+            let calls = state.calls.sorted { $0.key < $1.key }.map(\.value)
+            return (tasks, sleepers, calls, state.jobs + Self.unwinding.jobs)
         }
         for task in tasks { task.cancel() }
         for sleeper in sleepers { sleeper.resume() }
+        for call in calls { call() }
         do throws(WorldError) {
             try run(until: now + Self.unwinding.time) { state.withLock { $0.spawned.isEmpty || $0.jobs > most } }
         } catch {
             // What cannot even end has been judged before; the answer says so.
         }
         return state.withLock { state in
-            state.timers = Heap()
+            (state.due, state.timers) = ([], Heap())
             return state.spawned.isEmpty
         }
     }
@@ -256,7 +285,7 @@ public final class World: Sendable {
 
     private enum Step {
         case run(Ready)
-        case wake(CheckedContinuation<Void, any Error>)
+        case wake(UnsafeContinuation<Void, any Error>)
         case act(@Sendable () -> Void)
         case skip
         case ended
@@ -301,38 +330,56 @@ public final class World: Sendable {
     private func step(until limit: MonotonicInstant) -> Step {
         state.withLock { state in
             if state.hasEscaped { return .stopped(.escaped) }
-            guard state.ready.isEmpty else {
+            if state.ready.isEmpty, state.due.isEmpty {
+                guard let next = Self.next(&state) else { return .stopped(.deadlock) }
+                guard next <= limit else { return .ended }
+                Self.move(to: next, &state)
+            }
+            state.jobsNow += 1
+            if state.jobsNow > Self.jobsPerInstant { return .stopped(.livelock(jobs: state.jobsNow)) }
+            let index = state.schedule.choose(among: state.ready.count + state.due.count)
+            state.digest.mix(UInt64(bitPattern: state.now.nanoseconds) ^ UInt64(index) << 48)
+            if index < state.ready.count {
                 state.jobs += 1
-                state.jobsNow += 1
-                if state.jobsNow > Self.jobsPerInstant { return .stopped(.livelock(jobs: state.jobsNow)) }
-                let index = state.schedule.choose(among: state.ready.count)
-                state.digest.mix(UInt64(bitPattern: state.now.nanoseconds) ^ UInt64(index) << 48)
                 return .run(state.ready.remove(at: index))
             }
-            guard let timer = state.timers.min else { return .stopped(.deadlock) }
-            guard timer.at <= limit else { return .ended }
+            return Self.perform(state.due.remove(at: index - state.ready.count), &state)
+        }
+    }
+
+    /// When something happens next. What was called off, or has crashed, moves no time.
+    private static func next(_ state: inout State) -> MonotonicInstant? {
+        while let timer = state.timers.min {
+            let isCalledOff =
+                switch timer.wake {
+                case .sleeper(let id): state.sleepers[id] == nil
+                case .call(let id): state.calls[id] == nil
+                case .action: false
+                }
+            if !isCalledOff, !state.hasCrashed(timer.node) { return timer.at }
             state.timers.removeMin()
-            guard !state.hasCrashed(timer.node) else { return .skip }
-            switch timer.wake {
-            case .action where state.frozen[timer.node] != nil:
-                let thaw = state.frozen[timer.node]?.until ?? state.now
-                Self.add(timer.wake, at: thaw, node: timer.node, &state)
-                return .skip
-            case .action(let action):
-                Self.move(to: timer.at, &state)
-                return .act(action)
-            case .sleeper(let id):
-                // One that was cancelled does not move time.
-                guard let continuation = state.sleepers.removeValue(forKey: id) else { return .skip }
-                Self.move(to: timer.at, &state)
-                return .wake(continuation)
-            }
+        }
+        return nil
+    }
+
+    private static func perform(_ timer: Timer, _ state: inout State) -> Step {
+        if state.hasCrashed(timer.node) { return .skip }
+        if case .sleeper(let id) = timer.wake {
+            // Also one that stands still: what it does then waits.
+            return state.sleepers.removeValue(forKey: id).map { .wake($0) } ?? .skip
+        }
+        if !state.frozen.isEmpty, state.frozen[timer.node]?.timers.append(timer) != nil { return .skip }
+        switch timer.wake {
+        case .sleeper: return .skip
+        case .call(let id): return state.calls.removeValue(forKey: id).map { .act($0) } ?? .skip
+        case .action(let action): return .act(action)
         }
     }
 
     private static func move(to instant: MonotonicInstant, _ state: inout State) {
         if instant > state.now { state.jobsNow = 0 }
         state.now = instant
+        while let timer = state.timers.min, timer.at <= instant { state.due.append(state.timers.removeMin()) }
     }
 
     func error(_ reason: WorldError.Reason) -> WorldError { WorldError(reason: reason, seed: seed, at: now) }

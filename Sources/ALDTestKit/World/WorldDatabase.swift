@@ -142,7 +142,7 @@ public final class WorldDatabase: BatchSink {
     }
 
     private static func land(_ batch: Batch, _ state: inout State, now: MonotonicInstant) -> BatchLanding {
-        if let landing = past(of: batch, state) { return landing }
+        if let landing = past(of: batch, state.ledger[batch.id]) { return landing }
         state.ledger[batch.id] = .applied(batch.digest)
         state.commits.append((now, batch.id, batch))
         change(&state, batch, by: 1)
@@ -150,8 +150,8 @@ public final class WorldDatabase: BatchSink {
     }
 
     /// What the ledger says of a name; `nil` when it does not know it.
-    private static func past(of batch: Batch, _ state: State) -> BatchLanding? {
-        switch state.ledger[batch.id] {
+    private static func past(of batch: Batch, _ entry: Entry?) -> BatchLanding? {
+        switch entry {
         case .applied(let digest): digest == batch.digest ? .known : .collision
         case .voided: .collision
         case nil: nil

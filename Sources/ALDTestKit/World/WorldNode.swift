@@ -69,8 +69,12 @@ private struct WorldTime: TimeSource {
     var now: MonotonicInstant { world.now }
     var wallClock: Timestamp { node.wallClock }
 
-    func sleep(until deadline: MonotonicInstant) async throws {
+    nonisolated(nonsending) func sleep(until deadline: MonotonicInstant) async throws {
         try await world.sleep(until: deadline, node: node.number)
+    }
+
+    func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+        world.call(at: deadline, node: node.number, action)
     }
 }
 

@@ -91,20 +91,22 @@ final class WorldServer: Sendable {
         case .answer, .loseAnswer, .late:
             break
         }
-        let outcome = WorldOutcome<Answer>()
+        let answer = Mutex<Answer?>(nil)
+        let told = Wakeup()
         let isHeard = if case .answer = fate { true } else { false }
         let start = if case .late(let later) = fate { max(deadline, time.now) + later } else { time.now + delay }
         // Whatever becomes of the caller: it is the server that does it.
         world.schedule(at: start) {
             // Calls of an earlier life of the server never happen.
-            guard self.session == life else { return }
-            outcome.set(body())
+            if self.session == life {
+                let given = body()
+                answer.withLock { $0 = given }
+            }
+            told.signal()
         }
         if isHeard, start <= deadline {
-            try await wait(until: start)
-            // Its turn comes at the same instant, maybe after ours.
-            if outcome.value == nil { try await wait(until: min(start + .milliseconds(1), deadline)) }
-            if let answer = outcome.value { return answer }
+            await told.wait(until: deadline, time: time)
+            if let answer = answer.withLock({ $0 }) { return answer }
         } else {
             try await wait(until: deadline)
         }

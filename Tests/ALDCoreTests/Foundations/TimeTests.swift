@@ -1,4 +1,5 @@
 import ALDTestKit
+import Synchronization
 import Testing
 
 @testable import ALDCore
@@ -44,6 +45,26 @@ import Testing
         try await time.sleep(until: start + .milliseconds(20))
         #expect(time.now - start >= .milliseconds(20))
         #expect(time.wallClock > Timestamp(microseconds: 1_700_000_000_000_000))
+    }
+
+    @Test("the system's clock calls when it was told to, at once when that has passed, and not when called off")
+    func systemCalls() async {
+        let (time, bell) = (SystemTime(), Wakeup())
+        let start = time.now
+        for delay in [-5, 20] as [Int64] {
+            let call = time.call(at: start + .milliseconds(delay)) { bell.signal() }
+            await bell.wait()
+            #expect(time.now - start >= .milliseconds(delay))
+            call.cancel()
+        }
+        let calledOff = Mutex(0)
+        for late in [start + .milliseconds(40), MonotonicInstant(nanoseconds: .max)] {
+            time.call(at: late) { calledOff.withLock { $0 += 1 } }.cancel()
+        }
+        let after = time.call(at: start + .milliseconds(60)) { bell.signal() }
+        await bell.wait()
+        after.cancel()
+        #expect(calledOff.withLock(\.self) == 0)
     }
 
     @Test("a ring that comes while nobody waits answers the next wait")

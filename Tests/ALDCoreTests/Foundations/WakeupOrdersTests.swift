@@ -58,4 +58,39 @@ import Testing
         }
         #expect(outcome.failing == nil, "seed \(outcome.seed ?? 0): \(outcome.failure ?? "")")
     }
+
+    /// A clock whose calls come when the test says so, also those that were called off.
+    private final class DeafClock: TimeSource {
+        private struct Call: ScheduledCall { func cancel() {} }
+
+        private let calls = Mutex<[@Sendable () -> Void]>([])
+        let now = World.beginning
+        let wallClock = Timestamp(microseconds: 0)
+
+        func sleep(until deadline: MonotonicInstant) async throws {}
+
+        func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+            calls.withLock { $0.append(action) }
+            return Call()
+        }
+
+        func callAll() { for action in calls.withLock(\.self) { action() } }
+    }
+
+    @Test("the deadline of a wait that is over ends no later one, and leaves nothing behind for it")
+    func lateDeadline() throws {
+        let (world, bell, clock) = (World(seed: 1), Wakeup(), DeafClock())
+        let (node, due) = (world.node("a"), clock.now + .seconds(1))
+        bell.signal()
+        let first = node.spawn { await bell.wait(until: due, time: clock) }
+        try world.run { first.isDone }
+        clock.callAll()
+        let second = node.spawn { await bell.wait() }
+        try world.run(for: .seconds(1))
+        clock.callAll()
+        try world.run(for: .seconds(1))
+        #expect(!second.isDone)
+        bell.signal()
+        try world.run { second.isDone }
+    }
 }

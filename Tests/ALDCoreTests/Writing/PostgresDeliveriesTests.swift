@@ -290,6 +290,9 @@ import Testing
         var wallClock: Timestamp { Timestamp(microseconds: 60_000_000) }
         /// Nobody waits by it.
         func sleep(until deadline: MonotonicInstant) async throws { throw CancellationError() }
+        func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall {
+            system.call(at: deadline, action)
+        }
     }
 
     @Test("what was accepted while the clock was right lands also when it is wrong now")

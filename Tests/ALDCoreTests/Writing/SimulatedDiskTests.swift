@@ -1,5 +1,4 @@
 import ALDTestKit
-import Foundation
 import Testing
 
 @testable import ALDCore
@@ -60,7 +59,7 @@ import Testing
             var random = SeededGenerator(seed: TestSeed.draw())
             let files: [any SegmentFile] = [
                 try SpoolSegment(index: 1, path: directory + "/segment-1-0.sqlite"),
-                try disk.segment(index: 1, path: directory + "/segment-1-1.sqlite"),
+                disk.segment(index: 1, path: directory + "/segment-1-1.sqlite"),
             ]
             var written: [StoredBatch] = []
             for _ in 0..<60 {
@@ -96,27 +95,31 @@ import Testing
     }
 
     @Test("a crash leaves what was committed, and what is deleted is gone")
-    func crash() async throws {
+    func crash() throws {
         let disk = SimulatedDisk()
-        try await withTemporaryDirectory { directory in
-            func batch(_ row: Int64) -> StoredBatch {
-                EncodedRecords(Fixture.rows(1), machine: 1).sealed(
-                    BatchID(origin: 1, number: row), at: SpoolPosition(segment: 1, row: row),
-                    acceptedAt: Timestamp(microseconds: 0), parent: nil)
-            }
-            let path = directory + "/segment-1-0.sqlite"
-            let file = try disk.segment(index: 1, path: path)
-            try file.write([batch(1)], progress: [])
-            #expect(FileManager.default.fileExists(atPath: path))
-            let image = disk.image
-            try file.write([batch(2)], progress: [])
-            #expect(throws: SpoolError.self) { try file.write([batch(2)], progress: []) }
-            #expect(try file.extent() == 2 && file.size > 0)
-            disk.restore(image)
-            let again = try disk.segment(index: 1, path: path)
-            #expect(try again.extent() == 1 && again.salvage(2) == nil && again.salvage(1) == batch(1))
-            disk.delete(path)
-            #expect(again.sizeInPlace == nil && again.size == 0)
+        func batch(_ row: Int64) -> StoredBatch {
+            EncodedRecords(Fixture.rows(1), machine: 1).sealed(
+                BatchID(origin: 1, number: row), at: SpoolPosition(segment: 1, row: row),
+                acceptedAt: Timestamp(microseconds: 0), parent: nil)
         }
+        let (path, small) = ("/spool/segment-1-0.sqlite", "/spool/manifest.json")
+        let file = disk.segment(index: 1, path: path)
+        try file.write([batch(1)], progress: [])
+        disk.replace(small, by: [1])
+        #expect(disk.names(in: "/spool").sorted() == ["manifest.json", "segment-1-0.sqlite"])
+        #expect(disk.names(in: "/spoo") == [])
+        let image = disk.image
+        try file.write([batch(2)], progress: [])
+        disk.replace(small, by: [2])
+        #expect(throws: SpoolError.self) { try file.write([batch(2)], progress: []) }
+        #expect(try file.extent() == 2 && file.size > 0 && disk.contents(of: small) == [2])
+        disk.restore(image)
+        let again = disk.segment(index: 1, path: path)
+        #expect(try again.extent() == 1 && again.salvage(2) == nil && again.salvage(1) == batch(1))
+        #expect(disk.contents(of: small) == [1])
+        disk.delete(path)
+        disk.delete(small)
+        #expect(again.sizeInPlace == nil && again.size == 0 && disk.names(in: "/spool") == [])
+        #expect(disk.contents(of: small) == nil)
     }
 }

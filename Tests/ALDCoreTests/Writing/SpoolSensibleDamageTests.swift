@@ -177,7 +177,7 @@ struct SpoolSensibleDamageTests {
             let path = original + "/manifest.json"
             let content = try read(path)
             let text = String(decoding: content, as: UTF8.self)
-            let revision = try #require(text.range(of: #""revision" : 1"#))
+            let revision = try #require(text.range(of: #""revision":1"#))
             let place = text.utf8.distance(from: text.startIndex, to: revision.upperBound) - 1
             var random = SeededGenerator(seed: TestSeed.draw())
             let digits = content.indices.filter { (48...57).contains(content[$0]) }.shuffled(using: &random)

@@ -230,7 +230,7 @@ struct WriterModel {
         return nil
     }
 
-    private func bring(_ lane: Spool.Lane, _ limits: Spool.Limits, _ excluded: Set<BatchKind>) -> [Int] {
+    private mutating func bring(_ lane: Spool.Lane, _ limits: Spool.Limits, _ excluded: Set<BatchKind>) -> [Int] {
         var found: [Int] = []
         var records = 0
         let claimed = Set((machine.fresh.claimed + machine.backlog.claimed).map(\.rawValue))

@@ -167,7 +167,7 @@ public final class ParameterControlService: Service {
             group.addTask { await self.noteEnds() }
             while state.withLock({ $0.beginTaking() }) {
                 for command in takeAdopted() { begin(command, asked: nil, in: &group) }
-                let free = configuration.concurrency - state.withLock(\.executing.count)
+                let free = configuration.concurrency - state.withLock { $0.executing.count }
                 let asked = time.now
                 let taken = free > 0 ? await take(limit: free) : []
                 for command in taken { begin(command, asked: asked, in: &group) }
