@@ -4,7 +4,13 @@ import Synchronization
 /// Takes the time of what a collection is made of: readings of the controller and deliveries to the database.
 public final class CycleMeter: Sendable {
     private let time = SystemTime()
-    private let state = Mutex((reads: DurationHistogram(), deliveries: DurationHistogram()))
+    private struct State {
+        var reads = DurationHistogram()
+        var deliveries = DurationHistogram()
+        var start = CollectionStatistics()
+    }
+
+    private let state = Mutex(State())
 
     public init() {}
 
@@ -12,6 +18,12 @@ public final class CycleMeter: Sendable {
     public var reads: DurationHistogram { state.withLock(\.reads) }
     /// Deliveries that have landed, each from its beginning to the database's word.
     public var deliveries: DurationHistogram { state.withLock(\.deliveries) }
+
+    /// What the collection had done when the meter was last restarted.
+    var start: CollectionStatistics { state.withLock(\.start) }
+
+    /// Forgets what it has seen so far: a start is no cycle.
+    func restart(after start: CollectionStatistics) { state.withLock { $0 = State(start: start) } }
 
     /// The same controller, under watch.
     func before(_ plc: any PLC) -> any PLC { MeteredPLC(plc: plc, meter: self) }

@@ -20,15 +20,15 @@ struct EndToEnd: ScenarioWork {
     /// What the requirement allows.
     var bound: Duration
 
-    /// Terminal 1 as the requirement has it.
-    private static let period: Duration = .seconds(1)
+    /// Of Terminal 1.
+    var period: Duration = .seconds(1)
     /// A recipe of two minutes is allowed five.
     private static let planned = 0.4
 
     func run(_ run: ScenarioRun) async throws {
         let map = try RegisterMap(file: Repository.machine51)
         try await run.host.withDatabase { database in
-            try await TerminalBench.run(run, map, period: Self.period, isMetered: false, in: database) { bench in
+            try await TerminalBench.run(run, map, period: period, isMetered: false, in: database) { bench in
                 let stages = StageBook()
                 switch path {
                 case .command: try await command(run, bench, stages)
@@ -117,7 +117,7 @@ struct EndToEnd: ScenarioWork {
             steps: [
                 RecipeStep(
                     id: 1,
-                    .parameter(SetPoint(parameter, 1), ramp: nil, hold: Self.period + Self.period / 5)),
+                    .parameter(SetPoint(parameter, 1), ramp: nil, hold: period + period / 5)),
                 RecipeStep(id: 2, .parameter(SetPoint(parameter, 0), ramp: nil, hold: .zero)),
             ])
         let stored = try await bench.store(recipe)

@@ -69,7 +69,8 @@ struct ResourceProfile: ScenarioWork {
         case .continuous: pause = .zero
         }
         stored = try await bench.store(recipe(on: bench, lasting: length))
-        var (due, started) = (run.time.now, 0)
+        let beginning = run.time.now
+        var (due, started) = (beginning, 0)
         repeat {
             try await run.time.sleep(until: due)
             let command = try await bench.start(stored)
@@ -82,6 +83,8 @@ struct ResourceProfile: ScenarioWork {
             due = max(due + pause, run.time.now)
         } while due + length <= end
         run.note("recipes", count: started)
+        let planned = pause > .zero ? Int(max(.zero, end - beginning - length) / pause) + 1 : 1
+        if started < planned { run.doubt("of \(planned) recipes only \(started) were started") }
     }
 
     /// Pulses of a valve where there is one, and of a switch where there is none, a second each cycle.

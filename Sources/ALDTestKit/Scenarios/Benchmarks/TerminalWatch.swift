@@ -19,6 +19,9 @@ struct TerminalWatch {
     private var first: Look?
     private var last: Look?
     private var most = (resident: 0, processor: 0.0)
+    private var memory: [Series.Point] = []
+    /// A shorter time shows how caches fill, and no trend.
+    private static let shortestTrend = 600.0
     /// Values that the system did not tell.
     private(set) var missing = 0
     private(set) var looks = 0
@@ -68,6 +71,7 @@ struct TerminalWatch {
         if let bytes = now.probe.residentBytes {
             run.sample("\(name): resident memory", Double(bytes), .bytes)
             most.resident = max(most.resident, bytes)
+            memory.append(Series.Point(at: now.at.inSeconds, value: Double(bytes)))
         }
         if let threads = now.probe.threads { run.sample("\(name): threads", Double(threads), .count) }
         if let descriptors = now.probe.descriptors { run.sample("\(name): descriptors", Double(descriptors), .count) }
@@ -111,6 +115,9 @@ struct TerminalWatch {
         run.note("\(name): processor, most", most.processor, .ratio)
         run.note("\(name): resident memory", residentBytes, .bytes)
         run.note("\(name): resident memory, most", Double(most.resident), .bytes)
+        if let first, (last.at - first.at).inSeconds >= Self.shortestTrend, let slope = RobustSlope.of(memory) {
+            run.note("\(name): memory growth", slope * 3600, .bytesPerHour)
+        }
         for (word, value) in [
             ("threads", last.probe.threads), ("descriptors", last.probe.descriptors), ("sockets", last.probe.sockets),
         ] {

@@ -50,17 +50,19 @@ struct WriteBenchmark: ScenarioWork {
         let count = run.scaled(commands)
         let report = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await pool.run() }
+            // The first command opens connections and prepares statements.
+            try await WriteDesk(pool: pool, terminal: terminal, deadline: run.patience).askAndSee(targets[0])
             // One round after the other: what is measured is one, and not how they meet.
             let load = OpenLoop(rate: rate, duration: run.duration, clients: 1)
             let report = try await load.run { _, number in
                 let desk = WriteDesk(pool: pool, terminal: terminal, deadline: run.patience)
-                let commands = (0..<count).map { targets[number * count + $0] }
+                let commands = (0..<count).map { targets[number * count + $0 + 1] }
                 switch asking {
                 case .atOnce: try await desk.ask(atOnce: commands)
                 case .batch: try await desk.ask(inOne: commands)
                 case .confirmed: return try await desk.askAndSee(commands[0])
                 }
-                try await desk.waitForEnd(of: (number + 1) * count)
+                try await desk.waitForEnd(of: (number + 1) * count + 1)
             }
             group.cancelAll()
             try await group.waitForAll()
@@ -68,7 +70,7 @@ struct WriteBenchmark: ScenarioWork {
         }
         run.note("round", report)
         run.note("commands per round", count: count)
-        let missing = report.due * count - (try await TestDatabase.number(Self.all, database))
+        let missing = report.due * count + 1 - (try await TestDatabase.number(Self.all, database))
         // A command that was never asked for shows nothing.
         if missing > 0 { run.doubt("\(missing) commands were not asked for") }
     }

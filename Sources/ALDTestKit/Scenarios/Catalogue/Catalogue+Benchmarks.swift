@@ -13,7 +13,7 @@ extension Catalogue {
             nominal: .minutes(10), short: .seconds(2),
             criteria: [
                 Criterion("cycle p95 of the slowest run", .below, bound), Criterion("insert p95", .below, 0.5),
-                Criterion("lost or doubled", .exactly, 0), Criterion("runs", .atLeast, 2),
+                Criterion("lost or doubled", .exactly, 0),
             ],
             work: CycleBenchmark(parameters: parameters, rate: rate))
     }
@@ -128,7 +128,7 @@ extension Catalogue {
             "PROF-\(number)", "Profile: \(title)",
             requirement: "\(load), \(minutes) min: what it uses is measured"
                 + (criteria.isEmpty ? "." : ", processors are less than 50 % busy."),
-            nominal: .minutes(minutes), short: .seconds(3),
+            nominal: .minutes(minutes), short: .seconds(2),
             criteria: criteria + [
                 Criterion("looks", .atLeast, 3), Criterion("numbers that are missing", .exactly, 0),
                 Criterion("commands without success", .exactly, 0),
