@@ -96,4 +96,16 @@ public enum TestDatabase {
             return Int(try row.decode(0, as: Int64.self))
         }
     }
+
+    /// The seconds that a statement returns, one a row; nulls are left out.
+    static func durations(_ statement: String, _ configuration: PostgresConfiguration) async throws -> DurationHistogram
+    {
+        try await withConnection(configuration) { connection, deadline in
+            var durations = DurationHistogram()
+            for row in try await connection.query(statement, deadline: deadline) {
+                if let seconds = try row.decode(0, as: Double?.self) { durations.record(.seconds(seconds)) }
+            }
+            return durations
+        }
+    }
 }

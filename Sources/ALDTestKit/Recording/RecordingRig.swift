@@ -23,10 +23,11 @@ public struct RecordingRig: Sendable {
     ///
     /// - Parameters:
     ///   - directory: holds the spool, also after a failure.
+    ///   - meter: takes the time of readings and deliveries.
     ///   - configure: changes what the writer is told.
     @discardableResult public static func record(
         _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
-        period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
+        period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet, meter: CycleMeter? = nil,
         configure: (inout BatchWriter.Configuration) -> Void = { _ in },
         _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws -> Summary {
@@ -41,7 +42,8 @@ public struct RecordingRig: Sendable {
         patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
         patience.breaker.openTime = patience.backoff
         configure(&patience)
-        let writer = try BatchWriter(spool: spool, sink: sink, configuration: patience, time: time, logger: logger)
+        let writer = try BatchWriter(
+            spool: spool, sink: meter?.before(sink) ?? sink, configuration: patience, time: time, logger: logger)
         var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
         reach.backoffCap = .seconds(1)
         let client = try ModbusClient(configuration: reach, logger: logger)
@@ -49,7 +51,7 @@ public struct RecordingRig: Sendable {
         var pace = DataCollectionService.Configuration()
         pace.period = period
         let collection = try DataCollectionService(
-            plc: plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
+            plc: meter?.before(plc) ?? plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
         let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
         return try await withCleanup {
             try await rig.run(pool, body)
