@@ -41,7 +41,7 @@ public struct SystemTime: TimeSource {
     }
 }
 
-/// A timer of the system. It keeps its action until it is called off.
+/// A timer of the system. It keeps its action until it is called off or let go.
 ///
 /// Safe because Dispatch lets its sources be used from any thread; only their protocol does not say so.
 private struct SystemCall: ScheduledCall, @unchecked Sendable {

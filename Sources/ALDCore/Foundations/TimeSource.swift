@@ -18,7 +18,8 @@ public protocol TimeSource: Sendable {
     /// as well, and would need a second task to sleep beside it.
     ///
     /// - Parameter action: must not wait. When the deadline has passed it may be called before this returns.
-    /// - Returns: what it is called off with. That may come while `action` is being called.
+    /// - Returns: what it is called off with, which may come while `action` is being called. To be kept until then: a
+    ///   call that nobody holds may never come.
     func call(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> any ScheduledCall
 }
 
