@@ -27,13 +27,14 @@ import Testing
     func implemented() async throws {
         let missing = Catalogue.scenarios.filter { !$0.isImplemented }
         // Grows shorter with every suite; a group that is done must not come back.
-        let open: Set = ["ML", "CL", "LR", "RC", "STABILITY", "FI", "BENCH", "E2E", "PROF"]
+        let open: Set = ["FI", "BENCH", "E2E", "PROF"]
         #expect(Set(missing.map { String($0.id.prefix { $0 != "-" }) }).subtracting(open) == [])
         for scenario in Catalogue.scenarios where scenario.isImplemented {
             #expect(!scenario.criteria.isEmpty, "\(scenario.id) demands nothing")
         }
         let host = ScenarioHost()
-        let result = await ScenarioRunner(host: host).run(try #require(missing.first))
+        let unwritten = Scenario("X", "x", requirement: "x", nominal: .seconds(1), short: .seconds(1))
+        let result = await ScenarioRunner(host: host).run(unwritten)
         #expect(result.verdict == .unknown && result.reasons.contains("nobody has written it yet"))
         try await host.stop()
     }
