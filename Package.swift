@@ -55,6 +55,9 @@ let package = Package(
         .systemLibrary(
             name: "CLibPQ", pkgConfig: "libpq",
             providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         .target(
             name: "Modbus",
             dependencies: [deque, nioCore, nioPosix, nioSSL, log],
@@ -62,7 +65,7 @@ let package = Package(
         .target(
             name: "ALDCore",
             dependencies: [
-                "CLibPQ", "Modbus", deque, heap, lifecycle, log, nioCore,
+                "CLibPQ", "CZlib", "Modbus", deque, heap, lifecycle, log, nioCore,
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),

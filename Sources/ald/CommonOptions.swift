@@ -60,6 +60,10 @@ enum SettingsHelp {
                             ALD_MACHINE_NAME    name in the database (ALD-1)
                             ALD_SIMULATOR_SEED  seed of simulated values (1)
                             ALD_LOG_LEVEL       trace … critical (notice)
+          --log-file        ALD_LOG_FILE        log of a terminal (standard error)
+          --log-size        ALD_LOG_SIZE        put it away when so long (100MB)
+          --log-keep        ALD_LOG_KEEP        how many old ones are kept (14)
+                            ALD_LOG_SPACE       what these take together (1GB)
           --config          ALD_CONFIG          settings file, JSON (none)
 
         In a file a setting is called like its variable, without ALD_ and in camel

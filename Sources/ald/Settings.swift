@@ -4,8 +4,8 @@ import Modbus
 
 /// A setting's name in a file; its environment variable follows from it (`plcUnit`: `ALD_PLC_UNIT`).
 enum SettingKey: String, CaseIterable, Sendable {
-    case dataDirectory, databaseUrl, duration, interlocks, logLevel, machine, machineId, machineName, parameters,
-        period, plc
+    case dataDirectory, databaseUrl, duration, interlocks, logFile, logKeep, logLevel, logSize, logSpace, machine,
+        machineId, machineName, parameters, period, plc
     case plcUnit, postgresBin, simulatorPort, simulatorSeed, wordOrder
 }
 
@@ -34,6 +34,9 @@ struct Settings: Sendable {
     var simulatorPort = 0
     var simulatorSeed: UInt64 = 1
     var logLevel = Logger.Level.notice
+    /// Where the log goes; `nil`: to standard error.
+    var logFile: String?
+    var logRotation = LogRotation.Policy()
 
     init() {}
 
@@ -105,6 +108,15 @@ struct Settings: Sendable {
         simulatorPort = number(.simulatorPort, 0...65_535) ?? simulatorPort
         simulatorSeed = number(.simulatorSeed, 0...UInt64.max) ?? simulatorSeed
         logLevel = read(.logLevel, expected: "one of \(levels)") { Logger.Level(rawValue: $0.lowercased()) } ?? logLevel
+        func size(_ key: SettingKey) -> Int64? {
+            read(key, expected: "a size such as 100MB or 1GB") { text in
+                ByteText.parse(text).flatMap { $0 > 0 ? $0 : nil }
+            }
+        }
+        logFile = text(.logFile, "a file")
+        logRotation.maximumBytes = size(.logSize) ?? logRotation.maximumBytes
+        logRotation.keptBytes = size(.logSpace) ?? logRotation.keptBytes
+        logRotation.keptFiles = number(.logKeep, 0...10_000) ?? logRotation.keptFiles
         if let problems = ConfigurationProblems(problems) { throw problems }
     }
 

@@ -21,7 +21,13 @@ enum TidyDirection {
         ],
     ]
 
-    /// What each module of ours may import of ours. `CLibPQ` has a rule of its own.
+    /// C behind one wall: the only folder that imports a system library, and what others use instead.
+    private static let doors = [
+        "CLibPQ": (folder: "Sources/ALDCore/Postgres/LibPQ", instead: "connection type"),
+        "CZlib": (folder: "Sources/ALDCore/Observability/Logs", instead: "log file"),
+    ]
+
+    /// What each module of ours may import of ours. System libraries have a rule of their own.
     static let modules: [String: Set<String>] = [
         "Modbus": [],
         "ALDCore": ["Modbus"],
@@ -42,9 +48,9 @@ enum TidyDirection {
         let parts = file.path.split(separator: "/").map(String.init)
         return file.imports.compactMap { module, line in
             let message: String
-            if module == "CLibPQ" {
-                guard !file.path.hasPrefix("Sources/ALDCore/Postgres/LibPQ/") else { return nil }
-                message = "only Sources/ALDCore/Postgres/LibPQ imports CLibPQ; use the connection type declared there"
+            if let door = doors[module] {
+                guard !file.path.hasPrefix(door.folder + "/") else { return nil }
+                message = "only \(door.folder) imports \(module); use the \(door.instead) declared there"
             } else if parts.count > 2, parts[0] == "Sources", let allowed = modules[parts[1]] {
                 if module == "XCTest" || module == "Testing" {
                     message = "products import no test framework; throw an error that says what was expected instead"

@@ -67,6 +67,7 @@ import Testing
         ("Sources/ALDCore/Writing/a.swift", "import struct Modbus.UnitID"),
         ("Sources/ALDCore/Postgres/Pool/a.swift", "internal import CLibPQ"),
         ("Tests/ALDCoreTests/a.swift", "import CLibPQ"),
+        ("Sources/ALDTestKit/Reports/a.swift", "import CZlib"),
         ("Sources/ALDTestKit/a.swift", "#if DEBUG\n@testable import XCTest\n#endif"),
         ("Sources/ald/a.swift", "import Testing"),
     ])
@@ -77,6 +78,7 @@ import Testing
     @Test(arguments: [
         ("Sources/ALDCore/PLC/a.swift", "import Modbus"),
         ("Sources/ALDCore/Postgres/LibPQ/a.swift", "import CLibPQ"),
+        ("Sources/ALDCore/Observability/Logs/a.swift", "import CZlib"),
         ("Sources/ald/a.swift", "import ALDCore\nimport ALDTestKit\nimport Modbus"),
         ("Tests/StressPLC/a.swift", "import XCTest\nimport ALDCore"),
     ])

@@ -19,8 +19,8 @@ public final class TerminalProcesses: Sendable {
 
     private struct State {
         var living: [Kind: RunningChild] = [:]
-        /// Those that are to end now.
-        var leaving: Set<Kind> = []
+        /// Those that are to end now, and with which exit status unless a signal ends them.
+        var leaving: [Kind: Int32] = [:]
         var ended: [Ended] = []
     }
 
@@ -66,7 +66,7 @@ public final class TerminalProcesses: Sendable {
     private func endAll(by signal: Int32) {
         state.withLock { state in
             for (kind, child) in state.living {
-                state.leaving.insert(kind)
+                state.leaving[kind] = 0
                 child.send(signal)
             }
         }
@@ -81,9 +81,9 @@ public final class TerminalProcesses: Sendable {
         }
         let isExpected = state.withLock { state in
             state.living[kind] = nil
-            let isExpected = state.leaving.remove(kind) != nil
+            let exitCode = state.leaving.removeValue(forKey: kind)
             state.ended.append(Ended(kind: kind, result: result, wasKilled: result.signal == SIGKILL))
-            return isExpected && (result.signal == SIGKILL || result.exitCode == 0)
+            return exitCode != nil && (result.signal == SIGKILL || result.exitCode == exitCode)
         }
         guard isExpected else {
             let end = result.exitCode.map { "with \($0)" } ?? "by signal \(result.signal ?? 0)"
@@ -95,28 +95,44 @@ public final class TerminalProcesses: Sendable {
 
     /// Starts a terminal and waits until it has begun its work.
     public func start(_ kind: Kind) async throws {
+        let before = state.withLock { $0.ended.count { $0.kind == kind } }
         beginnings.yield(kind)
         try await eventually("`ald \(kind.rawValue)` has begun", within: .seconds(60)) {
-            if let ended = self.state.withLock({ $0.ended.last { $0.kind == kind && !$0.wasKilled } }) {
-                throw NeverHappened(description: ended.result.transcript)
-            }
+            let ended = self.state.withLock { $0.ended.filter { $0.kind == kind } }
+            if ended.count > before { throw NeverHappened(description: ended[before].result.transcript) }
             return self.child(kind)?.output.contains { $0.contains("\"event\":\"start\"") } == true
         }
     }
 
     /// Ends a terminal as a crash does (SIGKILL), and waits until it is gone.
-    public func kill(_ kind: Kind) async throws {
-        let child: RunningChild? = state.withLock { state in
-            guard let child = state.living[kind] else { return nil }
-            state.leaving.insert(kind)
-            child.send(SIGKILL)
-            return child
+    public func kill(_ kind: Kind) async throws { try await end([kind], by: SIGKILL) }
+
+    /// Sends a signal to these terminals at the same moment, and waits until they are gone.
+    ///
+    /// - Parameter exitCode: which each of them ends with, unless the signal ends it.
+    public func end(_ kinds: Set<Kind>, by signal: Int32, exitCode: Int32 = 0) async throws {
+        let children = try state.withLock { state in
+            let children = try kinds.map { kind in
+                guard let child = state.living[kind] else {
+                    throw NeverHappened(description: "`ald \(kind.rawValue)` does not run")
+                }
+                return (kind: kind, child: child)
+            }
+            for (kind, child) in children {
+                state.leaving[kind] = exitCode
+                child.send(signal)
+            }
+            return children
         }
-        guard let child else { throw NeverHappened(description: "`ald \(kind.rawValue)` does not run") }
-        try await eventually("`ald \(kind.rawValue)` is gone") {
-            self.child(kind)?.processIdentifier != child.processIdentifier
+        for (kind, child) in children {
+            try await eventually("`ald \(kind.rawValue)` is gone", within: .seconds(60)) {
+                self.child(kind)?.processIdentifier != child.processIdentifier
+            }
         }
     }
+
+    /// The last process that was this terminal and has ended.
+    public func ended(_ kind: Kind) -> Ended? { state.withLock { $0.ended.last { $0.kind == kind } } }
 
     /// The process that is this terminal now.
     public func child(_ kind: Kind) -> RunningChild? { state.withLock { $0.living[kind] } }

@@ -9,7 +9,7 @@ public struct Scenario: Sendable {
     public var nominal: Duration
     /// How long it takes to show the same: rates, counts and criteria stay.
     public var short: Duration
-    /// Whether it runs in virtual time, and so always at its full length.
+    /// Whether it runs in virtual time, of which hours take seconds: both durations are virtual then.
     public var isVirtual = false
     public var criteria: [Criterion]
     /// What is done; `nil` as long as nobody has written it.
@@ -31,15 +31,15 @@ public struct Scenario: Sendable {
 
     /// Which runs take the nominal time.
     public enum Gate: String, Sendable {
-        /// Every run: it is short, or its time is virtual.
+        /// Every run: it is short.
         case always
         case slow = "ALD_SLOW"
         case verySlow = "ALD_VERY_SLOW"
     }
 
     public var gate: Gate {
-        if isVirtual || nominal <= short { return .always }
-        return nominal <= .seconds(3600) ? .slow : .verySlow
+        if nominal <= short { return .always }
+        return isVirtual || nominal <= .seconds(3600) ? .slow : .verySlow
     }
 
     public var isImplemented: Bool { work != nil }

@@ -86,6 +86,11 @@ extension Station {
         }
         services.append(.init(service: watch(), successTerminationBehavior: .ignore))
         services.append(.init(service: FirstWord(station: self), successTerminationBehavior: .ignore))
+        if failsOnSignal {
+            services.append(.init(service: UnforeseenError.Source(), successTerminationBehavior: .ignore))
+        }
+        // Whatever fails, the others end in order all the same: the machine is made safe, and it is written down.
+        for index in services.indices { services[index].failureTerminationBehavior = .gracefullyShutdownGroup }
         // The recipe service closes it once more and tells of it; two may not write.
         await securing?.leave(by: time.now + .seconds(1))
         try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()

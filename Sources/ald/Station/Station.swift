@@ -19,6 +19,8 @@ final class Station: Service {
     let demonstration: String?
     /// Start although the database cannot be reached; rows wait in the spool.
     let startsOffline: Bool
+    /// For our own tests, see ``UnforeseenError``.
+    let failsOnSignal: Bool
     let time: any TimeSource
     let logger: Logger
     let parts = Mutex(StationParts())
@@ -27,7 +29,7 @@ final class Station: Service {
     /// - Parameter companion: a service that watches the station and ends before it.
     init(
         settings: Settings, terminals: [Terminal] = Terminal.allCases, startsOffline: Bool,
-        demonstration: String? = nil, time: any TimeSource = SystemTime(), logger: Logger,
+        demonstration: String? = nil, failsOnSignal: Bool = false, time: any TimeSource = SystemTime(), logger: Logger,
         companion: @escaping @Sendable (Station) -> any Service
     ) throws {
         registerMap = try settings.registerMap()
@@ -37,6 +39,7 @@ final class Station: Service {
         self.terminals = terminals
         self.startsOffline = startsOffline
         self.demonstration = demonstration
+        self.failsOnSignal = failsOnSignal
         self.companion = companion
         self.time = time
         var logger = logger

@@ -102,6 +102,19 @@ import Testing
         #expect(await complaint(file: "/") == "/: cannot be read: it is a directory")
     }
 
+    @Test("a log file's size and space are written as people write sizes")
+    func logFiles() async throws {
+        let settings = try await read(
+            [.logFile: "log/{service}.log", .logSize: "10MB"],
+            environment: ["ALD_LOG_SPACE": "1.5 GB", "ALD_LOG_KEEP": "3"])
+        #expect(settings.logFile == "log/{service}.log" && settings.logRotation.maximumBytes == 10_000_000)
+        #expect(settings.logRotation.keptBytes == 1_500_000_000 && settings.logRotation.keptFiles == 3)
+        #expect(await complaint([.logSize: "much"]) == "--log-size: \"much\" is not a size such as 100MB or 1GB")
+        for text in ["0", "-1", "1e3", "MB", "", "1TB"] {
+            #expect(await complaint([.logSize: text]).contains("is not a size"))
+        }
+    }
+
     @Test("the help names every setting and fits a terminal of 80 columns")
     func help() {
         for key in SettingKey.allCases {

@@ -11,6 +11,7 @@ struct ProcessPlant: Sendable {
     let log: MachineLog
     let station: AldProcess
     let terminals: TerminalProcesses
+    let controller: ModbusServer
     let controllerPort: Int
 
     static let machine: Int32 = 1
@@ -19,15 +20,20 @@ struct ProcessPlant: Sendable {
     static let pulse: Duration = .milliseconds(100)
     /// Commands a second.
     static let rate = 4.0
+    /// What whoever asks for them is called by the database.
+    static let asker = "ald.asker"
 
     /// Runs `body` with all three terminals at work, then ends them in order.
     ///
     /// - Parameters:
     ///   - address: of the database, for the terminals.
+    ///   - arguments: further ones of each terminal.
+    ///   - environment: of the terminals, beside what every station has.
     ///   - namespace: where they run; `nil`: where this process does.
     /// - Returns: every process there was.
     static func run(
         _ run: ScenarioRun, database: PostgresConfiguration, address: String, in namespace: NetworkNamespace? = nil,
+        arguments: [String] = [], environment: [String: String] = [:],
         _ body: @Sendable (ProcessPlant) async throws -> Void
     ) async throws -> [TerminalProcesses.Ended] {
         let map = try RegisterMap(file: Repository.machine51)
@@ -42,17 +48,19 @@ struct ProcessPlant: Sendable {
         return try await withCleanup {
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
                 var station = AldProcess(dataDirectory: directory + "/data", machine: Repository.machine51)
+                for (name, value) in environment { station.environment[name] = value }
                 station.environment["ALD_DATABASE_URL"] = address
                 station.environment["ALD_PLC"] = "127.0.0.1:\(port)"
                 station.prefix = namespace?.prefix ?? []
                 let made = station
-                let arguments: [TerminalProcesses.Kind: [String]] = [
-                    .collect: ["--period", "\(Int(period.inSeconds * 1000))ms"]
+                let pace = ["--period", "\(Int(period.inSeconds * 1000))ms"]
+                let words = [
+                    TerminalProcesses.Kind.collect: arguments + pace, .recipes: arguments, .commands: arguments,
                 ]
-                let ended = try await TerminalProcesses.run(made, arguments: arguments) { terminals in
+                let ended = try await TerminalProcesses.run(made, arguments: words) { terminals in
                     let plant = ProcessPlant(
                         database: database, map: map, log: log, station: made, terminals: terminals,
-                        controllerPort: port)
+                        controller: server, controllerPort: port)
                     // Terminal 1 enters the machine; the others need it.
                     for kind in TerminalProcesses.Kind.allCases { try await terminals.start(kind) }
                     try await plant.importRecipe(directory)
@@ -139,6 +147,7 @@ struct ProcessPlant: Sendable {
         let parameters = Self.commanded(of: map)
         let load = OpenLoop(rate: Self.rate * run.scale, duration: duration, clients: 2)
         let before = try await commands("true")
+        let asker = database.withApplicationName(Self.asker)
         try await withThrowingTaskGroup(of: OpenLoop.Report.self) { group in
             group.addTask {
                 try await load.run { _, index in
@@ -148,7 +157,7 @@ struct ProcessPlant: Sendable {
                     let range = parameter.range
                     let value =
                         range.lowerBound + (range.upperBound - range.lowerBound) * Double(number + 1) / 1_000_003
-                    try await TestDatabase.withConnection(database) { connection, deadline in
+                    try await TestDatabase.withConnection(asker) { connection, deadline in
                         _ = try await connection.query(
                             """
                             INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)

@@ -1,0 +1,26 @@
+public import Logging
+
+/// Writes log records to a ``LogFile``: civil time (UTC), level, message, metadata by name.
+public struct FileLogHandler: LogHandler {
+    public var logLevel: Logger.Level
+    public var metadata: Logger.Metadata = [:]
+    private let file: LogFile
+    private let time: any TimeSource
+
+    public init(_ file: LogFile, level: Logger.Level = .info, time: any TimeSource = SystemTime()) {
+        (self.file, self.time) = (file, time)
+        logLevel = level
+    }
+
+    public subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    public func log(event: LogEvent) {
+        let fields = metadata.merging(event.metadata ?? [:]) { $1 }
+            .sorted { $0.key < $1.key }
+            .map { " \($0.key)=\($0.value)" }.joined()
+        file.append("\(time.wallClock) \(event.level) \(event.message)\(fields)")
+    }
+}

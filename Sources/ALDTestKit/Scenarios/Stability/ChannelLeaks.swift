@@ -1,0 +1,72 @@
+import ALDCore
+import Foundation
+
+/// The channel on which commands are announced is cut again and again. What is judged: it comes back each time, what it
+/// had before is tidied up, and no command is lost meanwhile.
+struct ChannelLeaks: ScenarioWork {
+    private static let reconnections = 10
+
+    func run(_ run: ScenarioRun) async throws {
+        let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
+        try await run.host.withDatabase { database in
+            try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
+                let channel = CommandChannel(rate: 2)
+                var watch = LeakWatch()
+                try await channel.serve(map, run, database, through: proxied) { terminals in
+                    watch = try await cut(run, channel, terminals[0], database, proxy)
+                    try await channel.judge(run, terminals, database)
+                }
+                watch.noteCounts(run, ["listeners", LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads])
+                do {
+                    try await eventually("nobody listens") { try await listeners(database) == 0 }
+                } catch let problem as NeverHappened {
+                    run.say("\(problem)")
+                }
+                run.note("listeners left", count: try await listeners(database))
+            }
+        }
+    }
+
+    private func listeners(_ database: PostgresConfiguration) async throws -> Int {
+        // A session that listens has last said so, or has let its bell ring to hear whether it works.
+        try await TestDatabase.number(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND query ~* '^(LISTEN|SELECT pg_notify)' AND pid <> pg_backend_pid()
+            """, database)
+    }
+
+    private func cut(
+        _ run: ScenarioRun, _ channel: CommandChannel, _ terminal: CommandChannel.Terminal,
+        _ database: PostgresConfiguration, _ proxy: FaultProxy
+    ) async throws -> LeakWatch {
+        let beginning = run.time.now
+        var (watch, most, times) = (LeakWatch(), 0, DurationHistogram())
+        try await run.fault("the channel is cut") {
+            for number in 0..<Self.reconnections {
+                try await run.time.sleep(until: beginning + run.duration * number / Self.reconnections)
+                let connections = proxy.evidence.connections
+                let cut = run.time.now
+                proxy.reset()
+                try await channel.insert(1, from: number, terminal, database)
+                try await eventually("the bell works again") {
+                    proxy.evidence.connections > connections && terminal.service.statistics.hearsBell
+                }
+                times.record(run.time.now - cut)
+                let done = number + 1
+                try await eventually("the command is done") { terminal.service.statistics.succeeded >= done }
+                let open = try await listeners(database)
+                most = max(most, open)
+                watch.look(after: done, at: run.elapsed.inSeconds, others: ["listeners": open])
+                if let half = ProcessProbe.sockets(in: .closeWait) {
+                    run.note("sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
+                }
+            }
+            return proxy.evidence.resets
+        }
+        run.note("reconnection", times)
+        run.note("reconnections", count: times.count)
+        run.note("listeners at the most", count: most)
+        return watch
+    }
+}

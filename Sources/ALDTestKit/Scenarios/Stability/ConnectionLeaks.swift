@@ -1,0 +1,212 @@
+import ALDCore
+import Foundation
+import Logging
+import Modbus
+
+/// Connections that are used, lost and made again, over and over. What is judged: there are never more of them than there
+/// may be, none stays half-closed, and at the end the process holds what it held at the beginning.
+struct ConnectionLeaks: ScenarioWork {
+    enum Kind: Sendable {
+        /// Of a pool to the database; in every other round all of them are ended by the server.
+        case database
+        /// To the controller, which goes away in every other round.
+        case controller
+    }
+
+    var kind: Kind
+
+    /// The requirement's number, for its hours; fewer when there are only seconds.
+    private static let operations = 21_600
+    private static let shortOperations = 1200
+    private static let clients = 4
+
+    private struct Pace {
+        var rounds: Int
+        var operations: Int
+
+        /// A round every ten seconds, or twelve.
+        init(_ duration: Duration) {
+            let total = duration >= .hours(1) ? ConnectionLeaks.operations : ConnectionLeaks.shortOperations
+            rounds = max(12, Int(duration.inSeconds / 10))
+            operations = max(1, total / rounds)
+        }
+    }
+
+    func run(_ run: ScenarioRun) async throws {
+        // Threads and what libraries open once belong to the baseline.
+        switch kind {
+        case .database: try await run.host.withDatabase { try await queries(run, $0) }
+        case .controller: try await reads(run)
+        }
+    }
+
+    /// Has `operation` done by several at once, round by round, disturbs every other round, and looks after each.
+    private func rounds(
+        _ run: ScenarioRun, _ operation: @escaping @Sendable () async throws -> Void,
+        disturb: () async throws -> Int, look: () async throws -> [String: Int]
+    ) async throws -> LeakWatch {
+        let (pace, beginning) = (Pace(run.duration), run.time.now)
+        var watch = LeakWatch()
+        var (done, bites) = (0, 0)
+        try await run.fault("connections are lost") {
+            for round in 0..<pace.rounds {
+                try await run.time.sleep(until: beginning + run.duration * round / pace.rounds)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for client in 0..<Self.clients {
+                        let own = (pace.operations + client) / Self.clients
+                        group.addTask { for _ in 0..<own { try await operation() } }
+                    }
+                    try await group.waitForAll()
+                }
+                done += pace.operations
+                if round % 2 == 1 { bites += try await disturb() }
+                // In the same state each time: after an operation, with what that needs.
+                try await operation()
+                let others = try await look()
+                watch.look(after: done, at: run.elapsed.inSeconds, others: others)
+            }
+            return bites
+        }
+        run.note("operations", count: done)
+        return watch
+    }
+
+    private func judge(_ run: ScenarioRun, _ watch: LeakWatch, _ before: ProcessProbe, _ own: String) {
+        watch.noteCounts(run, [own, LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads])
+        let after = ProcessProbe()
+        if let (before, after) = Self.both(before.descriptors, after.descriptors) {
+            run.note("descriptors left", count: max(0, after - before))
+        }
+        if let (before, after) = Self.both(before.sockets, after.sockets) {
+            run.note("sockets left", count: max(0, after - before))
+        }
+    }
+
+    private static func both(_ before: Int?, _ after: Int?) -> (Int, Int)? {
+        guard let before, let after else { return nil }
+        return (before, after)
+    }
+
+    // MARK: Database
+
+    private static let pool = "ald.leaks"
+    private static let bound = 5
+
+    private func queries(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws {
+        let sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = '\(Self.pool)'"
+        // What the way to this server needs once is there now.
+        _ = try await TestDatabase.number("SELECT count(*) \(sessions)", database)
+        let before = ProcessProbe()
+        var settings = PoolConfiguration()
+        settings.maximumConnections = Self.bound
+        (settings.initialBackoff, settings.maximumBackoff) = (.milliseconds(10), .milliseconds(100))
+        let pool = try ConnectionPool(
+            configuration: database.withApplicationName(Self.pool), pool: settings, logger: TestDatabase.quiet)
+        let watch = try await withThrowingTaskGroup(of: Void.self) { pooling in
+            pooling.addTask { try await pool.run() }
+            let watch = try await rounds(run) {
+                try await Self.query(pool, run)
+            } disturb: {
+                try await TestDatabase.number(
+                    "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) \(sessions)", database)
+            } look: {
+                let open = try await TestDatabase.number("SELECT count(*) \(sessions)", database)
+                run.sample("database connections", Double(open), .count)
+                run.note("connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
+                return ["database connections": open]
+            }
+            pooling.cancelAll()
+            try await pooling.waitForAll()
+            return watch
+        }
+        try await Self.awaitNone(run) { try await TestDatabase.number("SELECT count(*) \(sessions)", database) }
+        judge(run, watch, before, "database connections")
+    }
+
+    /// One that was ended while it lay in the pool is found out by whoever uses it first; the second attempt has another.
+    private static func query(_ pool: ConnectionPool, _ run: ScenarioRun) async throws {
+        var attempts = 0
+        while true {
+            do {
+                let deadline = run.patience
+                return try await pool.withConnection(holder: "leaks", lane: .reader, deadline: deadline) { connection in
+                    _ = try await connection.query("SELECT 1", deadline: deadline)
+                }
+            } catch let error as PostgresError where error.isOutage && attempts < 10 {
+                attempts += 1
+            }
+        }
+    }
+
+    private static func awaitNone(_ run: ScenarioRun, _ count: () async throws -> Int) async throws {
+        do {
+            try await eventually("all connections are closed") { try await count() == 0 }
+        } catch let problem as NeverHappened {
+            run.say("\(problem)")
+        }
+        run.note("connections left", count: try await count())
+    }
+
+    // MARK: Controller
+
+    private func reads(_ run: ScenarioRun) async throws {
+        let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
+        let device = SimulatedPLC(map, seed: run.seed)
+        var behavior = DeviceBehavior.ideal
+        // With it the device can restart.
+        behavior.faults = FaultInjector(seed: run.seed)
+        let server = device.makeServer(behavior: behavior)
+        let port = try await server.start()
+        let watch: LeakWatch
+        let before = ProcessProbe()
+        do {
+            var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+            (reach.backoff, reach.backoffCap) = (.milliseconds(5), .milliseconds(50))
+            let client = try ModbusClient(configuration: reach, logger: TestDatabase.quiet)
+            watch = try await withCleanup {
+                let plc = try ModbusPLC(map, client: client)
+                return try await rounds(run) {
+                    try await Self.read(plc, run)
+                } disturb: {
+                    let accepted = server.statistics.accepted
+                    await server.strike(.reboot(.milliseconds(20)))
+                    try await Self.read(plc, run)
+                    return server.statistics.accepted - accepted
+                } look: {
+                    let half = ProcessProbe.sockets(in: .closeWait)
+                    if let half {
+                        run.note(
+                            "sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
+                    }
+                    let open = server.statistics.open
+                    run.sample("controller connections", Double(open), .count)
+                    run.note(
+                        "connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
+                    return ["controller connections": open]
+                }
+            } cleanup: {
+                await client.close()
+            }
+            try await Self.awaitNone(run) { server.statistics.open }
+        } catch {
+            await server.stop()
+            throw error
+        }
+        judge(run, watch, before, "controller connections")
+        await server.stop()
+    }
+
+    /// Until it succeeds: a controller that restarts is away for a moment.
+    private static func read(_ plc: ModbusPLC, _ run: ScenarioRun) async throws {
+        let patience = run.patience
+        while true {
+            do throws(PLCError) {
+                _ = try await plc.scan(deadline: run.time.now + .seconds(2))
+                return
+            } catch {
+                guard run.time.now < patience else { throw error }
+                try await run.time.sleep(for: .milliseconds(5))
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import ALDCore
+import Foundation
+
+/// What a process holds, looked at again and again while it does the same work over and over. What grows with the work
+/// is a leak; the slope is the median of all slopes, which a single outlier does not move.
+struct LeakWatch {
+    /// `nil` for this one.
+    var process: Int32?
+    /// Of the looks, from the first on: buffers and caches fill up.
+    var warmUp = 0.3
+    private var looks = 0
+    private var operations: [Double] = []
+    /// Since the beginning, virtual ones in virtual time.
+    private var seconds: [Double] = []
+    /// One value for each look; not a number where it is not known.
+    private var columns: [String: [Double]] = [:]
+    /// So many have their place before the first one, so that what watches does not grow itself.
+    private static let capacity = 5000
+
+    static let heap = "heap in use"
+    static let resident = "resident memory"
+    static let descriptors = "descriptors"
+    static let sockets = "sockets"
+    static let threads = "threads"
+
+    init(process: Int32? = nil, warmUp: Double = 0.3) {
+        (self.process, self.warmUp) = (process, warmUp)
+        operations.reserveCapacity(Self.capacity)
+        seconds.reserveCapacity(Self.capacity)
+    }
+
+    /// - Parameters:
+    ///   - operations: done so far.
+    ///   - others: further numbers that are to stay the same.
+    mutating func look(after operations: Int, at seconds: Double, others: [String: Int] = [:]) {
+        let probe = ProcessProbe(of: process)
+        var values = others.mapValues(Double.init)
+        if process == nil, let bytes = ProcessProbe.heapBytes { values[Self.heap] = Double(bytes) }
+        if let bytes = probe.residentBytes { values[Self.resident] = Double(bytes) }
+        if let count = probe.descriptors { values[Self.descriptors] = Double(count) }
+        if let count = probe.sockets { values[Self.sockets] = Double(count) }
+        if let count = probe.threads { values[Self.threads] = Double(count) }
+        self.operations.append(Double(operations))
+        self.seconds.append(seconds)
+        for (name, value) in values { note(value, of: name) }
+        looks += 1
+    }
+
+    private mutating func note(_ value: Double, of name: String) {
+        if columns[name] == nil {
+            var column: [Double] = []
+            column.reserveCapacity(Self.capacity)
+            columns[name] = column
+        }
+        while columns[name, default: []].count < looks { columns[name, default: []].append(.nan) }
+        columns[name, default: []].append(value)
+    }
+
+    private func points(_ name: String, by places: [Double]) -> [Series.Point] {
+        zip(places, columns[name] ?? []).dropFirst(Int(Double(looks) * warmUp)).compactMap { place, value in
+            value.isNaN ? nil : Series.Point(at: place, value: value)
+        }
+    }
+
+    /// How many of these there are more, by the trend from the warm-up to the end; `nil` when too little is known.
+    func gained(_ name: String) -> Double? {
+        let points = points(name, by: operations)
+        guard let slope = RobustSlope.of(points), let first = points.first, let last = points.last else { return nil }
+        return slope * (last.at - first.at)
+    }
+
+    /// What each operation has left behind; `nil` when too little is known.
+    func perOperation(_ name: String) -> Double? { RobustSlope.of(points(name, by: operations)) }
+
+    /// By how much it has grown, as a part of what it was after the warm-up; `nil` when too little is known.
+    func growth(_ name: String) -> Double? {
+        guard let gained = gained(name), let first = points(name, by: operations).first?.value, first > 0 else {
+            return nil
+        }
+        return gained / first
+    }
+
+    /// In an hour; `nil` when too little is known.
+    func perHour(_ name: String) -> Double? { RobustSlope.of(points(name, by: seconds)).map { $0 * 3600 } }
+
+    /// Notes the trend of what is counted.
+    func noteCounts(
+        _ run: ScenarioRun, _ names: [String] = [LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads]
+    ) {
+        run.note("looks", count: looks)
+        for name in names {
+            // Half of one more is none; what cannot be counted here stays open.
+            if let gained = gained(name) { run.note("\(name) gained", count: Int(gained.rounded())) }
+            if let last = columns[name]?.last { run.note(name, count: Int(last)) }
+        }
+    }
+
+    /// Notes what grows of `name`, in bytes.
+    func noteBytes(_ run: ScenarioRun, _ name: String) {
+        if let last = columns[name]?.last { run.note(name, last, .bytes) }
+        if let growth = growth(name) { run.note("memory growth", growth, .ratio) }
+        if let rate = perHour(name) { run.note("memory growth rate", rate, .bytesPerHour) }
+        if let left = perOperation(name) { run.note("\(name) per operation", left, .bytes) }
+        if columns[name] == nil { run.doubt("\(name) is known on Linux with the GNU C library only") }
+    }
+}
