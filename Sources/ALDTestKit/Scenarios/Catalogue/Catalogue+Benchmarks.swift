@@ -96,7 +96,7 @@ extension Catalogue {
         Scenario(
             "E2E-\(number)", title, requirement: "\(words): less than \(Quantity.seconds.text(Double(bound))).",
             nominal: path == .wholeRecipe ? .seconds(bound) : .minutes(1),
-            short: .seconds(path == .wholeRecipe ? 4 : 2),
+            short: .seconds(path == .wholeRecipe ? 5 : 2),
             criteria: criteria + [Criterion("unbalanced accounts", .exactly, 0)],
             work: EndToEnd(path: path, bound: .seconds(bound)))
     }
