@@ -30,7 +30,7 @@ struct BenchmarkVerdictTests {
         let host = ScenarioHost()
         try await withCleanup {
             let cycle = try await result("BENCH-DC-05", on: host, tighten)
-            #expect(cycle.verdict == .fail && cycle.reasons.contains { $0.contains("slowest run") })
+            #expect(cycle.verdict == .fail && cycle.reasons.contains { $0.contains("cycle p95 is") })
             let write = try await result("BENCH-PW-04", on: host, tighten)
             #expect(write.verdict == .fail && write.reasons.contains { $0.contains("round p95") })
             let recipe = try await result("BENCH-RE-05", on: host) { scenario in
