@@ -176,7 +176,8 @@ struct TerminalBench: Sendable {
     /// Waits until Terminal 1 has recorded this value in a reading that began later than `instant`.
     func waitForRecord(of value: Double, _ parameter: ParameterID, after instant: Timestamp) async throws {
         try await TestDatabase.withConnection(database) { connection, deadline in
-            try await eventually("\(parameter) is recorded as \(value)") {
+            // In less time than the connection has: who waits in vain says for what.
+            try await eventually("parameter \(parameter) is recorded as \(value)", within: .seconds(25)) {
                 try await connection.query(
                     """
                     SELECT FROM ald.parameter_value_history

@@ -9,10 +9,10 @@ extension Catalogue {
         Scenario(
             "BENCH-DC-\(number)", "A cycle of \(parameters) parameters at \(Int(rate)) Hz",
             requirement: "\(parameters) parameters at \(Int(rate)) Hz: a cycle takes less than "
-                + "\(Quantity.seconds.text(bound)) (p95) in each of 10 runs, an insert less than 500 ms.",
+                + "\(Quantity.seconds.text(bound)) (p95) over 10 runs, an insert less than 500 ms.",
             nominal: .minutes(10), short: .seconds(2),
             criteria: [
-                Criterion("cycle p95 of the slowest run", .below, bound), Criterion("insert p95", .below, 0.5),
+                Criterion("cycle p95", .below, bound), Criterion("insert p95", .below, 0.5),
                 Criterion("lost or doubled", .exactly, 0),
             ],
             work: CycleBenchmark(parameters: parameters, rate: rate))
@@ -96,7 +96,7 @@ extension Catalogue {
         Scenario(
             "E2E-\(number)", title, requirement: "\(words): less than \(Quantity.seconds.text(Double(bound))).",
             nominal: path == .wholeRecipe ? .seconds(bound) : .minutes(1),
-            short: .seconds(path == .wholeRecipe ? 4 : 2),
+            short: .seconds(path == .wholeRecipe ? 5 : 2),
             criteria: criteria + [Criterion("unbalanced accounts", .exactly, 0)],
             work: EndToEnd(path: path, bound: .seconds(bound)))
     }
