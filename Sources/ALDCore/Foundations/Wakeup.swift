@@ -17,7 +17,7 @@ public final class Wakeup: Sendable {
         var waiter: UnsafeContinuation<Void, Never>?
 
         mutating func lieDown(_ continuation: UnsafeContinuation<Void, Never>) {
-            assert(waiter == nil, "only one task may wait at a time")
+            precondition(waiter == nil, "only one task may wait at a time")
             waiter = continuation
         }
     }

@@ -93,7 +93,10 @@ extension Station {
         for index in services.indices { services[index].failureTerminationBehavior = .gracefullyShutdownGroup }
         // The recipe service closes it once more and tells of it; two may not write.
         await securing?.leave(by: time.now + .seconds(1))
-        try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
+        var group = ServiceGroupConfiguration(services: services, logger: logger)
+        // A failure is no signal: nobody outside of here looks at the time.
+        group.maximumGracefulShutdownDuration = ShutdownBudget.ordered
+        try await ServiceGroup(configuration: group).run()
         if terminals.contains(.collection) { try await account(spools, place.database) }
     }
 

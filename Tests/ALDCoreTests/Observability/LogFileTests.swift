@@ -133,6 +133,84 @@ import Testing
         }
     }
 
+    @Test("a device is written to and never put away, and two processes may have it")
+    func device() async throws {
+        try await withTemporaryDirectory { directory in
+            // A link, so that nothing happens to the device itself when this fails.
+            let path = directory + "/ald.log"
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/null")
+            try writing(path, policy(bytes: 10)) { file in
+                try writing(path, policy(bytes: 10)) { $0.append("another") }
+                for _ in 0..<5 { file.append("more than ten bytes") }
+                time.advance(by: .seconds(86_400))
+                file.append("the next day")
+                #expect(file.statistics.written == 6 && file.statistics.rotations == 0)
+            }
+            #expect(try names(in: directory) == ["ald.log"])
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path) == "/dev/null")
+        }
+    }
+
+    @Test("a pipe that nobody reads is refused at once")
+    func pipe() async throws {
+        try await withTemporaryDirectory { directory in
+            #expect(mkfifo(directory + "/ald.log", 0o600) == 0)
+            #expect(throws: LogFile.Refusal.self) { try LogFile(directory + "/ald.log", time: time) }
+        }
+    }
+
+    @Test("what somebody has moved away is left to him, and what he has put in its place is gone on with")
+    func takenAway() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/ald.log"
+            try writing(path, policy(bytes: 20)) { file in
+                file.append("one")
+                try FileManager.default.moveItem(atPath: path, toPath: directory + "/his")
+                file.append("two")
+                try FileManager.default.removeItem(atPath: path)
+                try "a line of his\n".write(toFile: path, atomically: true, encoding: .utf8)
+                file.append("three")
+                file.append("four")
+                #expect(file.statistics.written == 4 && file.statistics.rotations == 1)
+            }
+            #expect(try String(contentsOfFile: directory + "/his", encoding: .utf8) == "one\n")
+            #expect(try lines(path) == ["a line of his", "three", "four"])
+        }
+    }
+
+    @Test("half a line that a killed process has left does not become part of the next one")
+    func tornEnd() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/ald.log"
+            try "whole\nhal".write(toFile: path, atomically: true, encoding: .utf8)
+            try writing(path, policy()) { $0.append("next") }
+            try writing(path, policy()) { $0.append("last") }
+            #expect(try lines(path) == ["whole", "hal", "next", "last"])
+        }
+    }
+
+    @Test("a link to a file stays one, and what was put away lies beside the file; who may read it stays as it was")
+    func linkAndMode() async throws {
+        try await withTemporaryDirectory { directory in
+            let (link, path) = (directory + "/ald.log", directory + "/data/real.log")
+            try FileManager.default.createDirectory(atPath: directory + "/data", withIntermediateDirectories: true)
+            #expect(FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]))
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
+            try writing(link, policy(bytes: 10)) { file in
+                file.append("first")
+                file.append("second")
+            }
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == path)
+            #expect(try names(in: directory) == ["ald.log", "data"])
+            let files = try names(in: directory + "/data")
+            #expect(files == ["real.log", "real.log.2026-01-01.000001.gz"])
+            for name in files {
+                let attributes = try FileManager.default.attributesOfItem(atPath: directory + "/data/" + name)
+                #expect(attributes[.posixPermissions] as? Int == 0o600, "\(name)")
+            }
+        }
+    }
+
     @Test("a folder that cannot be written when a file is to be put away costs no line")
     func lockedFolder() async throws {
         // Nothing is forbidden to root; there a folder in the archive's place does it.
@@ -173,11 +251,11 @@ import Testing
             try writing(path, policy()) { file in
                 var logger = Logger(label: "x") { _ in FileLogHandler(file, time: time) }
                 logger[metadataKey: "service"] = "collect"
-                logger.warning("two\nlines", metadata: ["attempt": "2"])
+                logger.warning("two\nlines\r\nor three", metadata: ["attempt": "2"])
                 logger.debug("not this")
             }
-            #expect(
-                try lines(path) == ["2026-01-01T00:00:00.000000Z warning two\\nlines attempt=2 service=collect"])
+            let words = #"two\nlines\r\nor three attempt=2 service=collect"#
+            #expect(try lines(path) == ["2026-01-01T00:00:00.000000Z warning " + words])
         }
     }
 }

@@ -102,5 +102,10 @@ import Testing
             try policy { ($0.maximumBytes, $0.keptFiles, $0.keptBytes) = (0, -1, -1) }.validate()
         }
         #expect(error.problems.count == 3)
+        #expect(throws: ConfigurationProblems.self, "a full file would be deleted as soon as it was put away") {
+            try policy { ($0.maximumBytes, $0.keptBytes) = (100, 199) }.validate()
+        }
+        try policy { ($0.maximumBytes, $0.keptBytes) = (100, 200) }.validate()
+        try policy { ($0.maximumBytes, $0.keptFiles, $0.keptBytes) = (100, 0, 0) }.validate()
     }
 }

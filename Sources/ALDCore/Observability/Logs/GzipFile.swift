@@ -44,6 +44,9 @@ enum GzipFile {
             throw error
         }
         guard gzclose(output) == Z_OK else { throw Failure(unfinished, "writing") }
+        // Whoever may not read the log may not read what was put away of it either.
+        var status = stat()
+        if fstat(input, &status) == 0 { chmod(unfinished, status.st_mode & 0o777) }
         try synchronise(unfinished)
         guard rename(unfinished, target) == 0 else { throw Failure(unfinished, "renaming") }
         isDone = true

@@ -15,6 +15,8 @@ public struct LogArchive: Hashable, Sendable {
     /// Behind the name of one that is being compressed: worth nothing after a crash.
     static let unfinished = ".gz.new"
     private static let digits = 6
+    /// Nobody puts away so many: a file with such a number is somebody else's.
+    private static let mostNumber = 1_000_000_000_000
 
     init(log: String, date: String, number: Int, isCompressed: Bool = false, bytes: Int64) {
         (self.log, self.date, self.number) = (log, date, number)
@@ -30,7 +32,7 @@ public struct LogArchive: Hashable, Sendable {
         let parts = rest.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].count == 10, parts[0].allSatisfy({ $0.isASCII && ($0.isNumber || $0 == "-") }),
             parts[1].count >= Self.digits, parts[1].allSatisfy({ $0.isASCII && $0.isNumber }),
-            let number = Int(parts[1])
+            let number = Int(parts[1]), number < Self.mostNumber
         else { return nil }
         self.init(log: log, date: String(parts[0]), number: number, isCompressed: isCompressed, bytes: bytes)
     }

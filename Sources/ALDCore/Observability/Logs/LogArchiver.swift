@@ -31,6 +31,10 @@ final class LogArchiver: Sendable {
     }
 
     private func work() {
+        #if os(Linux)
+            // PRIO_PROCESS, on Linux of this thread alone: what opens valves must not wait for it.
+            setpriority(__priority_which_t(0), 0, 10)
+        #endif
         while state.withLock({ Self.goesOn(&$0) }) {
             do {
                 _ = try folder.tidy(policy) { self.state.withLock(\.isStopped) }

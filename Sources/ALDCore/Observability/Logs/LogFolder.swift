@@ -45,21 +45,29 @@ struct LogFolder: Sendable {
         {
             unlink(path(name))
         }
-        let compressed = Set(try archives().filter(\.isCompressed).map(\.number))
+        let compressed = Set(try archives().filter(\.isCompressed).map(\.name))
+        var failure: (any Error)?
         for archive in try archives() where !archive.isCompressed {
             try prune(policy)
             let source = path(archive.name)
             guard access(source, F_OK) == 0 else { continue }
-            if !compressed.contains(archive.number) {
-                let isDone = try GzipFile.compress(
-                    source, to: source + LogArchive.compressed, through: source + LogArchive.unfinished,
-                    isCancelled: isCancelled)
-                guard isDone else { return false }
+            if !compressed.contains(archive.name + LogArchive.compressed) {
+                do throws(GzipFile.Failure) {
+                    let isDone = try GzipFile.compress(
+                        source, to: source + LogArchive.compressed, through: source + LogArchive.unfinished,
+                        isCancelled: isCancelled)
+                    guard isDone else { return false }
+                } catch {
+                    // The others are none the worse for it.
+                    failure = failure ?? error
+                    continue
+                }
             }
             // Only now: whatever happens in between, one of the two is whole.
             unlink(source)
         }
         try prune(policy)
+        if let failure { throw failure }
         return true
     }
 }

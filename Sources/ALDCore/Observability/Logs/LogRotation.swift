@@ -19,6 +19,11 @@ public struct LogRotation: Hashable, Sendable {
             if maximumBytes < 1 { problems.append("maximumBytes is \(maximumBytes), at least 1 is needed") }
             if keptFiles < 0 { problems.append("keptFiles is \(keptFiles), at least 0 is needed") }
             if keptBytes < 0 { problems.append("keptBytes is \(keptBytes), at least 0 is needed") }
+            if keptFiles > 0, keptBytes >= 0, keptBytes / 2 < maximumBytes {
+                problems.append(
+                    "keptBytes is \(keptBytes), at least twice maximumBytes (\(maximumBytes)) is needed: otherwise a file "
+                        + "that was put away is too much by itself")
+            }
             if let problems = ConfigurationProblems(problems) { throw problems }
         }
     }
@@ -68,6 +73,9 @@ public struct LogRotation: Hashable, Sendable {
 
     /// The file was put away, and the next line is the first of a new one.
     public mutating func wasPutAway() { (bytes, day, number) = (0, nil, number + 1) }
+
+    /// The next line goes to the end of a file that somebody else has begun.
+    mutating func found(bytes: Int64, lastWritten: Timestamp) { (self.bytes, day) = (bytes, lastWritten.startOfDay) }
 
     /// A line is in the file.
     public mutating func wasWritten(_ length: Int, now: Timestamp) {

@@ -69,7 +69,7 @@ struct EndToEnd: ScenarioWork {
                 try await bench.ask(value, of: parameter, connection, deadline: deadline)
                 let written = try await bench.waitForWrite(of: value, to: parameter, after: began)
                 stages.add("asked to written", written - began)
-                try await bench.waitForRecord(of: value, parameter, after: asked)
+                try await bench.waitForRecord(of: value, parameter, after: asked.advanced(by: written - began))
                 stages.add("written to recorded by Terminal 1", run.time.now - written)
                 stages.add("asked to recorded by Terminal 1", run.time.now - began)
             }
@@ -91,7 +91,7 @@ struct EndToEnd: ScenarioWork {
             throw NeverHappened(description: "not confirmed: \(said)")
         }
         let written = try await bench.waitForWrite(of: value, to: parameter.id, after: began)
-        try await bench.waitForRecord(of: value, parameter.id, after: asked)
+        try await bench.waitForRecord(of: value, parameter.id, after: asked.advanced(by: written - began))
         stages.add("called to written", written - began)
         stages.add("written to answered", confirmed - written)
         stages.add("called to answered", confirmed - began)
@@ -125,7 +125,7 @@ struct EndToEnd: ScenarioWork {
         let command = try await bench.start(stored)
         let written = try await bench.waitForWrite(of: 1, to: parameter, after: began)
         stages.add("start to first step", written - began)
-        try await bench.waitForRecord(of: 1, parameter, after: asked)
+        try await bench.waitForRecord(of: 1, parameter, after: asked.advanced(by: written - began))
         stages.add("first step to recorded by Terminal 1", time.now - written)
         stages.add("start to recorded by Terminal 1", time.now - began)
         try await eventually("the recipe has run to its end") {
@@ -174,7 +174,8 @@ struct EndToEnd: ScenarioWork {
         let account = RunAccount(run: run, recipe: recipe, database: bench.database)
         try await account.waitForEnd(of: command, within: allowed * 2)
         let ended = run.time.now
-        try await bench.waitForRecord(of: 1, mark, after: asked)
+        let written = try await bench.waitForWrite(of: 1, to: mark, after: began)
+        try await bench.waitForRecord(of: 1, mark, after: asked.advanced(by: written - began))
         run.note("start to the record of its end", ended - began)
         run.note("start to the last reading", run.time.now - began)
         run.note("last reading, of what is allowed", (run.time.now - began).inSeconds / allowed.inSeconds, .ratio)

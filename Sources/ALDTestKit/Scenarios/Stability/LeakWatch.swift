@@ -8,7 +8,7 @@ struct LeakWatch {
     var process: Int32?
     /// Of the looks, from the first on: buffers and caches fill up.
     var warmUp = 0.3
-    private var looks = 0
+    private(set) var looks = 0
     private var operations: [Double] = []
     /// Since the beginning, virtual ones in virtual time.
     private var seconds: [Double] = []

@@ -8,12 +8,15 @@ struct LogLeaks: ScenarioWork {
     private static let looks = 30
 
     func run(_ run: ScenarioRun) async throws {
+        // The runtime opens a timer for the first sleep of a process, and keeps it.
+        try await run.time.sleep(for: .milliseconds(1))
         let before = ProcessProbe()
         try await VirtualPlant.withDirectory(run) { directory in
             var watch = LeakWatch()
             var policy = LogRotation.Policy()
             (policy.maximumBytes, policy.keptFiles) = (20_000, 5)
             let file = try LogFile(directory + "/log/ald.log", policy: policy) { run.fail($0) }
+            defer { file.close() }
             let logger = Logger(label: "ald.leaks") { _ in FileLogHandler(file) }
             let beginning = run.time.now
             var lines = 0
@@ -34,7 +37,6 @@ struct LogLeaks: ScenarioWork {
             run.note("lines lost", count: lines - file.statistics.written)
             run.note("log files put away", count: file.statistics.rotations)
             watch.noteCounts(run, [LeakWatch.descriptors, LeakWatch.threads])
-            file.close()
         }
         if let before = before.descriptors, let after = ProcessProbe().descriptors {
             run.note("descriptors left", count: max(0, after - before))

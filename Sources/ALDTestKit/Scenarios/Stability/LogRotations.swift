@@ -42,6 +42,7 @@ struct LogRotations: ScenarioWork {
             let services = try volumes.enumerated().map { number, volume in
                 try service("service\(number + 1)", directory, volume * Double(size), size, time, run)
             }
+            defer { for service in services { service.file.close() } }
             let most = try await write(run, services, directory, time)
             for service in services {
                 if !service.file.finishArchives(within: .seconds(120)) { run.fail("\(service.name) is not compressed") }
