@@ -24,8 +24,11 @@ struct Punctuality: Sendable, CustomStringConvertible {
         _ deadline: MonotonicInstant, _ body: () async throws -> R
     ) async throws -> (R, Punctuality) {
         let clock = SystemTime()
+        // As in a pool somebody is woken by the clock who wakes whoever waits: each of the two has to get a thread.
         async let waiting: (Duration, Duration) = {
-            await Wakeup().wait(until: deadline, time: clock)
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await Wakeup().wait(until: deadline, time: clock) }
+            }
             return (clock.now - deadline, Self.starvation())
         }()
         let result = try await body()

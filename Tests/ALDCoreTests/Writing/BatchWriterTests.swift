@@ -500,8 +500,9 @@ private final class ModelSink: BatchSink {
             time.advance(by: .seconds(1000))
             try await spool.tidyUp()
             try await writer.append(Self.gap, machine: 1)
-            try await eventually("all landed") {
-                writer.statistics.spooled == 0 && writer.statistics.resurrected == 6
+            try await eventually("all landed and compared") {
+                let statistics = writer.statistics
+                return statistics.spooled == 0 && statistics.resurrected == 6 && statistics.isReconciled
             }
             #expect(sink.rows == 7)
             // From here on the time counts again.
