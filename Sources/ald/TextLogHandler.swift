@@ -1,3 +1,4 @@
+import ALDCore
 import Foundation
 import Logging
 
@@ -18,10 +19,7 @@ struct TextLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let fields = metadata.merging(event.metadata ?? [:]) { $1 }
-            .sorted { $0.key < $1.key }
-            .map { " \($0.key)=\($0.value)" }.joined()
         let time = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))
-        write("\(time) \(event.level) \(event.message)\(fields)")
+        write("\(time) \(event.text(with: metadata))")
     }
 }

@@ -21,8 +21,10 @@ extension ProcessProbe {
                 guard let target, target.hasPrefix("socket:[") else { return nil }
                 return target.dropFirst("socket:[".count).dropLast()
             })
-        return ["tcp", "tcp6"].reduce(0) { sum, table in
-            let lines = whole("\(folder)/net/\(table)").split(separator: "\n").dropFirst()
+        // A kernel without IPv6 has no second table.
+        guard let table = whole("\(folder)/net/tcp") else { return nil }
+        return [table, whole("\(folder)/net/tcp6") ?? ""].reduce(0) { sum, table in
+            let lines = table.split(separator: "\n").dropFirst()
             return sum
                 + lines.count { line in
                     // The state is the fourth field, the number of the socket the tenth.
@@ -33,9 +35,9 @@ extension ProcessProbe {
     }
 
     /// The kernel hands a long table out piece by piece, and Foundation takes the first piece for all of it.
-    private static func whole(_ path: String) -> String {
+    private static func whole(_ path: String) -> String? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return "" }
+        guard file >= 0 else { return nil }
         defer { close(file) }
         var content: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -15,13 +15,7 @@ extension MachineDay {
         var disk = world.stream("disk of \(node.name)")
         let spool = try Spool(
             directory: directory, configuration: spool, random: &disk,
-            turns: .simulated { moment, turn in
-                switch moment {
-                case .soon: node.schedule(after: .microseconds(500), turn)
-                case .idle: node.schedule(after: .milliseconds(50), turn)
-                case .quiet: node.schedule(after: .seconds(2), turn)
-                }
-            }, time: node.time, logger: quiet)
+            turns: node.spoolTurns, time: node.time, logger: quiet)
         let writer = try BatchWriter(
             spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
         var pace = DataCollectionService.Configuration()

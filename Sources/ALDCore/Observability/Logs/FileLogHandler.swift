@@ -18,9 +18,16 @@ public struct FileLogHandler: LogHandler {
     }
 
     public func log(event: LogEvent) {
-        let fields = metadata.merging(event.metadata ?? [:]) { $1 }
+        file.append("\(time.wallClock) \(event.text(with: metadata))")
+    }
+}
+
+extension LogEvent {
+    /// Level, message, and metadata by name; those of the event before those of its logger.
+    package func text(with metadata: Logger.Metadata) -> String {
+        let fields = metadata.merging(self.metadata ?? [:]) { $1 }
             .sorted { $0.key < $1.key }
             .map { " \($0.key)=\($0.value)" }.joined()
-        file.append("\(time.wallClock) \(event.level) \(event.message)\(fields)")
+        return "\(level) \(message)\(fields)"
     }
 }

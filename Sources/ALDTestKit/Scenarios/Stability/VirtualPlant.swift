@@ -90,13 +90,7 @@ struct VirtualPlant {
         var random = world.stream("disk")
         let spool = try Spool(
             directory: path, configuration: configuration, random: &random,
-            turns: .simulated { moment, turn in
-                switch moment {
-                case .soon: node.schedule(after: .microseconds(500), turn)
-                case .idle: node.schedule(after: .milliseconds(50), turn)
-                case .quiet: node.schedule(after: .seconds(2), turn)
-                }
-            }, time: node.time, logger: logger)
+            turns: node.spoolTurns, time: node.time, logger: logger)
         let writer = try BatchWriter(
             spool: spool, sink: database, time: node.time, random: world.stream("writer"), logger: logger)
         return (spool, writer)
