@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "ALDTestKit",
             dependencies: [
-                "ALDCore", "Modbus", heap, log,
+                "ALDCore", "Modbus", heap, lifecycle, log,
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

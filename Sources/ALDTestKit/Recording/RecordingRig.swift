@@ -1,6 +1,7 @@
 public import ALDCore
 public import Logging
 import Modbus
+import ServiceLifecycle
 
 /// Terminal 1 with everything below it, in this process: pool, sink, spool, writer, Modbus client, collection.
 ///
@@ -54,7 +55,7 @@ public struct RecordingRig: Sendable {
             plc: meter?.before(plc) ?? plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
         let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
         return try await withCleanup {
-            try await rig.run(pool, body)
+            try await rig.run(pool, logger, body)
             return Summary(
                 collection: collection.statistics, writer: writer.statistics, pool: pool.statistics)
         } cleanup: {
@@ -63,15 +64,19 @@ public struct RecordingRig: Sendable {
         }
     }
 
-    private func run(_ pool: ConnectionPool, _ body: @Sendable (RecordingRig) async throws -> Void) async throws {
+    private func run(
+        _ pool: ConnectionPool, _ logger: Logger, _ body: @Sendable (RecordingRig) async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
             try await withThrowingTaskGroup(of: Void.self) { writing in
                 writing.addTask { try await writer.run() }
                 try await withThrowingTaskGroup(of: Void.self) { collecting in
-                    collecting.addTask { try await collection.run() }
+                    // Ended as a service is: a cycle under way has its moment. Cancelling would count it as missed.
+                    let group = ServiceGroup(services: [collection], logger: logger)
+                    collecting.addTask { try await group.run() }
                     try await body(self)
-                    collecting.cancelAll()
+                    await group.triggerGracefulShutdown()
                     try await collecting.waitForAll()
                 }
                 try await drain()
