@@ -43,6 +43,15 @@ struct BenchmarkPartsTests {
         #expect(writes.outline.count { $0.step.kind.word == "parameter" } == 100)
     }
 
+    @Test("a reading that is lost and one that is doubled do not make up for each other")
+    func lostAndDoubled() {
+        #expect(RecordedRows(rows: 10, distinct: 10).lostOrDoubled(of: 10) == 0)
+        #expect(RecordedRows(rows: 10, distinct: 9).lostOrDoubled(of: 10) == 2)
+        #expect(RecordedRows(rows: 9, distinct: 9).lostOrDoubled(of: 10) == 1)
+        #expect(RecordedRows(rows: 12, distinct: 10).lostOrDoubled(of: 10) == 2)
+        #expect(RecordedRows(rows: 11, distinct: 11).lostOrDoubled(of: 10) == 1)
+    }
+
     @Test("mean and standard deviation are those of a sample")
     func spread() {
         let spread = Spread([2, 4, 4, 4, 5, 5, 7, 9])

@@ -28,6 +28,26 @@ import Testing
         #expect((ProcessProbe.sockets(in: .listening) ?? 0) > 0)
     }
 
+    @Test("a thread of ours is counted, those of Dispatch are told apart by their names")
+    func threads() throws {
+        #expect(ProcessProbe.isWorker("r-initiated-qos") && ProcessProbe.isWorker("-qos.overcommit"))
+        #expect(!ProcessProbe.isWorker("NIO-SGLTN-1-#1") && !ProcessProbe.isWorker("ald.spool"))
+        // Another process: in ours other tests begin threads, too.
+        let child = Process()
+        child.executableURL = URL(fileURLWithPath: "/bin/sleep")
+        child.arguments = ["60"]
+        try child.run()
+        defer { child.terminate() }
+        let probe = ProcessProbe(of: child.processIdentifier)
+        try #require(probe.descriptors != nil, "only Linux tells")
+        #expect(probe.threads == 1 && probe.workerThreads == 0)
+        // This one has workers: Swift's tasks run on them.
+        let own = ProcessProbe()
+        let (all, workers) = (try #require(own.threads), try #require(own.workerThreads))
+        #expect(workers > 0 && all > workers)
+        #expect((own.contextSwitches ?? 0) > 0)
+    }
+
     @Test("what every operation keeps is found out, what it gives back is not")
     func heap() {
         // In a scenario nobody else uses the process; here the numbers are given.

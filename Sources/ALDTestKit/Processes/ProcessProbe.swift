@@ -8,7 +8,11 @@ public struct ProcessProbe: Hashable, Sendable {
     public var descriptors: Int?
     /// Sockets among the descriptors.
     public var sockets: Int?
+    /// All there are.
     public var threads: Int?
+    /// Those of Dispatch among them. It begins one more when one is held up, on a busy machine by anything, and ends those
+    /// that had nothing to do for some seconds.
+    public var workerThreads: Int?
     /// User and system time since it began, seconds.
     public var processorSeconds: Double?
     /// Read from and written to storage, bytes.
@@ -22,7 +26,6 @@ public struct ProcessProbe: Hashable, Sendable {
         let folder = process.map { "/proc/\($0)" } ?? "/proc/self"
         let status = Self.fields(folder + "/status", separator: ":")
         residentBytes = status["VmRSS"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
-        threads = status["Threads"].flatMap { Int($0) }
         let entries = try? FileManager.default.contentsOfDirectory(atPath: folder + "/fd")
         descriptors = entries?.count
         sockets = entries?.count { entry in
@@ -33,7 +36,13 @@ public struct ProcessProbe: Hashable, Sendable {
         readBytes = io["read_bytes"].flatMap { Int($0) }
         writtenBytes = io["write_bytes"].flatMap { Int($0) }
         processorSeconds = Self.processorSeconds(folder)
-        contextSwitches = Self.contextSwitches(folder)
+        guard let tasks = Self.tasks(folder) else { return }
+        threads = tasks.count
+        workerThreads = tasks.count { Self.isWorker($0["Name"] ?? "") }
+        contextSwitches = tasks.reduce(0) { sum, status in
+            let counts = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].compactMap { status[$0] }
+            return sum + counts.compactMap { Int($0) }.reduce(0, +)
+        }
     }
 
     /// Bytes that this process has allocated and not given back: unlike resident memory, it falls when something is
@@ -85,14 +94,14 @@ public struct ProcessProbe: Hashable, Sendable {
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    private static func contextSwitches(_ folder: String) -> Int? {
-        guard let tasks = try? FileManager.default.contentsOfDirectory(atPath: folder + "/task") else { return nil }
-        return tasks.reduce(0) { sum, task in
-            let status = fields("\(folder)/task/\(task)/status", separator: ":")
-            let counts = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].compactMap { status[$0] }
-            return sum + counts.compactMap { Int($0) }.reduce(0, +)
-        }
+    /// What the kernel says of each thread; one that ends while we look is left out.
+    private static func tasks(_ folder: String) -> [[String: String]]? {
+        let tasks = try? FileManager.default.contentsOfDirectory(atPath: folder + "/task")
+        return tasks?.map { fields("\(folder)/task/\($0)/status", separator: ":") }.filter { !$0.isEmpty }
     }
+
+    /// Dispatch calls its threads after the root queue that they serve; of that the kernel keeps the last 15 characters.
+    static func isWorker(_ name: String) -> Bool { name.hasSuffix("-qos") || name.hasSuffix("-qos.overcommit") }
 
     private static func text(_ path: String) -> String {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""

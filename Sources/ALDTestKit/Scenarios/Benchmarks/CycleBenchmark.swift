@@ -100,8 +100,8 @@ struct CycleBenchmark: ScenarioWork {
         // A rate that was not kept is another benchmark.
         if sum.missed * 10 > sum.due { run.doubt("\(sum.missed) of \(sum.due) instants went by without a cycle") }
         run.note("failed deliveries", count: sum.failedDeliveries)
-        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
-        run.note("lost or doubled", count: abs(rows - sum.rows))
+        let recorded = try await RecordedRows(in: database)
+        run.note("lost or doubled", count: recorded.lostOrDoubled(of: sum.rows))
         // Terminal and simulated machine together: they are one process here.
         run.note("processor", sum.processorSeconds / max(sum.seconds, 0.001), .ratio)
         if let bytes = ProcessProbe().residentBytes { run.note("resident memory", Double(bytes), .bytes) }

@@ -121,8 +121,8 @@ struct RestartCycles: ScenarioWork {
         if failing { run.sometimes("a start that fails", !failed.isEmpty) }
         try await eventually("all connections to the controller are closed") { bench.server?.statistics.open == 0 }
         run.note("connections left", count: bench.server?.statistics.open ?? -1)
-        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
-        run.note("lost or doubled", count: abs(rows - starts.reduce(0) { $0 + $1.rows }))
+        let recorded = try await RecordedRows(in: database)
+        run.note("lost or doubled", count: recorded.lostOrDoubled(of: starts.reduce(0) { $0 + $1.rows }))
         let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         run.note("database deadlocks", count: try await TestDatabase.number(deadlocks, database))
     }

@@ -180,15 +180,15 @@ struct TerminalsUnderFault: ScenarioWork {
         _ run: ScenarioRun, _ summary: RecordingRig.Summary, _ database: PostgresConfiguration
     ) async throws {
         let collection = summary.collection
-        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
-        run.note("rows", count: rows)
-        run.note("lost or doubled", count: abs(rows - collection.rows))
+        let recorded = try await RecordedRows(in: database)
+        run.note("rows", count: recorded.rows)
+        run.note("lost or doubled", count: recorded.lostOrDoubled(of: collection.rows))
         run.note("cycles", count: collection.cycles)
         run.note("missed instants", count: collection.missed)
         let gaps = "SELECT coalesce(sum(instants), 0)::bigint FROM ald.collection_gaps"
-        let recorded = try await TestDatabase.number(gaps, database)
+        let explained = try await TestDatabase.number(gaps, database)
         // The last gap may be open when the collection ends.
-        run.note("violations without a record", count: max(0, collection.missed - recorded - 1))
+        run.note("violations without a record", count: max(0, collection.missed - explained - 1))
         run.note("jitter", collection.jitter)
     }
 }

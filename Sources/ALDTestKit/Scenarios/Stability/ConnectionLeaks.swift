@@ -150,50 +150,54 @@ struct ConnectionLeaks: ScenarioWork {
     // MARK: Controller
 
     private func reads(_ run: ScenarioRun) async throws {
+        // What the first connection of a process opens once for all others belongs to the baseline.
+        try await Self.withController(run) { _, plc in try await Self.read(plc, run) }
+        let before = ProcessProbe()
+        let watch = try await Self.withController(run) { server, plc in
+            try await rounds(run) {
+                try await Self.read(plc, run)
+            } disturb: {
+                let accepted = server.statistics.accepted
+                await server.strike(.reboot(.milliseconds(20)))
+                try await Self.read(plc, run)
+                return server.statistics.accepted - accepted
+            } look: {
+                if let half = ProcessProbe.sockets(in: .closeWait) {
+                    run.note("sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
+                }
+                let open = server.statistics.open
+                run.sample("controller connections", Double(open), .count)
+                run.note("connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
+                return ["controller connections": open]
+            }
+        }
+        judge(run, watch, before, "controller connections")
+    }
+
+    /// Runs `body` with a controller and a client of it, then closes both.
+    private static func withController<Result: Sendable>(
+        _ run: ScenarioRun, _ body: (ModbusServer, ModbusPLC) async throws -> Result
+    ) async throws -> Result {
         let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
-        let device = SimulatedPLC(map, seed: run.seed)
         var behavior = DeviceBehavior.ideal
         // With it the device can restart.
         behavior.faults = FaultInjector(seed: run.seed)
-        let server = device.makeServer(behavior: behavior)
+        let server = SimulatedPLC(map, seed: run.seed).makeServer(behavior: behavior)
         let port = try await server.start()
-        let watch: LeakWatch
-        let before = ProcessProbe()
-        do {
+        return try await withCleanup {
             var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
             (reach.backoff, reach.backoffCap) = (.milliseconds(5), .milliseconds(50))
             let client = try ModbusClient(configuration: reach, logger: TestDatabase.quiet)
-            watch = try await withCleanup {
-                let plc = try ModbusPLC(map, client: client)
-                return try await rounds(run) {
-                    try await Self.read(plc, run)
-                } disturb: {
-                    let accepted = server.statistics.accepted
-                    await server.strike(.reboot(.milliseconds(20)))
-                    try await Self.read(plc, run)
-                    return server.statistics.accepted - accepted
-                } look: {
-                    let half = ProcessProbe.sockets(in: .closeWait)
-                    if let half {
-                        run.note(
-                            "sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
-                    }
-                    let open = server.statistics.open
-                    run.sample("controller connections", Double(open), .count)
-                    run.note(
-                        "connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
-                    return ["controller connections": open]
-                }
+            let result = try await withCleanup {
+                try await body(server, ModbusPLC(map, client: client))
             } cleanup: {
                 await client.close()
             }
-            try await Self.awaitNone(run) { server.statistics.open }
-        } catch {
+            try await awaitNone(run) { server.statistics.open }
+            return result
+        } cleanup: {
             await server.stop()
-            throw error
         }
-        judge(run, watch, before, "controller connections")
-        await server.stop()
     }
 
     /// Until it succeeds: a controller that restarts is away for a moment.

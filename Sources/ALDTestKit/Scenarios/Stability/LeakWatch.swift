@@ -21,7 +21,9 @@ struct LeakWatch {
     static let resident = "resident memory"
     static let descriptors = "descriptors"
     static let sockets = "sockets"
+    /// Without those of Dispatch, which come and go with the load.
     static let threads = "threads"
+    static let workers = "worker threads"
 
     init(process: Int32? = nil, warmUp: Double = 0.3) {
         (self.process, self.warmUp) = (process, warmUp)
@@ -39,7 +41,9 @@ struct LeakWatch {
         if let bytes = probe.residentBytes { values[Self.resident] = Double(bytes) }
         if let count = probe.descriptors { values[Self.descriptors] = Double(count) }
         if let count = probe.sockets { values[Self.sockets] = Double(count) }
-        if let count = probe.threads { values[Self.threads] = Double(count) }
+        if let threads = probe.threads, let workers = probe.workerThreads {
+            (values[Self.threads], values[Self.workers]) = (Double(threads - workers), Double(workers))
+        }
         self.operations.append(Double(operations))
         self.seconds.append(seconds)
         for (name, value) in values { note(value, of: name) }
@@ -88,7 +92,7 @@ struct LeakWatch {
         _ run: ScenarioRun, _ names: [String] = [LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads]
     ) {
         run.note("looks", count: looks)
-        for name in names {
+        for name in names + [Self.workers] {
             // Half of one more is none; what cannot be counted here stays open.
             if let gained = gained(name) { run.note("\(name) gained", count: Int(gained.rounded())) }
             if let last = columns[name]?.last { run.note(name, count: Int(last)) }
