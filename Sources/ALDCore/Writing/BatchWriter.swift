@@ -204,22 +204,23 @@ public final class BatchWriter: Service {
     }
 
     private func publish(_ machine: inout WriterStateMachine) {
+        let (breaker, held) = (machine.breaker.state.name, machine.heldBecause)
         let before = progress.withLock { progress in
             let before = progress
-            progress.breaker = machine.breaker.state.name
+            progress.breaker = breaker
             progress.isReconciled = machine.isReconciled && progress.doubts == 0
-            progress.heldBecause = machine.heldBecause?.cause
+            progress.heldBecause = held?.cause
             // Under the lock, so that no doubt comes in between.
             if progress.isReconciled, !before.isReconciled { spool.acknowledge([], comparedAt: progress.askedAt) }
             return before
         }
-        if let fault = machine.heldBecause, fault.cause != before.heldBecause {
+        if let fault = held, fault.cause != before.heldBecause {
             logger.error(
                 "batches are held until somebody changes something; nothing is lost",
                 metadata: ["class": "\(fault.faultClass.rawValue)", "fault": "\(fault.message)"])
         }
-        if machine.breaker.state.name != before.breaker {
-            logger.notice("the breaker has changed", metadata: ["state": "\(machine.breaker.state.name.rawValue)"])
+        if breaker != before.breaker {
+            logger.notice("the breaker has changed", metadata: ["state": "\(breaker.rawValue)"])
         }
     }
 

@@ -61,12 +61,27 @@ struct SpoolFiles: Sendable {
     /// The segment files that are there.
     func segments() throws -> [(index: Int64, revision: Int)] {
         let names = try disk?.names(in: directory) ?? FileManager.default.contentsOfDirectory(atPath: directory)
-        return names.compactMap { name in
-            guard let match = name.wholeMatch(of: /segment-(\d{1,9})-(\d{1,9})\.sqlite/), let index = Int64(match.1),
-                let revision = Int(match.2)
-            else { return nil }
-            return (index, revision)
+        return names.compactMap(Self.segment(named:))
+    }
+
+    /// What ``segmentName(index:revision:)`` was given; `nil` for every other name. By hand: a start goes through thousands.
+    static func segment(named name: String) -> (index: Int64, revision: Int)? {
+        let (beginning, end) = ("segment-", ".sqlite")
+        guard name.hasPrefix(beginning), name.hasSuffix(end) else { return nil }
+        let numbers = name.utf8.dropFirst(beginning.utf8.count).dropLast(end.utf8.count)
+            .split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        guard numbers.count == 2, let index = number(numbers[0]), let revision = number(numbers[1]) else { return nil }
+        return (Int64(index), revision)
+    }
+
+    private static func number(_ digits: some Collection<UInt8>) -> Int? {
+        guard (1...9).contains(digits.count) else { return nil }
+        var number = 0
+        for digit in digits {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+            number = number * 10 + Int(digit - UInt8(ascii: "0"))
         }
+        return number
     }
 
     /// Opens a segment, or makes it.

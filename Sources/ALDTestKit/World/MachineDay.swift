@@ -160,7 +160,7 @@ public struct MachineDay {
         journal = directory + "/recipe.json"
         disk = configuration.keepsFiles ? nil : SimulatedDisk()
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
-        let database = WorldDatabase(world)
+        let database = WorldDatabase(world, instants: Int(configuration.length / configuration.period))
         self.database = database
         if let bug = configuration.plantedBug {
             sink = BuggySink(database, bug: bug)

@@ -50,7 +50,15 @@ public final class WorldDatabase: BatchSink {
     private let state = Mutex(State())
     private static let rowsPerSecond = 200_000
 
-    public init(_ world: World) { server = WorldServer(world) }
+    /// - Parameter instants: for so many there is room from the start. More are no trouble.
+    public init(_ world: World, instants: Int = 0) {
+        server = WorldServer(world)
+        state.withLock { state in
+            state.ledger.reserveCapacity(instants)
+            state.landed.reserveCapacity(instants)
+            state.commits.reserveCapacity(instants)
+        }
+    }
 
     // MARK: What a test sees and does
 

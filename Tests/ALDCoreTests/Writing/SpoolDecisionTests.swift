@@ -4,6 +4,21 @@ import Testing
 @testable import ALDCore
 
 @Suite("Spool: decisions") struct SpoolDecisionTests {
+    @Test("the name of a segment's file says which it is; every other name is none")
+    func segmentNames() {
+        for (index, revision) in [(0, 0), (1, 0), (42, 7), (999_999_999, 999_999_999)] as [(Int64, Int)] {
+            let read = SpoolFiles.segment(named: SpoolFiles.segmentName(index: index, revision: revision))
+            #expect(read?.index == index && read?.revision == revision)
+        }
+        let others = [
+            "", "segment-", "segment-.sqlite", "segment-1.sqlite", "segment-1-.sqlite", "segment--1.sqlite",
+            "segment-1-2-3.sqlite", "segment-1-2.sqlite-wal", "segment-1-2.sqlite.new", "a-segment-1-2.sqlite",
+            "segment-+1-2.sqlite", "segment-1-x.sqlite", "segment- 1-2.sqlite", "segment-1234567890-0.sqlite",
+            "segment-\u{0661}-0.sqlite", "segment.sqlite",
+        ]
+        for name in others { #expect(SpoolFiles.segment(named: name) == nil, "\(name)") }
+    }
+
     @Test("the level follows what is used of what can be had, by quota or by the disk")
     func quota() {
         let quota = SpoolQuota(maximumBytes: 1000, freeSpaceFloor: 100)

@@ -4,7 +4,7 @@ import Synchronization
 /// What is said about a table that is now and then out of reach: once a minute what keeps it so, and that it is back.
 final class TableReach: Sendable {
     private struct State {
-        var problem: String?
+        var problem: (any Error)?
         var reports = ReportThrottle<String>()
     }
 
@@ -20,7 +20,7 @@ final class TableReach: Sendable {
     }
 
     /// Why it could not be reached; `nil` while it can.
-    var problem: String? { state.withLock(\.problem) }
+    var problem: String? { state.withLock(\.problem).map { "\($0)" } }
 
     /// - Parameter what: cannot be done, for the log.
     /// - Returns: `nil` when it was out of reach, or the task is cancelled.
@@ -36,7 +36,7 @@ final class TableReach: Sendable {
         } catch {
             if Task.isCancelled { return nil }
             let isDue = state.withLock { state in
-                state.problem = "\(error)"
+                state.problem = error
                 return state.reports.isDue(what, now: time.now)
             }
             if isDue { logger.warning("\(what)", metadata: ["reason": "\(error)"]) }
