@@ -6,8 +6,8 @@
 SHELL := /bin/bash
 SWIFT ?= swift
 # What comes before the program itself goes to standard error: `make run ARGS=--json | jq` sees only JSON.
-# What Swift itself needs is in the program: a machine that runs it needs no toolchain, and it is faster by a twelfth.
-# On Apple's systems it is part of the system.
+# What Swift itself needs is in the program: a machine that runs it needs no toolchain (copy ald and swift-backtrace), and
+# it is faster by a twelfth. On Apple's systems it is part of the system.
 STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 # Release builds have a folder of their own, so that `make run` and `make test` never rebuild each other's work.
 RELEASE := .build-release
@@ -32,6 +32,13 @@ setup-tests:
 
 build-release: setup
 	@$(SWIFT) build -c release --product ald $(STATIC) --scratch-path $(RELEASE) >&2
+ifneq ($(STATIC),)
+# Who says where it crashed is a program beside it: without Swift's libraries it is looked for there.
+	@tracer=$$($(SWIFT) -print-target-info | sed -n -E 's|.*"runtimeResourcePath": *"([^"]*)/lib/swift".*|\1|p'); \
+	tracer=$$tracer/libexec/swift/linux/swift-backtrace-static; \
+	if [[ -x $$tracer ]]; then cp -f "$$tracer" $(RELEASE)/release/swift-backtrace; \
+	else echo 'make: this toolchain has no swift-backtrace-static: a crash of ald will not say where' >&2; fi
+endif
 
 # `exec` makes ald the direct child: Ctrl-C and SIGTERM reach it at once, make waits for its summary and says
 # nothing more when it ends well. When ald fails, make shows its exit code and returns 2.

@@ -8,25 +8,27 @@ struct SimulateCommand: AsyncParsableCommand {
         commandName: "simulate",
         abstract: "Run the three terminals for hours in virtual time while everything goes wrong.",
         discussion: """
-            The real collection, spool and writer, and the real execution of recipes and
-            parameter commands that operators ask for, before a simulated controller, network,
-            disk and database, in one thread and in virtual time: a day takes seconds. Which
-            faults come, when and how badly, is drawn from the seed; the same seed gives
-            the same run, step by step, as the digest shows.
+            The real collection, spool and writer, and the real execution of recipes
+            and parameter commands that operators ask for, before a simulated
+            controller, network, disk and database, in one thread and in virtual time:
+            a day takes seconds. Which faults come, when and how badly, is drawn from
+            the seed; the same seed gives the same run, step by step, as the digest
+            shows.
 
-            While the faults last no record may be lost, doubled or changed, no command
-            written twice, after its deadline or out of turn, no two valves open that exclude
-            each other, and none while no recipe runs. Then everything is healed, and within
-            two virtual minutes all that was accepted has to be in the database, and every
-            command and every run has to have an end.
+            While the faults last no record may be lost, doubled or changed, no
+            command written twice, after its deadline or out of turn, no two valves
+            open that exclude each other, and none while no recipe runs. Then
+            everything is healed, and within two virtual minutes all that was accepted
+            has to be in the database, and every command and every run has to have an
+            end.
 
             EXAMPLES
-              ald simulate                           a day with faults, seed drawn by chance
+              ald simulate                           a day with faults, some seed
               ald simulate --seed 42 --hours 1       the same hour again
               ald simulate --hours 1 --runs 1000     a thousand hours, each of another seed
               ald simulate --faults crash,callsLost  only these, as often as may be
               ald simulate --faults none             a day on which nothing happens
-              ald simulate --seed 42 --files         the same day with the spool in files of SQLite
+              ald simulate --seed 42 --files         that day, the spool in files of SQLite
 
             EXIT STATUS
               0   every promise was kept

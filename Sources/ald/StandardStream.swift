@@ -56,6 +56,7 @@ final class StandardStream: Sendable {
     }
 
     private func writeForEver() {
+        Thread.current.name = "ald.output"
         while true {
             work.wait()
             let bytes = queue.withLock { queue -> [UInt8] in

@@ -63,7 +63,7 @@ struct BenchmarkVerdictTests {
                         let part = Recipe(name: "part", steps: whole.steps.dropLast())
                         let command = try await rig.start(try await rig.store(part))
                         let account = RunAccount(run: run, recipe: whole, database: database)
-                        try await account.waitForEnd(of: command, within: .seconds(30))
+                        try await account.waitForEnd(of: command, within: .seconds(120))
                         try await account.note(command, allowed: .milliseconds(100))
                     }
                 }

@@ -10,8 +10,9 @@ public struct ProcessProbe: Hashable, Sendable {
     public var sockets: Int?
     /// All there are.
     public var threads: Int?
-    /// Those of Dispatch among them. It begins one more when one is held up, on a busy machine by anything, and ends those
-    /// that had nothing to do for some seconds.
+    /// Those of Dispatch among them, by their names, which a thread without one of its own has from who began it. Dispatch
+    /// begins one more when one is held up, on a busy machine by anything, and ends those that had nothing to do for some
+    /// seconds.
     public var workerThreads: Int?
     /// User and system time since it began, seconds.
     public var processorSeconds: Double?
@@ -100,7 +101,7 @@ public struct ProcessProbe: Hashable, Sendable {
         return tasks?.map { fields("\(folder)/task/\($0)/status", separator: ":") }.filter { !$0.isEmpty }
     }
 
-    /// Dispatch calls its threads after the root queue that they serve; of that the kernel keeps the last 15 characters.
+    /// Dispatch calls a thread after the root queue that it serves, by the last 15 characters: the kernel keeps no more.
     static func isWorker(_ name: String) -> Bool { name.hasSuffix("-qos") || name.hasSuffix("-qos.overcommit") }
 
     private static func text(_ path: String) -> String {

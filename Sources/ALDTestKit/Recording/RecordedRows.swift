@@ -27,6 +27,6 @@ struct RecordedRows: Sendable {
     }
 
     /// - Parameter accepted: how many the recorder has accepted.
-    /// - Returns: those that are not there, those that nobody has accepted, and every repetition.
+    /// - Returns: by how many those that differ are more or fewer, and every repetition.
     func lostOrDoubled(of accepted: Int) -> Int { abs(accepted - distinct) + rows - distinct }
 }

@@ -27,6 +27,7 @@ private final class BackgroundExecutor: TaskExecutor {
     }
 
     private func run() {
+        Thread.current.name = "ald.background"
         #if os(Linux)
             // There, zero means this thread alone.
             _ = setpriority(__priority_which_t(UInt32(PRIO_PROCESS.rawValue)), 0, 10)

@@ -24,6 +24,9 @@ public struct MachineDay {
         public var plantedBug: PlantedBug?
 
         public init() {}
+
+        /// For how many there is room from the start; a period that is none is for the collection to refuse.
+        var instants: Int { period > .zero ? Int(min(length / period, 1_000_000)) : 0 }
     }
 
     /// Between a terminal and the database; each breaks a promise.
@@ -160,7 +163,7 @@ public struct MachineDay {
         journal = directory + "/recipe.json"
         disk = configuration.keepsFiles ? nil : SimulatedDisk()
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
-        let database = WorldDatabase(world, instants: Int(configuration.length / configuration.period))
+        let database = WorldDatabase(world, instants: configuration.instants)
         self.database = database
         if let bug = configuration.plantedBug {
             sink = BuggySink(database, bug: bug)

@@ -7,10 +7,10 @@ struct ModbusScanCommand: AsyncParsableCommand {
         commandName: "scan",
         abstract: "Find out what a device is and what it can take.",
         discussion: """
-            Looks for unit numbers that answer, what the device says about itself, where each table begins and ends, the
-            largest block one read may have, and how many connections the device
-            accepts (it tries up to 20). It only ever reads, one request at a time,
-            and gives up after --within.
+            Looks for unit numbers that answer, what the device says about itself,
+            where each table begins and ends, the largest block one read may have, and
+            how many connections the device accepts (it tries up to 20). It only ever
+            reads, one request at a time, and gives up after --within.
 
             EXAMPLES
               ald modbus scan --host 10.0.0.5

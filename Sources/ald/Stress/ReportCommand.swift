@@ -7,14 +7,15 @@ struct ReportCommand: AsyncParsableCommand {
         commandName: "report",
         abstract: "Make one page of results.",
         discussion: """
-            Reads what `ald stress --output` has written, or the single results that a test
-            run leaves in .build/results, and makes a page that needs nothing else: verdicts
-            beside the requirements, percentiles, numbers over time with the faults shaded.
+            Reads what `ald stress --output` has written, or the single results that a
+            test run leaves in .build/results, and makes a page that needs nothing
+            else: verdicts beside the requirements, percentiles, numbers over time with
+            the faults shaded.
 
             EXAMPLES
-              ald report results.json                            to report.html
+              ald report results.json                         to report.html
               ald report .build/results/*.json --output page.html
-              ald report new.json --earlier old.json             with the ratios between both
+              ald report new.json --earlier old.json          with the ratios of both
 
             EXIT STATUS
               0   written

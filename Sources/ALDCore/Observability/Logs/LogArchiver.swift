@@ -31,6 +31,7 @@ final class LogArchiver: Sendable {
     }
 
     private func work() {
+        Thread.current.name = "ald.archive"
         #if os(Linux)
             // PRIO_PROCESS, on Linux of this thread alone: what opens valves must not wait for it.
             setpriority(__priority_which_t(0), 0, 10)

@@ -95,7 +95,7 @@ public final class LogFile: Sendable {
                         policy, log: folder.log, bytes: Int64(status.st_size), lastWritten: status.modified,
                         archives: archives)))
         } catch {
-            Foundation.close(descriptor)
+            Self.release(descriptor)
             throw Refusal(path: path, reason: "its folder cannot be read: \(error.localizedDescription)")
         }
         archiver.ask()
@@ -114,8 +114,15 @@ public final class LogFile: Sendable {
         let isTaken = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
         // Whoever had it may have put it away meanwhile.
         if !isTaken, isAt(path, descriptor) { return descriptor }
-        Foundation.close(descriptor)
+        Self.release(descriptor)
         throw DurableFile.Failure(path: path, action: "locking", code: EWOULDBLOCK)
+    }
+
+    /// Gives the lock up by name: closing alone would leave it with a program that this process is just starting, until
+    /// that has closed its copy.
+    private static func release(_ descriptor: Int32) {
+        flock(descriptor, LOCK_UN)
+        Foundation.close(descriptor)
     }
 
     private static func status(of descriptor: Int32) -> stat {
@@ -215,7 +222,7 @@ public final class LogFile: Sendable {
     }
 
     private func leave(_ state: inout State) {
-        Foundation.close(state.descriptor)
+        Self.release(state.descriptor)
         state.descriptor = -1
         state.rotation.wasPutAway()
     }
@@ -272,7 +279,7 @@ public final class LogFile: Sendable {
         archiver.stop()
         state.withLock { state in
             state.isClosed = true
-            if state.descriptor >= 0 { Foundation.close(state.descriptor) }
+            if state.descriptor >= 0 { Self.release(state.descriptor) }
             state.descriptor = -1
         }
     }

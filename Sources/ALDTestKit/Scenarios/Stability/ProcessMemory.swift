@@ -52,6 +52,7 @@ struct ProcessMemory: ScenarioWork {
         run.note("processes watched", count: watches.values.count { $0.looks > Self.looks })
         for (name, measure) in [
             (LeakWatch.descriptors, "descriptors gained"), (LeakWatch.threads, "threads gained"),
+            (LeakWatch.workers, "worker threads gained"),
         ] {
             let gained = watches.values.compactMap { $0.gained(name) }
             if gained.count == watches.count, let worst = gained.max() {
