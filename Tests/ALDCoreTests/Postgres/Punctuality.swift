@@ -5,7 +5,7 @@ import Synchronization
 
 /// How late somebody came back who had a deadline, beside somebody who only waited for the same instant.
 ///
-/// On a busy machine everybody is late. What excuses the one who is judged is how late the other one was, and after that
+/// On a busy machine everybody is late. What excuses the one who is judged is how late the other one was, and beside that
 /// either for how long threads of this process were ready to run and had no processor (the kernel counts that), or how
 /// long a task that was ready had to wait for its turn behind those of other tests, as often as it had to. What remains
 /// is the code's own doing, so it can be asked of everybody and not only of the luckiest; unless the code itself keeps
@@ -15,7 +15,7 @@ struct Punctuality: Sendable, CustomStringConvertible {
 
     let late: Duration
     let control: Duration
-    /// The time without a processor, of all threads together, between the control's end and ours.
+    /// The time without a processor, of all threads together, from shortly before the deadline on.
     let starved: Duration
     /// The longest that a task was ready in this time and did not have its turn.
     let turn: Duration
@@ -36,10 +36,13 @@ struct Punctuality: Sendable, CustomStringConvertible {
         let isBack = Mutex(false)
         // As in a pool somebody is woken by the clock who wakes whoever waits: each of the two has to get a thread.
         async let waiting: (Duration, Duration, Duration) = {
+            // Asked a little before: the question takes a while itself, on a busy machine longer than everything else.
+            await Wakeup().wait(until: deadline - .milliseconds(20), time: clock)
+            let before = Self.starvation()
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await Wakeup().wait(until: deadline, time: clock) }
             }
-            let (control, before) = (clock.now - deadline, Self.starvation())
+            let control = clock.now - deadline
             var longest = Duration.zero
             // At an easy pace: whoever asks without a pause takes the turns of those that he asks about.
             while !isBack.withLock(\.self), !Task.isCancelled {
