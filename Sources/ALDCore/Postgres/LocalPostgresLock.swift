@@ -43,7 +43,7 @@ final class LocalPostgresLock: Sendable {
 
     func release() {
         descriptor.withLock { file in
-            if let file { close(file) }
+            if let file { FileLock.release(file) }
             file = nil
         }
     }

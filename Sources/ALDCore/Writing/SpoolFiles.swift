@@ -47,12 +47,8 @@ struct SpoolFiles: Sendable {
         }
     }
 
-    /// Gives the lock up by name: closing alone would leave it with a program that this process is just starting, until
-    /// that has closed its copy.
-    func release() {
-        flock(lock, LOCK_UN)
-        Self.closeFile(lock)
-    }
+    /// Lets the next one have the directory.
+    func release() { FileLock.release(lock) }
 
     private static func closeFile(_ descriptor: Int32) { close(descriptor) }
 

@@ -95,7 +95,7 @@ public final class LogFile: Sendable {
                         policy, log: folder.log, bytes: Int64(status.st_size), lastWritten: status.modified,
                         archives: archives)))
         } catch {
-            Self.release(descriptor)
+            FileLock.release(descriptor)
             throw Refusal(path: path, reason: "its folder cannot be read: \(error.localizedDescription)")
         }
         archiver.ask()
@@ -114,15 +114,8 @@ public final class LogFile: Sendable {
         let isTaken = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
         // Whoever had it may have put it away meanwhile.
         if !isTaken, isAt(path, descriptor) { return descriptor }
-        Self.release(descriptor)
+        FileLock.release(descriptor)
         throw DurableFile.Failure(path: path, action: "locking", code: EWOULDBLOCK)
-    }
-
-    /// Gives the lock up by name: closing alone would leave it with a program that this process is just starting, until
-    /// that has closed its copy.
-    private static func release(_ descriptor: Int32) {
-        flock(descriptor, LOCK_UN)
-        Foundation.close(descriptor)
     }
 
     private static func status(of descriptor: Int32) -> stat {
@@ -222,7 +215,7 @@ public final class LogFile: Sendable {
     }
 
     private func leave(_ state: inout State) {
-        Self.release(state.descriptor)
+        FileLock.release(state.descriptor)
         state.descriptor = -1
         state.rotation.wasPutAway()
     }
@@ -279,7 +272,7 @@ public final class LogFile: Sendable {
         archiver.stop()
         state.withLock { state in
             state.isClosed = true
-            if state.descriptor >= 0 { Self.release(state.descriptor) }
+            if state.descriptor >= 0 { FileLock.release(state.descriptor) }
             state.descriptor = -1
         }
     }

@@ -113,11 +113,9 @@ public final class TerminalLock: Sendable {
         _ = pwrite(descriptor, text, text.count, 0)
     }
 
-    /// Lets the next process in. By name: closing alone would leave the lock with a program that this process is just
-    /// starting, until that has closed its copy.
+    /// Lets the next process in.
     public func release() {
         Self.mark(descriptor, F_UNLCK)
-        flock(descriptor, LOCK_UN)
-        Foundation.close(descriptor)
+        FileLock.release(descriptor)
     }
 }
