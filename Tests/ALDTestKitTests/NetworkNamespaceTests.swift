@@ -24,14 +24,30 @@ struct NetworkNamespaceTests {
     private enum Reach: Int32 {
         case connected = 0
         case refused = 1
+        /// As `timeout` has it.
         case unanswered = 124
     }
 
-    private static func reach(_ port: Int, from prefix: [String]) async throws -> Reach? {
+    /// - Parameters:
+    ///   - patience: in seconds. With the default somebody who is answered has his answer.
+    ///   - isUnanswered: asked again and again meanwhile; nobody waits any longer when it is so.
+    private static func reach(
+        _ port: Int, from prefix: [String], patience: Double = 25, until isUnanswered: (() async throws -> Bool)? = nil
+    ) async throws -> Reach? {
         let result = try await ChildProcess.run(
             "/usr/bin/env",
-            prefix + ["timeout", "0.5", "bash", "-c", "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(port)"])
-        return result.exitCode.flatMap(Reach.init)
+            prefix + [
+                "timeout", "\(patience)", "bash", "-c", "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(port)",
+            ]
+        ) { child in
+            guard let isUnanswered else { return }
+            try await eventually("nobody answers, or somebody does") {
+                if ChildProcess.isFinished(child.processIdentifier) { return true }
+                return try await isUnanswered()
+            }
+            child.send(SIGTERM)
+        }
+        return result.signal == SIGTERM ? .unanswered : result.exitCode.flatMap(Reach.init)
     }
 
     @Test("who is inside is reached from inside only, and nothing is left")
@@ -89,7 +105,11 @@ struct NetworkNamespaceTests {
         try await Self.withServer { namespace, port in
             for (effect, reach) in expected {
                 try await namespace.under(PacketFault(effect, ports: [port])) { fault in
-                    let result = try await Self.reach(port, from: namespace.prefix)
+                    // Whoever asks a second time had no answer to the first.
+                    let result = try await Self.reach(port, from: namespace.prefix) {
+                        let packets = try await fault.packets()
+                        return reach == .unanswered && packets[.upstream] ?? 0 > 1
+                    }
                     #expect(result == reach, "\(effect)")
                     let packets = try await fault.packets()
                     // Nothing has got there that could be answered.
@@ -100,7 +120,9 @@ struct NetworkNamespaceTests {
             }
             let answers = PacketFault(.silence, ports: [port], directions: [.downstream])
             try await namespace.under(answers) { fault in
-                let result = try await Self.reach(port, from: namespace.prefix)
+                let result = try await Self.reach(port, from: namespace.prefix) {
+                    try await fault.packets()[.downstream] ?? 0 > 1
+                }
                 let packets = try await fault.packets()
                 #expect(result == .unanswered)
                 #expect(packets[.upstream] == 0 && packets[.downstream] ?? 0 > 0, "\(packets)")
@@ -119,11 +141,11 @@ struct NetworkNamespaceTests {
         try await Self.withServer { namespace, port in
             try await namespace.under(PacketFault(.loss(0.2), ports: [port])) { fault in
                 try await eventually("both directions have lost some") {
-                    _ = try await Self.reach(port, from: namespace.prefix)
+                    _ = try await Self.reach(port, from: namespace.prefix, patience: 0.5)
                     return try await !fault.packets().values.contains(0)
                 }
                 try await eventually("somebody gets through") {
-                    try await Self.reach(port, from: namespace.prefix) == .connected
+                    try await Self.reach(port, from: namespace.prefix, patience: 2) == .connected
                 }
             }
         }
@@ -137,9 +159,10 @@ struct NetworkNamespaceTests {
             defer { sink.close() }
             let send = "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(sink.port); head -c 300000 /dev/zero >&3"
             try await namespace.under(.bandwidth(bytesPerSecond: 20_000)) { bites in
-                _ = try await ChildProcess.run(
-                    "/usr/bin/env", namespace.prefix + ["timeout", "2", "bash", "-c", send])
-                try await eventually("something is held back") { try await bites() > 0 }
+                _ = try await ChildProcess.run("/usr/bin/env", namespace.prefix + ["bash", "-c", send]) { child in
+                    try await eventually("something is held back") { try await bites() > 0 }
+                    child.send(SIGTERM)
+                }
             }
             do {
                 try await namespace.under(.delay(.milliseconds(1))) { bites in

@@ -103,7 +103,7 @@ final class OrderlyEndTests: XCTestCase {
         try await AldProcess.withStation { station in
             // The shell stops reading at once and keeps both pipes open; every line of the log is more than they hold.
             let command = """
-                "$0" run --period 1ms --data-directory "$1" --machine "$2" 2>&1 | { sleep 600 & echo $!; wait; }
+                "$0" run --period 10ms --data-directory "$1" --machine "$2" 2>&1 | { sleep 600 & echo $!; wait; }
                 """
             var environment = station.environment
             environment["ALD_LOG_LEVEL"] = "trace"

@@ -31,10 +31,12 @@ public struct RecipeRig: Sendable {
                 pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
                 logger: TestDatabase.quiet)
             let writer = try BatchWriter(spool: spool, sink: sink, logger: TestDatabase.quiet)
+            var configuration = RecipeService.Configuration(
+                machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json")
+            configuration.execution = patience
             let service = try RecipeService(
-                configuration: .init(machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json"),
-                plc: ModbusPLC(map, client: client, isUrgent: true), pool: pool, writer: writer,
-                logger: TestDatabase.quiet)
+                configuration: configuration, plc: ModbusPLC(map, client: client, isUrgent: true), pool: pool,
+                writer: writer, logger: TestDatabase.quiet)
             try await TestDatabase.withConnection(database) { operating, deadline in
                 try await sink.prepare(on: operating, deadline: deadline)
                 let rig = RecipeRig(service: service, machine: machine, operating: operating)
@@ -55,6 +57,15 @@ public struct RecipeRig: Sendable {
             await server.stop()
             try spool.close()
         }
+    }
+
+    /// What is judged is how long things take. A recipe that a busy machine holds up is slow, and runs to its end.
+    private static var patience: RecipeMachine.Configuration {
+        var execution = RecipeMachine.Configuration()
+        (execution.callTimeout, execution.patience) = (.seconds(5), .seconds(10))
+        execution.longestOverrun = .seconds(20)
+        (execution.longestSilence, execution.longestStandstill) = (.seconds(20), .seconds(20))
+        return execution
     }
 
     // MARK: What an operator does

@@ -126,7 +126,7 @@ final class TerminalProcessTests: XCTestCase {
                 try await connection.execute(
                     script: """
                         SET session_replication_role = replica;
-                        UPDATE ald.terminal_instances SET last_heartbeat_at = last_heartbeat_at - interval '1 min'
+                        UPDATE ald.terminal_instances SET last_heartbeat_at = clock_timestamp() - interval '61 s'
                         """, deadline: deadline)
             }
             let status = try await station.command(["status"])

@@ -79,7 +79,7 @@ final class WriterUnconfirmedCommitTests: ClusterTestCase {
     }
 
     func test_theWriterGivesUpTheWaitForAStandby_theDeliveryIsInDoubtUntilTheLedgerKnowsIt() async throws {
-        try await withoutStandby(timeout: .milliseconds(500)) { _ in
+        try await withoutStandby(timeout: .seconds(2)) { _ in
             // It does so by itself.
         } _: { answers in
             XCTAssertGreaterThanOrEqual(answers.doubts.count, 3)

@@ -95,7 +95,7 @@ final class ForeignServerTests: XCTestCase {
         try await ForeignServer.modbusTK.serve { port in
             try await self.withClient(port: port) { client in
                 let short = ModbusRequest.raw(RawRequest(.readHoldingRegisters, [0, 0, 0], isWrite: false))
-                let outcome = await Self.send(short, with: client, patience: .milliseconds(300))
+                let outcome = await Self.send(short, with: client, patience: .seconds(3))
                 XCTAssertTrue(outcome.hasPrefix("error"), outcome)
                 try await self.expectUsable(client)
                 XCTAssertEqual(client.statistics.poisonedStreams, 1)
@@ -122,7 +122,7 @@ final class ForeignServerTests: XCTestCase {
     /// behind it. Those reads come on the next connection.
     func test_libmodbusFlushingRequestsBehindABadQuantity_losesNoReadForGood() async throws {
         try await ForeignServer.libmodbus.serve { port in
-            try await self.withClient(port: port, window: 4, progressTimeout: .milliseconds(900)) { client in
+            try await self.withClient(port: port, window: 4, progressTimeout: .seconds(3)) { client in
                 let tooMany = ModbusRequest.raw(RawRequest(.readHoldingRegisters, [0, 0, 0, 126], isWrite: false))
                 async let refused = Self.send(tooMany, with: client)
                 async let first = Self.send(.read(.holdingRegisters, AddressRange(1)), with: client)
@@ -152,7 +152,7 @@ final class ForeignServerTests: XCTestCase {
     func test_everyServer_theWindowThatTheClientFindsBringsEveryValue() async throws {
         for server in ForeignServer.allCases {
             try await server.serve { port in
-                try await self.withClient(port: port, window: nil, progressTimeout: .seconds(1)) { client in
+                try await self.withClient(port: port, window: nil, progressTimeout: .seconds(5)) { client in
                     let plan = try Self.scatteredPlan()
                     let result = await client.run(plan, deadline: .now() + .seconds(20))
                     let right = self.rightResults(result, "\(server.rawValue), own window")
@@ -171,7 +171,7 @@ final class ForeignServerTests: XCTestCase {
                 // Whether requests share a segment is up to the operating system.
                 var lost = 0
                 for _ in 0..<20 where lost == 0 {
-                    try await self.withClient(port: port, window: window, progressTimeout: .milliseconds(300)) {
+                    try await self.withClient(port: port, window: window, progressTimeout: .seconds(1)) {
                         client in
                         let plan = try Self.scatteredPlan()
                         let result = await client.run(plan, deadline: .now() + .seconds(20))

@@ -46,10 +46,12 @@ struct ControllerConnectionLimit: ScenarioWork {
             var clients: [ModbusClient] = []
             var errors: [String] = []
             try await withCleanup {
-                for _ in 0..<attempts {
+                for number in 0..<attempts {
                     let client = try ModbusClient(configuration: impatient(bench.port), logger: TestDatabase.quiet)
                     clients.append(client)
-                    if let error = await failure(of: client, map, run) { errors.append(error) }
+                    // Only who has no place waits in vain.
+                    let patience: Duration = number < limit ? .seconds(10) : .milliseconds(500)
+                    if let error = await failure(of: client, map, run, within: patience) { errors.append(error) }
                 }
                 let served = attempts - errors.count
                 run.note("connections at a time", count: served)
@@ -62,7 +64,8 @@ struct ControllerConnectionLimit: ScenarioWork {
                 try await eventually("a place is free") { (bench.server?.statistics.open ?? 0) < limit }
                 let late = try ModbusClient(configuration: impatient(bench.port), logger: TestDatabase.quiet)
                 clients.append(late)
-                run.note("had after one was given up", count: await failure(of: late, map, run) == nil ? 1 : 0)
+                let isServed = await failure(of: late, map, run, within: .seconds(10)) == nil
+                run.note("had after one was given up", count: isServed ? 1 : 0)
             } cleanup: {
                 for client in clients { await client.close() }
             }
@@ -79,10 +82,12 @@ struct ControllerConnectionLimit: ScenarioWork {
     }
 
     /// Why a first reading fails; `nil` when it does not.
-    private func failure(of client: ModbusClient, _ map: RegisterMap, _ run: ScenarioRun) async -> String? {
+    private func failure(
+        of client: ModbusClient, _ map: RegisterMap, _ run: ScenarioRun, within patience: Duration
+    ) async -> String? {
         do {
             let plc = try ModbusPLC(map, client: client)
-            _ = try await plc.scan(deadline: run.time.now + .milliseconds(500))
+            _ = try await plc.scan(deadline: run.time.now + patience)
             return nil
         } catch {
             return "\(error)"

@@ -14,6 +14,8 @@ struct CommandChannel: ScenarioWork {
     var measuresLimit = false
     /// Whether the rate goes up and down.
     var isVarying = false
+    /// Who asks on each channel at the most: each may wait a tenth of a second for the database.
+    private var askers: Int { max(2, Int(rate / 10)) }
     /// The machine that commands are executed on; a simulated one of their own when there is none.
     var executesOn: (any PLC)?
     var execution = ParameterCommandMachine.Configuration()
@@ -82,7 +84,7 @@ struct CommandChannel: ScenarioWork {
         _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, _ proxy: FaultProxy
     ) async throws -> OpenLoop.Report {
         var configuration = PoolConfiguration()
-        configuration.maximumConnections = 2 * channels
+        configuration.maximumConnections = askers * channels
         let pool = try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
         return try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
@@ -104,7 +106,7 @@ struct CommandChannel: ScenarioWork {
                     for part in 0..<(isVarying ? 10 : 1) {
                         let rate = rate * (isVarying ? (part % 2 == 0 ? 0.5 : 1.5) : 1)
                         let loop = OpenLoop(
-                            rate: rate, duration: isVarying ? run.duration / 10 : run.duration, clients: 2)
+                            rate: rate, duration: isVarying ? run.duration / 10 : run.duration, clients: askers)
                         sum.add(
                             try await loop.run { _, number in
                                 let deadline = run.patience

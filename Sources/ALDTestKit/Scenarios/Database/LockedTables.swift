@@ -15,6 +15,7 @@ struct LockedTables: ScenarioWork {
     }
 
     var place: Place
+    /// At least so long, and until somebody has felt it for most of that.
     var lock: Duration
     /// Recorders at the same time.
     var recorders = 1
@@ -50,7 +51,8 @@ struct LockedTables: ScenarioWork {
                         let began = run.time.now
                         return try await RecordingRig.record(
                             bench.device.registerMap, fromPort: bench.port, into: database, directory: directory,
-                            logger: book.logger(), configure: { $0.attemptTimeout = .seconds(1) }
+                            period: .milliseconds(500), logger: book.logger(),
+                            configure: { $0.attemptTimeout = .seconds(1) }
                         ) { rig in
                             try await eventually("recording has begun", within: .seconds(60)) {
                                 rig.writer.statistics.landed > 0
@@ -99,6 +101,8 @@ struct LockedTables: ScenarioWork {
         stage.end()
     }
 
+    private static let mostExtension: Duration = .seconds(20)
+
     private func hold(_ run: ScenarioRun, _ database: PostgresConfiguration, _ stage: LockStage) async throws {
         try await run.fault("\(place.rawValue) is locked for \(lock)") {
             try await TestDatabase.withConnection(database) { connection, deadline in
@@ -107,11 +111,14 @@ struct LockedTables: ScenarioWork {
                 stage.lock()
                 let end = run.time.now + lock
                 var waiting = 0
-                while run.time.now < end {
+                var waitingSince: MonotonicInstant?
+                func isFelt() -> Bool { waitingSince.map { run.time.now - $0 > lock * 3 / 4 } ?? false }
+                while run.time.now < end || !isFelt() && run.time.now < end + Self.mostExtension {
                     try await run.time.sleep(for: .milliseconds(50))
                     let rows = try await connection.query(
                         "SELECT count(*) FROM pg_locks WHERE NOT granted", deadline: deadline)
                     waiting = max(waiting, Int(try rows.first?.decode(0, as: Int64.self) ?? 0))
+                    if waiting > 0 { waitingSince = waitingSince ?? run.time.now }
                 }
                 _ = try await connection.execute(script: "COMMIT", deadline: deadline)
                 return waiting

@@ -36,10 +36,10 @@ struct ChannelLeaks: ScenarioWork {
             """, database)
     }
 
-    /// The server takes a moment to notice that a connection was cut; what is left after a second stays.
+    /// The server takes a moment to notice that a connection was cut; what is left for good is a leak.
     private func settledListeners(_ database: PostgresConfiguration) async throws -> Int {
         do {
-            try await eventually("the listener that was cut is gone", within: .seconds(1)) {
+            try await eventually("the listener that was cut is gone") {
                 try await listeners(database) <= 1
             }
         } catch is NeverHappened {

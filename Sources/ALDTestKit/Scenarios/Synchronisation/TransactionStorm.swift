@@ -45,9 +45,11 @@ struct TransactionStorm: ScenarioWork {
             // Due faster than they can be done, so that always as many are under way as there are.
             let loop = OpenLoop(
                 rate: 20_000, duration: .seconds(Double(crowd * 6) / 20_000), clients: crowd)
-            let waves = max(1, Int(run.duration.inSeconds / Double(Self.crowds.count)))
-            var report = OpenLoop.Report()
-            for wave in 0..<waves {
+            let end = run.time.now + run.duration / Self.crowds.count
+            var (report, waves) = (OpenLoop.Report(), 0)
+            repeat {
+                let wave = waves
+                waves += 1
                 report.add(
                     try await loop.run { client, number in
                         let numbers = promises.take(10)
@@ -64,7 +66,7 @@ struct TransactionStorm: ScenarioWork {
                         }
                         promises.accept(numbers)
                     })
-            }
+            } while run.time.now < end
             group.cancelAll()
             try await group.waitForAll()
             return report

@@ -105,6 +105,9 @@ struct BreakingPoint: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run) { rig in
+            // What is done once, connecting and registering, is no load.
+            try await rig.append(parameters, kind: .history)
+            try await rig.drain()
             var (rate, best) = (5.0, 0.0)
             let slice = max(Duration.milliseconds(500), run.duration / 10)
             while run.elapsed < run.duration + .seconds(5), rate <= 10_000 {

@@ -354,7 +354,7 @@ import Testing
                 {
                     $0.maximumConnections = 1
                     $0.leaseLimits = LeaseLimits(
-                        warning: .milliseconds(50), cancellation: .milliseconds(100), reclaim: .milliseconds(300))
+                        warning: .milliseconds(50), cancellation: .milliseconds(100), reclaim: .seconds(3))
                 }, logger: record.logger()
             ) { pool in
                 try await pool.withConnection(holder: "forgetful", deadline: .patience) { connection in
