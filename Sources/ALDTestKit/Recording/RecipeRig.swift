@@ -33,7 +33,7 @@ public struct RecipeRig: Sendable {
             let writer = try BatchWriter(spool: spool, sink: sink, logger: TestDatabase.quiet)
             var configuration = RecipeService.Configuration(
                 machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json")
-            configuration.execution = patience
+            configuration.execution = .patient
             let service = try RecipeService(
                 configuration: configuration, plc: ModbusPLC(map, client: client, isUrgent: true), pool: pool,
                 writer: writer, logger: TestDatabase.quiet)
@@ -57,15 +57,6 @@ public struct RecipeRig: Sendable {
             await server.stop()
             try spool.close()
         }
-    }
-
-    /// What is judged is how long things take. A recipe that a busy machine holds up is slow, and runs to its end.
-    private static var patience: RecipeMachine.Configuration {
-        var execution = RecipeMachine.Configuration()
-        (execution.callTimeout, execution.patience) = (.seconds(5), .seconds(10))
-        execution.longestOverrun = .seconds(20)
-        (execution.longestSilence, execution.longestStandstill) = (.seconds(20), .seconds(20))
-        return execution
     }
 
     // MARK: What an operator does

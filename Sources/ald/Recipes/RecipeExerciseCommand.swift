@@ -35,10 +35,12 @@ struct RecipeExerciseCommand: AsyncParsableCommand {
             pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map), logger: logger)
         let writer = try BatchWriter(spool: spool, sink: sink, logger: logger)
         let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: port), logger: logger)
+        var configuration = RecipeService.Configuration(
+            machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json")
+        configuration.execution = .patient
         let service = try RecipeService(
-            configuration: RecipeService.Configuration(
-                machine: 1, interlocks: .cautious(on: map), journal: directory + "/recipe.json"),
-            plc: ModbusPLC(map, client: client), pool: pool, writer: writer, logger: logger)
+            configuration: configuration, plc: ModbusPLC(map, client: client), pool: pool, writer: writer,
+            logger: logger)
         try await withCleanup {
             try await ServiceGroup(
                 configuration: .init(

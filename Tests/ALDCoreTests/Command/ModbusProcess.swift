@@ -4,11 +4,14 @@ import Testing
 
 /// `ald modbus` as a script runs it.
 enum ModbusProcess {
-    /// Runs one command to its end, or until `body` has ended it.
+    /// Runs one command to its end, or until `body` has ended it. A client that is not told how long to wait waits ten
+    /// seconds: its default of one is the time of a device, not of a machine full of tests.
     static func run(
         _ arguments: [String], _ body: (RunningChild) async throws -> Void = { _ in }
     ) async throws -> ChildResult {
-        try await ChildProcess.run(try Executables.ald(), ["modbus"] + arguments, body)
+        let isPatient = arguments.first == "serve" || arguments.contains("--timeout")
+        return try await ChildProcess.run(
+            try Executables.ald(), ["modbus"] + arguments + (isPatient ? [] : ["--timeout", "10s"]), body)
     }
 
     /// Runs `body` while `ald modbus serve` serves, and ends it with a signal.

@@ -52,7 +52,7 @@ struct ModbusReadTests {
     func timeout() async throws {
         let peer = try RawPeer { request, number in number == 0 ? .bytes(RawPeer.registers(request)) : .nothing }
         defer { peer.close() }
-        let result = try await read(peer.port, "holding", "1", "2", "--timeout", "2s", "--retries", "0")
+        let result = try await read(peer.port, "holding", "1", "2", "--timeout", "5s", "--retries", "0")
         #expect(result.output == ["ok 0001", "error timeout"] && result.exitCode == 1)
         #expect(peer.requests.map { Array($0[6...]) } == [[1, 3, 0, 1, 0, 1], [1, 3, 0, 2, 0, 1]])
     }

@@ -102,7 +102,7 @@ struct ModbusServeTests {
     func bench(_ arguments: [String]) async throws {
         try await ModbusProcess.serving(["--table-size", "125"]) { port in
             let result = try await ModbusProcess.run(
-                ["bench", "--port", port, "--registers", "125", "--seconds", "0.3", "--json", "--timeout", "10s"]
+                ["bench", "--port", port, "--registers", "125", "--seconds", "1", "--json", "--timeout", "10s"]
                     + arguments)
             #expect(result.exitCode == 0, "\(result.transcript)")
             let bench = try JSONDecoder().decode(Bench.self, from: Data(try #require(result.output.first).utf8))
@@ -196,7 +196,7 @@ struct ModbusServeTests {
         let peer = try RawPeer { request, number in number == 0 ? .bytes(RawPeer.registers(request)) : .nothing }
         defer { peer.close() }
         let result = try await ModbusProcess.run([
-            "scan", "--port", "\(peer.port)", "--json", "--units", "1", "--timeout", "300ms", "--within", "1s",
+            "scan", "--port", "\(peer.port)", "--json", "--units", "1", "--timeout", "2s", "--within", "5s",
         ])
         let scan = try JSONDecoder().decode(Scan.self, from: Data(try #require(result.output.first).utf8))
         #expect(!scan.is_complete && scan.connections == nil)

@@ -58,10 +58,11 @@ import Testing
             call.cancel()
         }
         let calledOff = Mutex(0)
-        let first = time.call(at: start + .milliseconds(40)) { calledOff.withLock { $0 += 1 } }
+        let due = time.now + .milliseconds(500)
+        let first = time.call(at: due) { calledOff.withLock { $0 += 1 } }
         let last = time.call(at: MonotonicInstant(nanoseconds: .max)) { calledOff.withLock { $0 += 1 } }
         for call in [first, last] { call.cancel() }
-        let after = time.call(at: start + .milliseconds(60)) { bell.signal() }
+        let after = time.call(at: due + .milliseconds(20)) { bell.signal() }
         await bell.wait()
         after.cancel()
         // A timer that is let go is called off, too: these are still held.

@@ -369,7 +369,7 @@ extension PostgresServerTests {
             try await connection.execute(script: Self.table, deadline: time.now + .seconds(60))
             let pid = await connection.backendProcessID
             let error = try await failure {
-                try await connection.copyIn(Self.copy, deadline: time.now + .milliseconds(300)) { writer in
+                try await connection.copyIn(Self.copy, deadline: time.now + .seconds(3)) { writer in
                     #expect(kill(pid, SIGSTOP) == 0)
                     try await writer.writeWithoutEnd()
                 }

@@ -74,7 +74,7 @@ extension PostgresServerTests {
                     """, deadline: .patience)
             await keeper.close()
             let configuration = try PostgresTestServer.configuration().withDatabase("frozen")
-            let deadline = MonotonicInstant.soon(.seconds(1))
+            let deadline = MonotonicInstant.soon(.seconds(4))
             let (error, punctuality) = try await Punctuality.measured(deadline) {
                 try await failure {
                     _ = try await PostgresConnection.connect(

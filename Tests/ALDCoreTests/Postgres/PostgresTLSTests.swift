@@ -177,7 +177,7 @@ extension PostgresConnection {
                 connectionString: "host=\(PostgresTLSServer.name) user=ald dbname=ald sslmode=verify-full"
                     + " sslrootcert=\(server.file(authority))")
             return try await PostgresConnection.connect(
-                configuration, deadline: .soon(.seconds(4)), logger: record.logger(), lookUp: lookUp)
+                configuration, deadline: .soon(.seconds(10)), logger: record.logger(), lookUp: lookUp)
         }
         let away = PostgresError(.nameResolutionFailed, "no name server answers")
         let first = try await login("ca.crt") { _ in .success([server.address]) }

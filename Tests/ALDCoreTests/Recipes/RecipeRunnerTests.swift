@@ -124,16 +124,16 @@ import Testing
         let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: try await server.start()))
         let plc = try ModbusPLC(map, client: client)
         let recipe = recipe(.valve(valves[0], open: .seconds(50)))
-        // A machine that is busy with other tests is no controller that is away: it has half a second for an answer.
+        // A machine that is busy with other tests is no controller that is away: it has two seconds for an answer.
         var configuration = RecipeMachine.Configuration()
-        (configuration.probeInterval, configuration.callTimeout) = (.milliseconds(20), .milliseconds(500))
+        (configuration.probeInterval, configuration.callTimeout) = (.milliseconds(20), .seconds(2))
         (configuration.longestSilence, configuration.securingInterval) = (
-            .milliseconds(1500), .milliseconds(20)...(.milliseconds(50))
+            .seconds(6), .milliseconds(20)...(.milliseconds(50))
         )
         try await withRunner(on: plc, configuration: configuration) { runner, _ in
             async let ending = runner.run(recipe, label: "test") { _, _ in }
             try await arrives(1, at: valves[0], of: machine)
-            await server.strike(.freeze(.seconds(3)))
+            await server.strike(.freeze(.seconds(9)))
             let outcome = try await ending.outcome
             guard case .failed(let reason) = outcome else { Issue.record("\(outcome)"); return }
             #expect(reason.hasPrefix("the controller has not answered for "))

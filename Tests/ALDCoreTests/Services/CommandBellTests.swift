@@ -101,7 +101,7 @@ extension SchemaServerTests.ParameterControl {
     func leaseIsRenewed() async throws {
         let (begun, goOn) = (Wakeup(), Wakeup())
         var configuration = ParameterControlService.Configuration()
-        configuration.lease = .seconds(1)
+        configuration.lease = .seconds(4)
         (configuration.execution.callTimeout, configuration.shutdownGrace) = (.seconds(60), .seconds(60))
         // Who prolongs it says so: it could also be taken anew after it had ended.
         let witness = """
@@ -138,7 +138,7 @@ extension SchemaServerTests.ParameterControl {
                 try await plant.operating.rows(
                     """
                     SELECT 1 FROM ald.parameter_control_commands
-                    WHERE lease_until > executing_at + interval '2 s' AND lease_until > clock_timestamp()
+                    WHERE lease_until > executing_at + interval '5 s' AND lease_until > clock_timestamp()
                     """) == ["1"]
             }
             goOn.signal()

@@ -113,6 +113,8 @@ extension SchemaServerTests.ParameterControl {
             try await ProxiedDatabase.run(before: database) { proxy, proxied in
                 var sizes = PoolConfiguration()
                 sizes.maximumConnections = 1
+                // What is lost is what is taken, not the question whether the connection is alive.
+                sizes.pingAfter = .seconds(3600)
                 let pool = try ConnectionPool(
                     configuration: proxied, pool: sizes, logger: TestDatabase.quiet)
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -204,7 +206,7 @@ extension SchemaServerTests.ParameterControl {
     func deadline() async throws {
         let away = PLCError.unreachable("no answer")
         try await Self.withPlant(plc: { machine, _ in TestPLC(machine, fails: away) }) { plant in
-            let command = try await plant.ask("MFC 1.flow", 20, within: 1)
+            let command = try await plant.ask("MFC 1.flow", 20, within: 5)
             #expect(try await plant.end(of: command) == "failed|not written in time: no answer")
         }
     }

@@ -68,9 +68,8 @@ struct RecipePlant: Sendable {
                 var configuration = RecipeService.Configuration(
                     machine: 1, interlocks: interlocks(map), journal: journal)
                 configuration.lease = .seconds(3)
-                // Beside many other tests a process may stand still for a while.
-                configuration.execution.longestOverrun = .seconds(30)
-                configuration.execution.longestStandstill = .seconds(60)
+                configuration.execution = .patient
+                configuration.gateTimeout = .seconds(10)
                 setting.change(&configuration)
                 let service = try RecipeService(
                     configuration: configuration, plc: setting.plc ?? machine, pool: pool, writer: writer,

@@ -117,8 +117,9 @@ extension SchemaServerTests {
         @Test("Paused in the middle of a wait and resumed: the wait is whole, the records say so")
         func pauses() async throws {
             try await Plant.with { plant in
+                try await eventually("the bell works") { plant.service.status.hearsBell }
                 let command = try await plant.start(
-                    Plant.recipe("waits", .wait(.milliseconds(400)), .valve(Self.one, open: .milliseconds(2))))
+                    Plant.recipe("waits", .wait(.seconds(3)), .valve(Self.one, open: .milliseconds(2))))
                 let process = try await plant.process()
                 let pause = try await plant.ask("pause", process)
                 #expect(try await plant.end(of: pause) == "succeeded")
@@ -140,7 +141,7 @@ extension SchemaServerTests {
                         ])
                 #expect(
                     try await plant.operating.rows(
-                        "SELECT ended_at - started_at >= interval '0.4 s' AS whole FROM ald.step_execution_history "
+                        "SELECT ended_at - started_at >= interval '3 s' AS whole FROM ald.step_execution_history "
                             + "WHERE occurrence = 1") == ["true"])
             }
         }
@@ -181,7 +182,7 @@ extension SchemaServerTests {
         @Test("The database vanishes in the middle of a recipe: it runs to its end, and nothing of it is lost")
         func outage() async throws {
             let long = Plant.recipe(
-                "long",
+                "long", .wait(.seconds(2)),
                 .loop(
                     iterations: 40,
                     [
@@ -205,7 +206,7 @@ extension SchemaServerTests {
                         SELECT count(*), count(DISTINCT occurrence), bool_and(outcome = 'completed'),
                             (SELECT completed_steps FROM ald.process_execution_state)
                         FROM ald.step_execution_history
-                        """) == ["80|80|true|80"])
+                        """) == ["81|81|true|81"])
             }
         }
 
@@ -217,11 +218,14 @@ extension SchemaServerTests {
             let server = machine.makeServer(behavior: DeviceBehavior(faults: FaultInjector()))
             let client = try ModbusClient(configuration: .init(host: "127.0.0.1", port: try await server.start()))
             let plc = try ModbusPLC(map, client: client)
-            try await Plant.with(prepare: { _, _, _, _ in RecipePlant.Setting(plc: plc, machine: machine) }) { plant in
-                let recipe = Plant.recipe("lost", .valve(Self.one, open: .milliseconds(300)), .wait(.seconds(1)))
+            try await Plant.with(prepare: { _, _, _, _ in
+                // Longer than a busy machine holds anybody up, and shorter than the controller is away.
+                RecipePlant.Setting(plc: plc, machine: machine) { $0.execution.patience = .seconds(2) }
+            }) { plant in
+                let recipe = Plant.recipe("lost", .valve(Self.one, open: .seconds(2)), .wait(.seconds(1)))
                 let command = try await plant.start(recipe)
                 try await plant.isOpen(Self.one)
-                await server.strike(.freeze(.seconds(2)))
+                await server.strike(.freeze(.seconds(9)))
                 let end = try await plant.end(of: command)
                 #expect(end.hasPrefix("failed|valve 29 could not be closed in time"), "\(end)")
                 #expect(try await plant.setPoint(Self.one) == 0)

@@ -173,7 +173,7 @@ import Testing
                 _ = try await other.execute(
                     script: "BEGIN; SELECT pg_advisory_xact_lock(hashtext('ald.schema'))", deadline: deadline)
                 let time = SystemTime()
-                let impatient = time.now + .seconds(2)
+                let impatient = time.now + .seconds(6)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask {
                         // The rows themselves come too late: the next attempt brings them.

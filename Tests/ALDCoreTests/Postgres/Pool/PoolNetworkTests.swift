@@ -79,7 +79,7 @@ extension PoolNetworkTests {
     }
 
     private static func hold(_ pool: ConnectionPool) async throws -> (PostgresError, Punctuality) {
-        let deadline = MonotonicInstant.soon(.seconds(2))
+        let deadline = MonotonicInstant.soon(.seconds(8))
         return try await Punctuality.measured(deadline + PostgresConnection.cancellationGrace) {
             try await failure {
                 try await pool.withConnection(holder: "busy", deadline: .patience) { connection in

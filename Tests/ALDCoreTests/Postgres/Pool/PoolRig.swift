@@ -52,10 +52,11 @@ enum PoolRig {
     ) async throws -> PostgresError {
         var last: PostgresError?
         for _ in 0..<4 {
-            let deadline = MonotonicInstant.soon(patience)
             try await withThrowingTaskGroup(of: PostgresError.self) { group in
                 for _ in 0..<3 {
                     group.addTask {
+                        // When he has his turn: not one whose time is up before he asks.
+                        let deadline = MonotonicInstant.soon(patience)
                         let (error, punctuality) = try await Punctuality.measured(deadline) {
                             try await failure(sourceLocation: sourceLocation) {
                                 try await pool.withConnection(holder: "caller", deadline: deadline) { _ in }
@@ -75,6 +76,17 @@ enum PoolRig {
         let error = try #require(last, sourceLocation: sourceLocation)
         #expect(error.pool != nil, "\(error)", sourceLocation: sourceLocation)
         return error
+    }
+
+    /// The same as soon as connecting has failed once. Until then a caller's time may be up before anybody has an answer.
+    static func refusalAfterFailedConnect(
+        _ pool: ConnectionPool, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> PostgresError {
+        try await eventually("a connect has failed") {
+            _ = try await refusal(pool, sourceLocation: sourceLocation)
+            return pool.statistics.connectsFailed > 0
+        }
+        return try await refusal(pool, sourceLocation: sourceLocation)
     }
 }
 

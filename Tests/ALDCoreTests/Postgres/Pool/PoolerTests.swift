@@ -76,7 +76,7 @@ struct PoolerTests {
         limits.maximumClients = 1
         try await withPooler(limits) { pool, pooler in
             try await TestDatabase.withConnection(pooler.configuration) { _, _ in
-                let error = try await PoolRig.refusal(pool)
+                let error = try await PoolRig.refusalAfterFailedConnect(pool)
                 #expect(error.code == .tooManyConnections && error.pool?.reason == .saturated, "\(error)")
                 #expect(error.cause?.sqlState == .protocolViolation, "PgBouncer's code for everything")
             }
