@@ -157,7 +157,7 @@ struct NetworkNamespaceTests {
             // One that takes everything, and says nothing to it.
             let sink = try await namespace.inside { try SilentListener() }
             defer { sink.close() }
-            let send = "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(sink.port); head -c 300000 /dev/zero >&3"
+            let send = "exec 3<>/dev/tcp/\(NetworkNamespace.address)/\(sink.port); exec head -c 300000 /dev/zero >&3"
             try await namespace.under(.bandwidth(bytesPerSecond: 20_000)) { bites in
                 _ = try await ChildProcess.run("/usr/bin/env", namespace.prefix + ["bash", "-c", send]) { child in
                     try await eventually("something is held back") { try await bites() > 0 }

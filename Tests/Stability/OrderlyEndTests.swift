@@ -101,9 +101,10 @@ final class OrderlyEndTests: XCTestCase {
 
     func test_outputThatNobodyReads_recordingAndTheEndGoOn() async throws {
         try await AldProcess.withStation { station in
-            // The shell stops reading at once and keeps both pipes open; every line of the log is more than they hold.
+            // The shell stops reading at once and keeps the pipe open, which is full before the program begins.
             let command = """
-                "$0" run --period 10ms --data-directory "$1" --machine "$2" 2>&1 | { sleep 600 & echo $!; wait; }
+                { head -c 65536 /dev/zero; "$0" run --period 10ms --data-directory "$1" --machine "$2"; } 2>&1 |
+                    { sleep 600 & echo $!; wait; }
                 """
             var environment = station.environment
             environment["ALD_LOG_LEVEL"] = "trace"

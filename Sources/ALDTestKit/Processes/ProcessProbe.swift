@@ -4,6 +4,8 @@ import Foundation
 public struct ProcessProbe: Hashable, Sendable {
     /// Resident memory, bytes.
     public var residentBytes: Int?
+    /// What it shares with no other process, bytes.
+    public var privateBytes: Int?
     /// Open file descriptors; sockets are among them.
     public var descriptors: Int?
     /// Sockets among the descriptors.
@@ -16,6 +18,8 @@ public struct ProcessProbe: Hashable, Sendable {
     public var workerThreads: Int?
     /// User and system time since it began, seconds.
     public var processorSeconds: Double?
+    /// The same of its children that have ended and were waited for, seconds.
+    public var endedChildrenProcessorSeconds: Double?
     /// Read from and written to storage, bytes.
     public var readBytes: Int?
     public var writtenBytes: Int?
@@ -27,6 +31,7 @@ public struct ProcessProbe: Hashable, Sendable {
         let folder = process.map { "/proc/\($0)" } ?? "/proc/self"
         let status = Self.fields(folder + "/status", separator: ":")
         residentBytes = status["VmRSS"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
+        privateBytes = status["RssAnon"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
         let entries = try? FileManager.default.contentsOfDirectory(atPath: folder + "/fd")
         descriptors = entries?.count
         sockets = entries?.count { entry in
@@ -36,7 +41,8 @@ public struct ProcessProbe: Hashable, Sendable {
         let io = Self.fields(folder + "/io", separator: ":")
         readBytes = io["read_bytes"].flatMap { Int($0) }
         writtenBytes = io["write_bytes"].flatMap { Int($0) }
-        processorSeconds = Self.processorSeconds(folder)
+        let times = Self.processorTimes(folder)
+        (processorSeconds, endedChildrenProcessorSeconds) = (times?.own, times?.endedChildren)
         guard let tasks = Self.tasks(folder) else { return }
         threads = tasks.count
         workerThreads = tasks.count { Self.isWorker($0["Name"] ?? "") }
@@ -86,13 +92,24 @@ public struct ProcessProbe: Hashable, Sendable {
         return fields
     }
 
-    /// Fields 14 and 15 of `stat`, counted behind the name in parentheses, which may hold anything.
-    private static func processorSeconds(_ folder: String) -> Double? {
+    /// Processes whose parent is this one, at this moment; none where nobody tells.
+    public static func children(of process: Int32) -> [Int32] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return entries.compactMap { Int32($0) }.filter { statistics("/proc/\($0)")?.dropFirst().first == "\(process)" }
+    }
+
+    /// Fields 14 to 17 of `stat`, in seconds.
+    private static func processorTimes(_ folder: String) -> (own: Double, endedChildren: Double)? {
+        guard let fields = statistics(folder), fields.count > 14 else { return nil }
+        let times = fields[11...14].compactMap { Double($0) }.map { $0 / Double(sysconf(Int32(_SC_CLK_TCK))) }
+        return times.count == 4 ? (times[0] + times[1], times[2] + times[3]) : nil
+    }
+
+    /// The fields of `stat` from the third on, which stand behind the name in parentheses; that may hold anything.
+    private static func statistics(_ folder: String) -> [String]? {
         let line = text(folder + "/stat")
         guard let end = line.lastIndex(of: ")") else { return nil }
-        let fields = line[line.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        return line[line.index(after: end)...].split(separator: " ").map(String.init)
     }
 
     /// What the kernel says of each thread; one that ends while we look is left out.

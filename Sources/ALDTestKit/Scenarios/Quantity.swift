@@ -8,6 +8,7 @@ public enum Quantity: String, Codable, Sendable {
     case ratio
     case perSecond = "per second"
     case bytesPerHour = "bytes per hour"
+    case bytesPerSecond = "bytes per second"
 
     /// For people: `12.4 ms`, `3.1 %`, `1.5 MB`.
     public func text(_ value: Double) -> String {
@@ -18,6 +19,7 @@ public enum Quantity: String, Codable, Sendable {
         case .ratio: Self.digits(value * 100) + " %"
         case .perSecond: Self.digits(value) + "/s"
         case .bytesPerHour: Self.bytes(value) + "/h"
+        case .bytesPerSecond: Self.bytes(value) + "/s"
         }
     }
 

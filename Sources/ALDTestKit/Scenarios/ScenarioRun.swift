@@ -22,6 +22,7 @@ public final class ScenarioRun: Sendable {
         var doubts: [String] = []
         var unavailable: Unavailable?
         var notes: [String] = []
+        var virtualTime: Duration?
     }
 
     /// Further words are forgotten.
@@ -93,9 +94,16 @@ public final class ScenarioRun: Sendable {
         }
     }
 
+    /// Says how much of its virtual time a run has behind it: samples and faults belong there from now on, and not where
+    /// the run itself is.
+    public func advance(toVirtual time: Duration) { state.withLock { $0.virtualTime = time } }
+
+    /// Where in the run, in seconds.
+    private var place: Double { (state.withLock(\.virtualTime) ?? elapsed).inSeconds }
+
     /// One more point of a series, at this moment.
     public func sample(_ name: String, _ value: Double, _ quantity: Quantity) {
-        let point = Series.Point(at: elapsed.inSeconds, value: value)
+        let point = Series.Point(at: place, value: value)
         state.withLock { state in
             state.series[name, default: Series(name: name, quantity: quantity, points: [])].points.append(point)
         }
@@ -106,9 +114,9 @@ public final class ScenarioRun: Sendable {
     /// Has `body` run under a fault. What it returns is how often the fault is known to have hit something.
     @discardableResult public func fault(_ name: String, _ body: () async throws -> Int) async throws -> Int {
         say("fault: \(name)")
-        let from = elapsed.inSeconds
+        let from = place
         let bites = try await body()
-        let record = FaultRecord(name: name, from: from, to: elapsed.inSeconds, bites: bites)
+        let record = FaultRecord(name: name, from: from, to: place, bites: bites)
         state.withLock { $0.faults.append(record) }
         if bites == 0 { doubt("the fault “\(name)” had no effect") }
         return bites

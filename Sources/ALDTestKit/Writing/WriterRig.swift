@@ -46,6 +46,7 @@ public struct WriterRig: Sendable {
 
     public let options: Options
     public let spool: Spool
+    public let pool: ConnectionPool
     public let writer: BatchWriter
     public let promises: Promises
 
@@ -69,7 +70,7 @@ public struct WriterRig: Sendable {
             let writer = try BatchWriter(
                 spool: spool, sink: options.around(sink), configuration: configuration, time: options.time,
                 logger: options.logger)
-            let rig = WriterRig(options: options, spool: spool, writer: writer, promises: promises)
+            let rig = WriterRig(options: options, spool: spool, pool: pool, writer: writer, promises: promises)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
                 group.addTask { try await writer.run() }

@@ -141,8 +141,13 @@ extension SchemaServerTests {
                         ])
                 #expect(
                     try await plant.operating.rows(
-                        "SELECT ended_at - started_at >= interval '3 s' AS whole FROM ald.step_execution_history "
-                            + "WHERE occurrence = 1") == ["true"])
+                        """
+                        SELECT ended_at - started_at - (
+                            SELECT max(happened_at) FILTER (WHERE message = 'running')
+                                - max(happened_at) FILTER (WHERE message = 'paused')
+                            FROM ald.process_events WHERE kind = 'state'
+                        ) >= interval '2.999 s' AS whole FROM ald.step_execution_history WHERE occurrence = 1
+                        """) == ["true"])
             }
         }
 

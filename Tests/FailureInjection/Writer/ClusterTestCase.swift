@@ -48,7 +48,7 @@ class ClusterTestCase: XCTestCase {
     static func options(_ directory: String, _ database: PostgresConfiguration) -> WriterRig.Options {
         var options = WriterRig.Options(directory: directory, database: database)
         options.writer.attemptTimeout = .seconds(2)
-        options.pool.connectTimeout = .seconds(3)
+        options.pool.connectTimeout = .seconds(2)
         // What a test does to a connection hits the delivery on it, however long ago the last one was.
         options.pool.pingAfter = .seconds(60)
         return options

@@ -56,7 +56,7 @@ struct ControllerConnectionLimit: ScenarioWork {
                 let served = attempts - errors.count
                 run.note("connections at a time", count: served)
                 run.note("refused", count: errors.count)
-                let clear = errors.count { $0.contains("127.0.0.1") && $0.contains("clos") || $0.contains("connect") }
+                let clear = errors.count { $0.contains("127.0.0.1:\(bench.port)") && Self.saysWhy($0) }
                 run.note("refusals that say why", count: clear)
                 if let error = errors.first { run.say(error) }
                 // The first one leaves; one that was refused tries again.
@@ -72,6 +72,11 @@ struct ControllerConnectionLimit: ScenarioWork {
             try await eventually("all connections are closed") { bench.server?.statistics.open == 0 }
             run.note("left open", count: bench.server?.statistics.open ?? -1)
         }
+    }
+
+    /// That the other side has ended the connection, or did not take it.
+    private static func saysWhy(_ error: String) -> Bool {
+        ["the connection ended", "refused", "reset"].contains { error.contains($0) }
     }
 
     private func impatient(_ port: Int) -> ModbusClient.Configuration {

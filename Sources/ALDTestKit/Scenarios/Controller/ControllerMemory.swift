@@ -79,15 +79,19 @@ struct MemoryGrowth {
     /// - Parameter seconds: virtual ones since the beginning.
     mutating func sample(_ run: ScenarioRun, at seconds: Double) {
         guard let bytes = ProcessProbe.heapBytes else { return }
+        run.advance(toVirtual: .seconds(seconds))
         samples.append((seconds, bytes))
         run.sample("heap in use", Double(bytes), .bytes)
     }
 
     /// Notes by how much it has grown, from the end of the first tenth on, when caches are full.
     func note(_ run: ScenarioRun) {
+        guard !samples.isEmpty else {
+            return run.doubt("what is allocated is known on Linux with the GNU C library only")
+        }
         let warm = samples.dropFirst(samples.count / 10)
         guard let first = warm.first, let last = warm.last, last.seconds > first.seconds else {
-            return run.doubt("what is allocated is known on Linux with the GNU C library only")
+            return run.doubt("too short to say whether memory grows: a look an hour")
         }
         let growth = Double(last.bytes - first.bytes)
         run.note("heap in use", Double(last.bytes), .bytes)

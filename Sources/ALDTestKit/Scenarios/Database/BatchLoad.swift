@@ -8,20 +8,31 @@ struct BatchLoad: ScenarioWork {
     var rate: Double
 
     func run(_ run: ScenarioRun) async throws {
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
                 let times = DeliveryTimes()
                 var options = WriterRig.Options(directory: directory, database: database)
                 options.around = { TimedSink(sink: $0, times: times) }
                 let promises = Promises()
                 try await WriterRig.run(options, promises: promises) { rig in
-                    let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
                     let size = run.scaled(rows)
-                    let report = try await load.run { _, _ in try await rig.append(size, kind: .history) }
+                    // What is done once, connecting and registering, is told and not judged: a short run has few deliveries.
+                    try await rig.append(size, kind: .history)
+                    try await rig.drain()
+                    if let longest = times.reset() { run.note("first insert", longest) }
+                    let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
+                    let report = try await run.looking { run in
+                        run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+                        if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+                    } while: {
+                        try await load.run { _, _ in try await rig.append(size, kind: .history) }
+                    }
                     run.note("acceptance", report)
                     let began = run.time.now
                     try await rig.drain()
                     run.note("drained after", run.time.now - began)
+                    run.note("connections created", count: rig.pool.statistics.connectsSucceeded)
+                    run.note("connections closed", count: rig.pool.statistics.closed)
                     let audit = try await rig.audit()
                     for problem in audit.problems { run.fail(problem) }
                     run.note("rows", count: audit.rows)
@@ -41,6 +52,16 @@ final class DeliveryTimes: Sendable {
         state.withLock { state in
             state.histogram.record(duration)
             state.rows += rows
+        }
+    }
+
+    /// Forgets what was so far.
+    ///
+    /// - Returns: the longest delivery until now; `nil` when there was none.
+    func reset() -> Duration? {
+        state.withLock { state in
+            defer { state = (DurationHistogram(), 0, 0) }
+            return state.histogram.count > 0 ? state.histogram.max : nil
         }
     }
 

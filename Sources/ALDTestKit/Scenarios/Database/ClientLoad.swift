@@ -8,7 +8,7 @@ struct ClientLoad: ScenarioWork {
     var rate: Double
 
     func run(_ run: ScenarioRun) async throws {
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             let before = try await TestDatabase.number(Self.sessions, database)
             let report = try await load(run, database.withApplicationName("ald.clients"))
             run.note("operations", report)
@@ -29,15 +29,28 @@ struct ClientLoad: ScenarioWork {
         """
 
     private func load(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws -> OpenLoop.Report {
-        let count = run.scaled(clients)
+        var configuration = PoolConfiguration()
+        configuration.maximumConnections = 2
+        let pools = try (0..<run.scaled(clients)).map { _ in
+            try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
+        }
+        let report = try await run.looking { run in
+            run.sample("callers that wait", Double(pools.reduce(0) { $0 + $1.statistics.waiting }), .count)
+            if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+        } while: {
+            try await load(run, pools)
+        }
+        run.note("connections created", count: pools.reduce(0) { $0 + $1.statistics.connectsSucceeded })
+        run.note("connections closed", count: pools.reduce(0) { $0 + $1.statistics.closed })
+        run.note("connection timeouts", count: pools.reduce(0) { $0 + $1.statistics.timeouts })
+        return report
+    }
+
+    private func load(_ run: ScenarioRun, _ pools: [ConnectionPool]) async throws -> OpenLoop.Report {
         let loop = OpenLoop(rate: rate / Double(clients), duration: run.duration, clients: 1)
         return try await withThrowingTaskGroup(of: OpenLoop.Report.self) { group in
-            for client in 1...count {
+            for (client, pool) in zip(1..., pools) {
                 group.addTask {
-                    var configuration = PoolConfiguration()
-                    configuration.maximumConnections = 2
-                    let pool = try ConnectionPool(
-                        configuration: database, pool: configuration, logger: TestDatabase.quiet)
                     let sink = PostgresSink(
                         pool: pool, registration: NumberedRecords.registration(machine: 1), logger: TestDatabase.quiet)
                     return try await withThrowingTaskGroup(of: Void.self) { pooling in

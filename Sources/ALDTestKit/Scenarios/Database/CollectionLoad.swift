@@ -8,7 +8,7 @@ struct CollectionLoad: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
                 try await ControllerWay.wired.with(map, seed: run.seed) { bench in
                     let summary = try await RecordingRig.record(

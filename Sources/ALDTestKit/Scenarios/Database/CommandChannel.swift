@@ -14,11 +14,12 @@ struct CommandChannel: ScenarioWork {
     var measuresLimit = false
     /// Whether the rate goes up and down.
     var isVarying = false
-    /// Who asks on each channel at the most: each may wait a tenth of a second for the database.
-    private var askers: Int { max(2, Int(rate / 10)) }
     /// The machine that commands are executed on; a simulated one of their own when there is none.
     var executesOn: (any PLC)?
     var execution = ParameterCommandMachine.Configuration()
+
+    /// How many ask on each channel at the most: each may wait a tenth of a second for the database.
+    private var askers: Int { max(2, Int(rate / 10)) }
 
     struct Terminal: Sendable {
         var machine: Int32
@@ -31,8 +32,10 @@ struct CommandChannel: ScenarioWork {
         try await run.host.withDatabase { database in
             try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
                 try await serve(map, run, database, through: proxied) { terminals in
-                    let report = try await load(run, terminals, database, proxy)
-                    run.note("insertion", report)
+                    try await run.metering(proxy) {
+                        let report = try await load(run, terminals, database, proxy)
+                        run.note("insertion", report)
+                    }
                     try await judge(run, terminals, database)
                     if measuresLimit { try await limit(run, terminals, database) }
                 }

@@ -15,7 +15,7 @@ struct LockedTables: ScenarioWork {
     }
 
     var place: Place
-    /// At least so long, and until somebody has felt it for most of that.
+    /// At least so long, and until somebody has felt it for most of that, ``mostExtension`` longer at the most.
     var lock: Duration
     /// Recorders at the same time.
     var recorders = 1
@@ -101,7 +101,8 @@ struct LockedTables: ScenarioWork {
         stage.end()
     }
 
-    private static let mostExtension: Duration = .seconds(20)
+    /// How much longer than asked for the lock may be held.
+    private static let mostExtension: Duration = .seconds(15)
 
     private func hold(_ run: ScenarioRun, _ database: PostgresConfiguration, _ stage: LockStage) async throws {
         try await run.fault("\(place.rawValue) is locked for \(lock)") {
@@ -116,7 +117,10 @@ struct LockedTables: ScenarioWork {
                 while run.time.now < end || !isFelt() && run.time.now < end + Self.mostExtension {
                     try await run.time.sleep(for: .milliseconds(50))
                     let rows = try await connection.query(
-                        "SELECT count(*) FROM pg_locks WHERE NOT granted", deadline: deadline)
+                        """
+                        SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '\(place.rawValue)'::regclass
+                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                        """, deadline: deadline)
                     waiting = max(waiting, Int(try rows.first?.decode(0, as: Int64.self) ?? 0))
                     if waiting > 0 { waitingSince = waitingSince ?? run.time.now }
                 }

@@ -36,8 +36,8 @@ struct TerminalsUnderFault: ScenarioWork {
     var callTimeout: Duration?
     /// Parameters of the machine.
     var parameters = 20
-    /// `nil` for one that is quick. Where the controller is well, not one instant may be missed for its sake, on a busy
-    /// machine either: there it is half a second.
+    /// From one reading to the next. Defaults to 200 ms, and to 500 ms where the controller is well and no instant may be
+    /// missed for its sake.
     var period: Duration?
 
     func run(_ run: ScenarioRun) async throws {

@@ -36,7 +36,7 @@ struct ChannelLeaks: ScenarioWork {
             """, database)
     }
 
-    /// The server takes a moment to notice that a connection was cut; what is left for good is a leak.
+    /// The server takes a moment to notice that a connection was cut; what is left after half a minute is a leak.
     private func settledListeners(_ database: PostgresConfiguration) async throws -> Int {
         do {
             try await eventually("the listener that was cut is gone") {

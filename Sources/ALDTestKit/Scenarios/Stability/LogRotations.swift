@@ -90,6 +90,7 @@ struct LogRotations: ScenarioWork {
                 }
             }
             time.advance(by: run.duration / steps)
+            run.advance(toVirtual: run.duration * (step + 1) / steps)
             let bytes = try Self.bytes(in: directory + "/log")
             most = max(most, bytes)
             run.sample("logs on the disk", Double(bytes), .bytes)

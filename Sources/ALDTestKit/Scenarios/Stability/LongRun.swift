@@ -142,6 +142,7 @@ private struct Diary {
     mutating func pass(_ plant: inout VirtualPlant, until end: Duration) throws {
         while plant.elapsed < end {
             try plant.pass(min(next, end) - plant.elapsed)
+            run.advance(toVirtual: plant.elapsed)
             guard plant.elapsed >= next else { continue }
             next += interval
             look(plant)
