@@ -48,6 +48,21 @@ import Testing
         #expect((own.contextSwitches ?? 0) > 0)
     }
 
+    @Test("the children of a process are found, and what those that have ended have used")
+    func children() async throws {
+        try #require(ProcessProbe().descriptors != nil, "only Linux tells")
+        let script = "(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done); sleep 600 & echo begun; wait"
+        let result = try await ChildProcess.run("/bin/sh", ["-c", script]) { shell in
+            try await eventually("the busy one has ended", within: .seconds(120)) { !shell.output.isEmpty }
+            let sleepers = ProcessProbe.children(of: shell.processIdentifier)
+            defer { for sleeper in sleepers { kill(sleeper, SIGTERM) } }
+            let probe = ProcessProbe(of: shell.processIdentifier)
+            #expect(sleepers.count == 1 && (probe.privateBytes ?? 0) > 0)
+            #expect((probe.endedChildrenProcessorSeconds ?? 0) > (probe.processorSeconds ?? 0))
+        }
+        #expect(result.exitCode == 0, "\(result.transcript)")
+    }
+
     @Test("what every operation keeps is found out, what it gives back is not")
     func heap() {
         // In a scenario nobody else uses the process; here the numbers are given.
