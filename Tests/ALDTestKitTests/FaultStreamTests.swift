@@ -28,7 +28,7 @@ import Testing
         stream.received([1, 2, 3], now: at(0))
         #expect(drain(&stream, until: at(0)) == ([[1, 2, 3]], .wait(until: nil)))
         stream.received([4], now: at(1))
-        stream.closed()
+        stream.closed(now: at(1))
         #expect(drain(&stream, until: at(1)) == ([[4]], .end(.close)))
     }
 
@@ -82,7 +82,7 @@ import Testing
         var stream = FaultStream(seed: 1)
         stream.set(.cut(after: 0, .timeout))
         stream.received([1, 2], now: at(0))
-        stream.closed()
+        stream.closed(now: at(1))
         #expect(drain(&stream, until: at(1000)) == ([], .wait(until: nil)))
         #expect(stream.hasBitten && stream.swallowed == 2)
     }

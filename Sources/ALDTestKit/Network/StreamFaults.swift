@@ -1,5 +1,3 @@
-import ALDCore
-
 /// What a proxy does to the bytes of one direction, in toxiproxy's words. By default nothing.
 public struct StreamFaults: Hashable, Sendable {
     public enum Ending: Hashable, Sendable {
@@ -23,7 +21,21 @@ public struct StreamFaults: Hashable, Sendable {
     public var slicerDelay: Duration = .zero
     /// After so many bytes, counted from when the fault was set, the connection ends.
     public var limitData: Int?
+    /// The connection ends with the first bytes that come after something has passed the other way since the fault was
+    /// set: whoever was asked has answered, and none of the answer passes. Where an answer is sent in parts, only with
+    /// ``Ending/timeout`` can it be produced to its end; see also ``message``.
+    public var losesAnswer = false
+    /// The connection ends where the next message of PostgreSQL with this type begins, which does not pass. A client's
+    /// start-up packets have no type.
+    public var message: UInt8?
+    /// How the connection ends that a limit, a lost answer or a message ends.
     public var ending = Ending.reset
+    /// How probable it is of each byte that it comes as another one, 0…1.
+    public var corrupt = 0.0
+    /// When whoever sends has ended, the other one hears of it so much later, or when the fault is healed.
+    public var slowClose: Duration = .zero
+    /// How probable it is of each connection that these faults apply to it at all, 0…1.
+    public var toxicity = 1.0
 
     public init() {}
 
@@ -35,96 +47,18 @@ public struct StreamFaults: Hashable, Sendable {
         (faults.limitData, faults.ending) = (bytes, ending)
         return faults
     }
-}
 
-/// The bytes of one direction of one connection between coming and going. A value without I/O.
-struct FaultStream: Sendable {
-    enum Action: Hashable, Sendable {
-        /// Pass these on.
-        case send([UInt8])
-        /// Nothing before then, unless more bytes come.
-        case wait(until: MonotonicInstant?)
-        /// End both directions.
-        case end(StreamFaults.Ending)
+    /// The connection ends where the next message of PostgreSQL with this type, such as `UInt8(ascii: "C")`, begins.
+    public static func cut(atMessage type: UInt8, _ ending: Ending) -> StreamFaults {
+        var faults = StreamFaults()
+        (faults.message, faults.ending) = (type, ending)
+        return faults
     }
 
-    private struct Piece {
-        var due: MonotonicInstant
-        var bytes: [UInt8]
+    /// The next request is answered, and its answer is lost; for the direction in which the answer goes.
+    public static func loseAnswer(_ ending: Ending) -> StreamFaults {
+        var faults = StreamFaults()
+        (faults.losesAnswer, faults.ending) = (true, ending)
+        return faults
     }
-
-    private(set) var faults = StreamFaults.none
-    private var pieces: [Piece] = []
-    private var left: Int?
-    private var freeAt: MonotonicInstant?
-    private var ending: StreamFaults.Ending?
-    private var random: SeededGenerator
-    private(set) var queued = 0
-    /// Bytes that were thrown away.
-    private(set) var swallowed = 0
-    /// Whether whoever sends has ended.
-    private(set) var isClosed = false
-
-    init(seed: UInt64) {
-        random = SeededGenerator(seed: seed)
-    }
-
-    /// From now on; what has come already goes as it was to go.
-    mutating func set(_ faults: StreamFaults) {
-        self.faults = faults
-        left = faults.limitData
-    }
-
-    mutating func received(_ bytes: [UInt8], now: MonotonicInstant) {
-        guard ending == nil else {
-            swallowed += bytes.count
-            return
-        }
-        var passing = bytes[...]
-        if let left, bytes.count >= left {
-            passing = bytes.prefix(left)
-            swallowed += bytes.count - left
-            ending = faults.ending
-        }
-        left = left.map { max(0, $0 - bytes.count) }
-        let size = max(1, faults.slicer ?? passing.count)
-        while !passing.isEmpty {
-            let piece = Array(passing.prefix(size))
-            passing = passing.dropFirst(size)
-            enqueue(piece, now: now)
-        }
-    }
-
-    private mutating func enqueue(_ bytes: [UInt8], now: MonotonicInstant) {
-        let chance = faults.jitter > .zero ? Double.random(in: -1...1, using: &random) : 0
-        var due = now + max(.zero, faults.latency + faults.jitter * chance)
-        if let last = pieces.last {
-            due = max(due, last.due + (faults.slicer == nil ? .zero : faults.slicerDelay))
-        }
-        if let bandwidth = faults.bandwidth {
-            due = max(due, freeAt ?? due) + .seconds(1) * bytes.count / max(1, bandwidth)
-            freeAt = due
-        }
-        pieces.append(Piece(due: due, bytes: bytes))
-        queued += bytes.count
-    }
-
-    /// Whoever sends will send no more. Behind a pulled cable that is never heard of.
-    mutating func closed() {
-        isClosed = true
-        ending = ending ?? .close
-    }
-
-    mutating func next(now: MonotonicInstant) -> Action {
-        guard let first = pieces.first else {
-            if let ending, ending != .timeout { return .end(ending) }
-            return .wait(until: nil)
-        }
-        guard first.due <= now else { return .wait(until: first.due) }
-        pieces.removeFirst()
-        queued -= first.bytes.count
-        return .send(first.bytes)
-    }
-
-    var hasBitten: Bool { ending != nil && left == 0 }
 }
