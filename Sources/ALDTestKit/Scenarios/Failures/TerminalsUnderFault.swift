@@ -170,11 +170,16 @@ struct TerminalsUnderFault: ScenarioWork {
         var bites: [Int] = []
         if controller != nil { bites.append(after.0.missed - before.0.missed + stage.slowed) }
         let now = stage.proxy.evidence
+        func bitten(_ fault: ProxyFault) -> Int { now.bites(of: fault) - evidence.bites(of: fault) }
+        let failed = after.1.failedAttempts - before.1.failedAttempts
         switch database {
         case nil: break
-        case .latency: bites.append((now.bytes[.downstream] ?? 0) - (evidence.bytes[.downstream] ?? 0))
-        case .resets: bites.append(now.resets - evidence.resets)
-        case .gone, .silent, .lockedLedger: bites.append(after.1.failedAttempts - before.1.failedAttempts)
+        case .latency: bites.append(bitten(.latency))
+        case .resets: bites.append(bitten(.reset))
+        // A delivery may fail for another reason, too.
+        case .gone: bites.append(min(bitten(.down), failed))
+        case .silent: bites.append(min(bitten(.freeze), failed))
+        case .lockedLedger: bites.append(failed)
         }
         return bites.min() ?? 0
     }
