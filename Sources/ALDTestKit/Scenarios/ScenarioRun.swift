@@ -101,9 +101,13 @@ public final class ScenarioRun: Sendable {
     /// Where in the run, in seconds.
     private var place: Double { (state.withLock(\.virtualTime) ?? elapsed).inSeconds }
 
-    /// One more point of a series, at this moment.
-    public func sample(_ name: String, _ value: Double, _ quantity: Quantity) {
-        let point = Series.Point(at: place, value: value)
+    /// One more point of a series.
+    ///
+    /// - Parameter instant: when it was so; `nil` for now.
+    public func sample(
+        _ name: String, _ value: Double, _ quantity: Quantity, at instant: MonotonicInstant? = nil
+    ) {
+        let point = Series.Point(at: instant.map { ($0 - beginning).inSeconds } ?? place, value: value)
         state.withLock { state in
             state.series[name, default: Series(name: name, quantity: quantity, points: [])].points.append(point)
         }
