@@ -21,7 +21,8 @@ struct TransactionStorm: ScenarioWork {
                     pool: pool, registration: NumberedRecords.registration(machine: 1), logger: TestDatabase.quiet)
                 let report = try await storm(run, crowd, stage, pool, sink, promises)
                 run.note("\(crowd) at a time", report.latency)
-                run.sample("transactions per second", Double(report.succeeded) / run.duration.inSeconds, .perSecond)
+                run.note("\(crowd) at a time: transactions per second", report.throughput, .perSecond)
+                run.sample("transactions per second", report.throughput, .perSecond)
                 succeeded += report.succeeded
                 failed += report.failed
                 if let error = report.firstError { run.say(error) }
@@ -39,37 +40,43 @@ struct TransactionStorm: ScenarioWork {
     private func storm(
         _ run: ScenarioRun, _ crowd: Int, _ stage: Int, _ pool: ConnectionPool, _ sink: PostgresSink,
         _ promises: Promises
-    ) async throws -> OpenLoop.Report {
+    ) async throws -> LoadReport {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await pool.run() }
-            // Due faster than they can be done, so that always as many are under way as there are.
-            let loop = OpenLoop(
-                rate: 20_000, duration: .seconds(Double(crowd * 6) / 20_000), clients: crowd)
-            let end = run.time.now + run.duration / Self.crowds.count
-            var (report, waves) = (OpenLoop.Report(), 0)
-            repeat {
-                let wave = waves
-                waves += 1
-                report.add(
-                    try await loop.run { client, number in
-                        let numbers = promises.take(10)
-                        let batch = Batch(
-                            id: BatchID(
-                                origin: Int64(stage * 1000 + client + 1),
-                                number: Int64(wave * 1_000_000 + number + 1)), machine: 1,
-                            records: NumberedRecords.records(numbers, .history))
-                        do {
-                            try await sink.apply(batch, deadline: run.patience)
-                        } catch {
-                            promises.refuse(numbers)
-                            throw error
-                        }
-                        promises.accept(numbers)
-                    })
-            } while run.time.now < end
+            let loop = ClosedLoop(clients: crowd, duration: run.duration / Self.crowds.count)
+            let report = try await loop.run { client, number in
+                let numbers = promises.take(10)
+                let batch = Batch(
+                    id: BatchID(origin: Int64(stage * 1000 + client + 1), number: Int64(number + 1)), machine: 1,
+                    records: NumberedRecords.records(numbers, .history))
+                do {
+                    try await Self.land(batch, sink, by: run.patience, run.time)
+                } catch {
+                    promises.refuse(numbers)
+                    throw error
+                }
+                promises.accept(numbers)
+            }
+            run.note("\(crowd) at a time: waits given up", count: pool.statistics.timeouts)
             group.cancelAll()
             try await group.waitForAll()
             return report
+        }
+    }
+
+    /// A sink gives up waiting for a connection after two seconds, so that a database that is away is known to be away.
+    /// This one is there and busy: as a writer does, we ask again.
+    private static func land(
+        _ batch: Batch, _ sink: PostgresSink, by deadline: MonotonicInstant, _ time: some TimeSource
+    ) async throws {
+        while true {
+            do {
+                try await sink.apply(batch, deadline: deadline)
+                return
+            } catch {
+                guard error.faultClass == .unsent, time.now < deadline else { throw error }
+            }
+            try await time.sleep(for: .milliseconds(10))
         }
     }
 }
@@ -89,8 +96,7 @@ struct PoolExhaustion: ScenarioWork {
                 logger: TestDatabase.quiet)
             let report = try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
-                let loop = OpenLoop(
-                    rate: 1_000_000, duration: .seconds(Double(workers * operations) / 1_000_000), clients: workers)
+                let loop = ClosedLoop(clients: workers, operations: workers * operations)
                 let report = try await loop.run { _, _ in
                     let deadline = run.patience
                     _ = try await pool.withConnection(holder: "worker", lane: .reader, deadline: deadline) {
@@ -104,6 +110,7 @@ struct PoolExhaustion: ScenarioWork {
                 return report
             }
             run.note("operation", report.latency)
+            run.note("operations per second", report.throughput, .perSecond)
             run.note("failed operations", count: report.failed)
             if let error = report.firstError { run.say(error) }
             let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ald.workers'"
