@@ -1,0 +1,114 @@
+import ALDCore
+
+/// What cycles on one side of the comparison, with or without current values, have come to.
+struct SynchronisationSide: Sendable {
+    /// At the given rate: latency counts from when a cycle was due.
+    var open = LoadReport()
+    /// One cycle after the other, as fast as they go.
+    var closed = LoadReport()
+    /// In which the closed loop ran.
+    var closedSeconds = 0.0
+    /// Bytes that pool and sink keep while they work, the most of all rounds.
+    var heap = 0
+    /// Of this process, the simulated machine included.
+    var processorSeconds = 0.0
+    /// How long the connection was held, together and how often.
+    var held = Duration.zero
+    var transactions = 0
+    var deadlocks = 0
+
+    var cycles: Int { open.succeeded + open.failed + closed.succeeded + closed.failed }
+    var failures: Int { open.failed + closed.failed }
+    /// Of the cycles.
+    var success: Double { 1 - Double(failures) / Double(max(1, cycles)) }
+    /// Cycles a second of the closed loop.
+    var throughput: Double { Double(closed.succeeded) / max(closedSeconds, 0.000_001) }
+
+    mutating func add(_ other: SynchronisationSide) {
+        open.add(other.open)
+        closed.add(other.closed)
+        closedSeconds += other.closedSeconds
+        heap = max(heap, other.heap)
+        processorSeconds += other.processorSeconds
+        held += other.held
+        transactions += other.transactions
+        deadlocks += other.deadlocks
+    }
+}
+
+/// Compares the two sides round by round. What holds the machine up in one round meets one side alone, so the median of the
+/// rounds counts.
+struct SynchronisationComparison: Sendable {
+    /// Whoever wants to know a class of impact needs so many cycles a side.
+    static let fewestCycles = 100
+    /// Both of the second requirement document.
+    static let mostThroughputReduction = 0.2
+    static let mostLatencyIncrease = 0.3
+    /// A rate counts as kept from so much of it on.
+    static let keptRate = 0.95
+
+    /// Cycles a second that the open loop was to keep.
+    var rate: Double
+    private(set) var plain = SynchronisationSide()
+    private(set) var both = SynchronisationSide()
+    private var throughputs: [Double] = []
+    private var latencies: [Double] = []
+    private var kept: [Double] = []
+
+    init(rate: Double) { self.rate = rate }
+
+    mutating func add(plain: SynchronisationSide, both: SynchronisationSide) {
+        self.plain.add(plain)
+        self.both.add(both)
+        throughputs.append(both.throughput / plain.throughput)
+        latencies.append(both.open.latency.percentile(50) / plain.open.latency.percentile(50))
+        kept += [plain, both].map { $0.open.throughput / rate }
+    }
+
+    /// The next three are parts of what it is with history alone, positive when it gets worse; not a number when nothing
+    /// was measured.
+    var throughputReduction: Double { 1 - Self.median(throughputs) }
+    var latencyIncrease: Double { Self.median(latencies) - 1 }
+    var memoryIncrease: Double { Double(both.heap) / Double(plain.heap) - 1 }
+
+    var success: Double {
+        1 - Double(plain.failures + both.failures) / Double(max(1, plain.cycles + both.cycles))
+    }
+
+    /// Whether throughput and latency are within what the requirement allows.
+    var isWithinTargets: Bool {
+        throughputReduction < Self.mostThroughputReduction && latencyIncrease < Self.mostLatencyIncrease
+    }
+
+    /// `nil` when there were too few cycles to class it.
+    var impact: SynchronisationImpact? {
+        let (reduction, increase) = (throughputReduction, latencyIncrease)
+        guard hasEnough, reduction.isFinite, increase.isFinite else { return nil }
+        return SynchronisationImpact(throughputReduction: reduction, latencyIncrease: increase)
+    }
+
+    private var fewest: Int { min(plain.open.latency.count, both.open.latency.count) }
+    private var hasEnough: Bool { fewest >= Self.fewestCycles }
+
+    /// Why the numbers show nothing.
+    var doubts: [String] {
+        var doubts: [String] = []
+        if !hasEnough {
+            doubts.append(
+                "\(fewest) cycles a side at the given rate, at least \(Self.fewestCycles) are needed: measure longer")
+        }
+        let dropped = plain.open.dropped + both.open.dropped
+        if dropped > 0 { doubts.append("\(dropped) cycles could not be begun in time: the rate was not kept") }
+        let kept = Self.median(kept)
+        if kept < Self.keptRate {
+            doubts.append("the rate was not kept: \(Quantity.ratio.text(kept)) of \(Quantity.perSecond.text(rate))")
+        }
+        return doubts
+    }
+
+    private static func median(_ values: [Double]) -> Double {
+        guard !values.isEmpty else { return .nan }
+        let sorted = values.sorted()
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+}
