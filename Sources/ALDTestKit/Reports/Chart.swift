@@ -39,16 +39,16 @@ struct Chart {
         guard let axis = Axis(all.map(\.y), scale), let first = all.map(\.x).min(), let last = all.map(\.x).max()
         else { return "" }
         let low = min(first, span?.lowerBound ?? first)
-        let high = max(last, span?.upperBound ?? last, low + 1e-9)
+        let high = Axis.end(max(last, span?.upperBound ?? last), above: low)
         func x(_ value: Double) -> Double {
-            Self.left + (value - low) / (high - low) * (Self.width - Self.left - 8)
+            Self.left + Axis.part(of: value, from: low, to: high) * (Self.width - Self.left - 8)
         }
         func y(_ value: Double) -> Double {
             Self.top + (1 - axis.place(of: value)) * (Self.height - Self.top - Self.bottom)
         }
         var svg = "<svg viewBox=\"0 0 \(Int(Self.width)) \(Int(Self.height))\" role=\"img\">"
-        for shade in shades {
-            let (from, to) = (x(max(shade.from, low)), x(min(max(shade.to, shade.from), high)))
+        for shade in shades where !shade.from.isNaN && !shade.to.isNaN {
+            let (from, to) = (x(min(max(shade.from, low), high)), x(min(max(shade.to, shade.from), high)))
             svg += "<rect class=\"shade\" x=\"\(Self.short(from))\" y=\"\(Self.top)\" width=\""
             svg += "\(Self.short(max(1, to - from)))\" height=\"\(Self.height - Self.top - Self.bottom)\">"
             svg += "<title>\(HTML.escaped(shade.name))</title></rect>"
@@ -71,7 +71,8 @@ struct Chart {
         return svg + "</svg>"
     }
 
-    /// The axis at the left.
+    /// The axis at the left. Whatever finite numbers it gets, it has two different ends and finite places: the widest
+    /// range of a `Double` is wider than a `Double`.
     struct Axis {
         let scale: Scale
         let low: Double
@@ -84,27 +85,42 @@ struct Chart {
             switch scale {
             case .linear:
                 low = min(least, 0)
-                high = max(most, low + 1e-12)
+                high = Self.end(most, above: low)
             case .logarithmic:
-                low = pow(10, floor(log10(least)))
-                high = max(pow(10, ceil(log10(most))), low * 10)
+                // Powers of ten below the smallest ones come out as zero, above the largest as infinite.
+                low = max(pow(10, floor(log10(least))), .leastNormalMagnitude)
+                high = min(max(pow(10, ceil(log10(most))), low * 10), .greatestFiniteMagnitude)
             }
         }
+
+        /// The upper end of an axis: `value`, or a little above `low` where that is not above.
+        static func end(_ value: Double, above low: Double) -> Double {
+            max(value, low + max(1e-12, abs(low) * 1e-9))
+        }
+
+        /// Where a value lies, 0…1; halves, since the difference of two numbers may be too large for one.
+        static func part(of value: Double, from low: Double, to high: Double) -> Double {
+            (value / 2 - low / 2) / (high / 2 - low / 2)
+        }
+
+        private var decades: Double { log10(high) - log10(low) }
 
         /// 0 at the bottom to 1 at the top.
         func place(of value: Double) -> Double {
             switch scale {
-            case .linear: (value - low) / (high - low)
-            case .logarithmic: log10(value / low) / log10(high / low)
+            case .linear: Self.part(of: value, from: low, to: high)
+            case .logarithmic: min(max((log10(value) - log10(low)) / decades, 0), 1)
             }
         }
 
         var ticks: [Double] {
             switch scale {
-            case .linear: return [low, (low + high) / 2, high]
+            case .linear: return [low, low / 2 + high / 2, high]
             case .logarithmic:
-                let decades = Int(log10(high / low).rounded())
-                return stride(from: 0, through: decades, by: (decades + 4) / 5).map { low * pow(10, Double($0)) }
+                let count = Int(decades.rounded())
+                return stride(from: 0, through: count, by: max(1, (count + 4) / 5)).map { number in
+                    min(max(pow(10, log10(low) + Double(number)), low), high)
+                }
             }
         }
     }

@@ -1,18 +1,38 @@
 /// Results as one page that needs nothing else: no scripts, no network.
 public struct HTMLReport: Sendable {
     public var results: [ScenarioResult]
-    /// An earlier run to compare with, by scenario.
-    public var earlier: [String: ScenarioResult]
+    private let comparison: RunComparison
+    /// Scenarios of which several results were given.
+    private let repeated: [String]
 
     /// Shorter runs show no trend.
     private static let shortestTrend = 60.0
 
-    /// - Parameter earlier: its scenarios of the same number are put beside.
+    /// - Parameters:
+    ///   - results: of several of one scenario the newest counts.
+    ///   - earlier: a run before; its scenarios of the same number are put beside.
     public init(_ results: [ScenarioResult], comparedWith earlier: [ScenarioResult] = []) {
         let places = Dictionary(Catalogue.scenarios.enumerated().map { ($0.element.id, $0.offset) }) { first, _ in first
         }
-        self.results = results.sorted { (places[$0.id] ?? .max, $0.id) < (places[$1.id] ?? .max, $1.id) }
-        self.earlier = Dictionary(earlier.map { ($0.id, $0) }) { $1 }
+        let (kept, leftOut) = ResultFile.newest(results)
+        repeated = Set(leftOut).sorted()
+        comparison = RunComparison(of: kept, with: ResultFile.newest(earlier).kept)
+        self.results = kept.sorted { (places[$0.id] ?? .max, $0.id) < (places[$1.id] ?? .max, $1.id) }
+    }
+
+    /// What a reader has to know besides the results, as sentences.
+    public var remarks: [String] {
+        var remarks: [String] = []
+        if !repeated.isEmpty {
+            remarks.append("Several results of \(repeated.joined(separator: ", ")): the newest of each counts.")
+        }
+        if !comparison.missing.isEmpty {
+            remarks.append("Only in the earlier run: \(comparison.missing.joined(separator: ", ")).")
+        }
+        if !comparison.new.isEmpty {
+            remarks.append("Not in the earlier run: \(comparison.new.joined(separator: ", ")).")
+        }
+        return remarks
     }
 
     public var page: String {
@@ -38,26 +58,59 @@ public struct HTMLReport: Sendable {
         var lines = ["<p>\(counts.joined(separator: " · "))</p>"]
         for machine in Set(results.map(\.machine)).sorted(by: { $0.build < $1.build }) {
             let memory = Quantity.bytes.text(Double(machine.memoryBytes))
+            let compiler = machine.compiler.map { ", \($0)" } ?? ""
             lines.append(
-                "<p class=\"small\">\(HTML.escaped(machine.processor)), \(machine.cores) cores, \(memory), "
-                    + "\(HTML.escaped(machine.system)), \(machine.build) build</p>")
+                small(
+                    "\(machine.processor), \(machine.cores) cores, \(memory), \(machine.system), "
+                        + "\(machine.build) build\(compiler)"))
         }
-        let others = Set(earlier.values.map(\.machine)).subtracting(results.map(\.machine))
-        if !others.isEmpty {
+        let servers = Set(results.compactMap(\.postgres)).sorted()
+        if !servers.isEmpty { lines.append(small("PostgreSQL \(servers.joined(separator: ", "))")) }
+        for gates in Set(results.compactMap(\.gates)).sorted(by: { $0.joined() < $1.joined() }) where !gates.isEmpty {
+            lines.append(small("Run with \(gates.joined(separator: " "))"))
+        }
+        lines += remarks.map { "<p class=\"unknown\">\(HTML.escaped($0))</p>" }
+        let isComparable = comparison.earlier.values.allSatisfy { before in
+            results.allSatisfy { $0.id != before.id || $0.machine.isComparable(to: before.machine) }
+        }
+        if !isComparable {
             lines.append(
                 "<p class=\"unknown\">The earlier run is of another machine or build: compare counts, not times.</p>")
         }
         return lines.joined(separator: "\n")
     }
 
+    private func small(_ text: String) -> String { "<p class=\"small\">\(HTML.escaped(text))</p>" }
+
+    private var isComparing: Bool { !comparison.earlier.isEmpty }
+
     private var table: String {
         let rows = results.map { result in
-            "<tr><td><a href=\"#\(result.id)\">\(result.id)</a></td><td>\(verdict(result.verdict))</td>"
+            let id = HTML.escaped(result.id)
+            return "<tr><td><a href=\"#\(id)\">\(id)</a></td><td>\(verdict(result.verdict))</td>\(before(result))"
                 + "<td>\(HTML.escaped(result.title))<br><span class=\"small\">\(HTML.escaped(result.requirement))</span>"
-                + reasons(result) + "</td><td class=\"number\">\(time(result))</td></tr>"
+                + reasons(result) + worsenings(result) + "</td><td class=\"number\">\(time(result))</td></tr>"
         }
-        return "<table><tr><th>Scenario</th><th>Verdict</th><th>Requirement</th><th>Time</th></tr>"
+        let earlier = isComparing ? "<th>Earlier</th>" : ""
+        return "<table><tr><th>Scenario</th><th>Verdict</th>\(earlier)<th>Requirement</th><th>Time</th></tr>"
             + rows.joined(separator: "\n") + "</table>"
+    }
+
+    /// The cell with the earlier verdict.
+    private func before(_ result: ScenarioResult) -> String {
+        guard isComparing else { return "" }
+        guard let before = comparison.earlier[result.id] else { return "<td>new</td>" }
+        let mark = comparison.isVerdictWorse(result) ? " <b class=\"fail\">worse</b>" : ""
+        return "<td>\(verdict(before.verdict))\(mark)</td>"
+    }
+
+    private func worsenings(_ result: ScenarioResult) -> String {
+        comparison.worsenings(result).map { change in
+            let (now, before) = (change.quantity.text(change.now), change.quantity.text(change.before))
+            return
+                "<br><span class=\"unknown\">worse: \(HTML.escaped(change.measure)) is \(now), earlier \(before)</span>"
+        }
+        .joined()
     }
 
     private func time(_ result: ScenarioResult) -> String {
@@ -78,11 +131,12 @@ public struct HTMLReport: Sendable {
 
     private func section(_ result: ScenarioResult) -> String {
         let replay = result.scale == 1 ? "" : " --scale \(result.scale)"
+        let id = HTML.escaped(result.id)
         var parts = [
-            "<section id=\"\(result.id)\"><h2>\(result.id) \(HTML.escaped(result.title)) \(verdict(result.verdict))</h2>",
+            "<section id=\"\(id)\"><h2>\(id) \(HTML.escaped(result.title)) \(verdict(result.verdict))</h2>",
             "<p>\(HTML.escaped(result.requirement))</p>",
             "<p class=\"small\">\(HTML.escaped(result.startedAt)), took \(Quantity.seconds.text(result.elapsedSeconds)); "
-                + "again with <code>ald stress \(result.id) --seed \(result.seed)\(replay)</code></p>",
+                + "again with <code>ald stress \(id) --seed \(result.seed)\(replay)</code></p>",
         ]
         if !result.findings.isEmpty { parts.append(findings(result)) }
         parts.append("<div class=\"charts\">")
@@ -101,12 +155,16 @@ public struct HTMLReport: Sendable {
     private func findings(_ result: ScenarioResult) -> String {
         let rows = result.findings.map { finding in
             let quantity = result.measurements.first { $0.name == finding.criterion.measure }?.quantity ?? .count
+            let before = comparison.earlier[result.id]?.measurement(finding.criterion.measure)
+            let earlier = isComparing ? "<td class=\"number\">\(before.map(quantity.text) ?? "–")</td>" : ""
             return "<tr><td>\(HTML.escaped(finding.criterion.measure))</td>"
-                + "<td class=\"number\">\(finding.value.map(quantity.text) ?? "–")</td>"
+                + "<td class=\"number\">\(finding.value.map(quantity.text) ?? "–")</td>\(earlier)"
                 + "<td>\(HTML.escaped(finding.criterion.relation.rawValue)) \(quantity.text(finding.criterion.bound))</td>"
                 + "<td>\(verdict(finding.verdict))</td></tr>"
         }
-        return "<table><tr><th>Criterion</th><th>Measured</th><th>Required</th><th></th></tr>\(rows.joined())</table>"
+        let earlier = isComparing ? "<th>Earlier</th>" : ""
+        return
+            "<table><tr><th>Criterion</th><th>Measured</th>\(earlier)<th>Required</th><th></th></tr>\(rows.joined())</table>"
     }
 
     private func distributions(_ result: ScenarioResult) -> String {
@@ -123,9 +181,11 @@ public struct HTMLReport: Sendable {
 
     private func series(_ series: Series, of result: ScenarioResult) -> String {
         let faults = result.faults
+        // A file may hold any number, also one that is none.
+        let end = ([result.elapsedSeconds] + faults.map(\.to)).filter(\.isFinite).reduce(0, max)
         let chart = Chart(
             lines: [Chart.Line(name: series.name, points: series.points.map { ($0.at, $0.value) })],
-            span: faults.isEmpty ? nil : 0...max(result.elapsedSeconds, faults.map(\.to).max() ?? 0),
+            span: faults.isEmpty ? nil : 0...end,
             shades: faults.map { ($0.from, $0.to, $0.name) }, xText: Quantity.seconds.text,
             yText: series.quantity.text)
         let trend = result.elapsedSeconds < Self.shortestTrend ? nil : RobustSlope.of(series.points)
@@ -145,7 +205,7 @@ public struct HTMLReport: Sendable {
     }
 
     private func measurements(_ result: ScenarioResult) -> String {
-        let before = earlier[result.id]
+        let before = comparison.earlier[result.id]
         let rows = result.measurements.map { measurement in
             var cells = "<td>\(HTML.escaped(measurement.name))</td><td class=\"number\">\(measurement.text)</td>"
             if let before {
@@ -169,7 +229,9 @@ public struct HTMLReport: Sendable {
     }
 
     private func short(_ value: Double) -> String {
+        guard value.isFinite else { return value.isNaN ? "–" : value > 0 ? "∞" : "−∞" }
         let rounded = (value * 100).rounded() / 100
+        guard abs(rounded) < 1e15 else { return "\(value)" }
         return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
     }
 

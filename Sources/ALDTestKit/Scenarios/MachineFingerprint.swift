@@ -8,6 +8,8 @@ public struct MachineFingerprint: Hashable, Sendable, Codable {
     public var memoryBytes: UInt64
     /// `debug` or `release`.
     public var build: String
+    /// The compiler, as far as a program can know it; `nil` in files of earlier versions.
+    public var compiler: String?
 
     /// This machine and this program.
     public static let current: MachineFingerprint = {
@@ -17,10 +19,26 @@ public struct MachineFingerprint: Hashable, Sendable, Codable {
         #else
             let build = "release"
         #endif
+        #if compiler(>=6.4)
+            let compiler = "Swift 6.4 or later"
+        #elseif compiler(>=6.3)
+            let compiler = "Swift 6.3"
+        #else
+            let compiler = "Swift 6.2"
+        #endif
         return MachineFingerprint(
             system: information.operatingSystemVersionString, processor: processorName(),
-            cores: information.activeProcessorCount, memoryBytes: information.physicalMemory, build: build)
+            cores: information.activeProcessorCount, memoryBytes: information.physicalMemory, build: build,
+            compiler: compiler)
     }()
+
+    /// Whether times of two runs may be compared: the same machine, the same kind of build. A fact that an earlier version
+    /// did not write down keeps nobody from comparing.
+    public func isComparable(to other: MachineFingerprint) -> Bool {
+        system == other.system && processor == other.processor && cores == other.cores
+            && memoryBytes == other.memoryBytes && build == other.build
+            && (compiler == other.compiler || compiler == nil || other.compiler == nil)
+    }
 
     private static func processorName() -> String {
         guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8),

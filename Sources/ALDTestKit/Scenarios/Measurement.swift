@@ -81,6 +81,10 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
     /// Civil time, ISO 8601.
     public var startedAt: String
     public var machine: MachineFingerprint
+    /// The version of the server that the run's host had; `nil` when no scenario has asked for one yet.
+    public var postgres: String?
+    /// Options and variables that were set besides the seed, as a person writes them; `nil` in files of earlier versions.
+    public var gates: [String]?
 
     public func measurement(_ name: String) -> Double? { measurements.first { $0.name == name }?.value }
 }

@@ -1,5 +1,5 @@
 public import ALDCore
-import Foundation
+public import Foundation
 
 /// What scenarios share: one PostgreSQL server, started when the first one needs it.
 ///
@@ -15,8 +15,14 @@ public actor ScenarioHost {
     private var path: String?
     private var models: [String] = []
     private var count = 0
+    /// What the server calls itself, for instance `17.2`; `nil` before the first scenario that needs it.
+    public private(set) var serverVersion: String?
+    private let environment: [String: String]
 
-    public init() {}
+    /// - Parameter environment: where `ALD_DATABASE_URL` and `ALD_POSTGRES_BIN` stand.
+    public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.environment = environment
+    }
 
     /// The host's own directory; it is gone after ``stop()``.
     public func directory() throws -> String {
@@ -31,13 +37,16 @@ public actor ScenarioHost {
     /// Where the server's cluster lies; `nil` when it is not ours.
     public var cluster: String? { server?.local == nil ? nil : path.map { $0 + "/pg" } }
 
-    /// Ends the server and removes all files.
+    /// Ends the server and removes all files. Heeds no cancellation: who interrupts a run leaves nothing behind.
     public func stop() async throws {
-        let server = server
-        self.server = nil
-        for name in models { try await drop(name, on: server?.configuration) }
-        models = []
-        try await server?.local?.stop()
+        let (server, models) = (server, models)
+        (self.server, self.models) = (nil, [])
+        if let local = server?.local {
+            // Its databases go with it.
+            try await local.stop()
+        } else {
+            for name in models { try await drop(name, on: server?.configuration) }
+        }
         if let path { try FileManager.default.removeItem(atPath: path) }
         path = nil
     }
@@ -65,20 +74,47 @@ public actor ScenarioHost {
         return (configuration, name)
     }
 
+    /// - Throws: ``Unavailable`` with what to do when no server can be had.
     private func start() async throws -> PostgresConfiguration {
         if let server { return server.configuration }
-        let environment = ProcessInfo.processInfo.environment
-        if let url = environment["ALD_DATABASE_URL"] {
-            let configuration = try PostgresConfiguration(connectionString: url)
-            server = Server(local: nil, configuration: configuration)
+        let path = try directory() + "/pg"
+        do {
+            var local: LocalPostgres?
+            let configuration: PostgresConfiguration
+            if let url = environment["ALD_DATABASE_URL"] {
+                configuration = try PostgresConfiguration(connectionString: url)
+            } else {
+                let made = LocalPostgres(
+                    directory: path, binaryDirectory: environment["ALD_POSTGRES_BIN"], logger: TestDatabase.quiet)
+                configuration = try await made.start()
+                local = made
+            }
+            // From here on `stop()` ends it, also when it does not answer.
+            let started = Server(local: local, configuration: configuration)
+            if local != nil { server = started }
+            serverVersion = try await Self.version(of: configuration)
+            server = started
             return configuration
+        } catch let error as PostgresError where error.code != .cancelled {
+            throw lacking(error)
         }
-        let local = LocalPostgres(
-            directory: try directory() + "/pg", binaryDirectory: environment["ALD_POSTGRES_BIN"],
-            logger: TestDatabase.quiet)
-        let configuration = try await local.start()
-        server = Server(local: local, configuration: configuration)
-        return configuration
+    }
+
+    private static func version(of configuration: PostgresConfiguration) async throws -> String {
+        try await TestDatabase.withConnection(configuration) { connection, deadline in
+            let rows = try await connection.query("SELECT current_setting('server_version')", deadline: deadline)
+            return try rows.first?.decode(0, as: String.self) ?? "unknown"
+        }
+    }
+
+    private func lacking(_ error: PostgresError) -> Unavailable {
+        var bare = error
+        bare.remedy = nil
+        let usual =
+            environment["ALD_DATABASE_URL"] == nil
+            ? "install PostgreSQL, or name its programs with ALD_POSTGRES_BIN or a server with ALD_DATABASE_URL"
+            : "check ALD_DATABASE_URL and its server, or unset it for a private one"
+        return Unavailable(.database, "no database for the scenarios: \(bare)", remedy: error.remedy ?? usual)
     }
 
     /// A database with our schema, which others are copies of.
@@ -93,9 +129,12 @@ public actor ScenarioHost {
         return name
     }
 
+    /// In a task of its own, which is awaited here: in a cancelled one nothing would be sent.
     private func drop(_ name: String, on configuration: PostgresConfiguration?) async throws {
         guard let configuration else { return }
-        try await Self.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)", configuration)
+        try await Task {
+            try await Self.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)", configuration)
+        }.value
     }
 
     /// Several processes may use one server.

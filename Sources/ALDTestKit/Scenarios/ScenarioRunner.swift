@@ -12,12 +12,45 @@ public struct ScenarioRunner: Sendable {
         public var seed: UInt64
         public var isSlow: Bool
         public var isVerySlow: Bool
+        /// What is wrong with the variables of the environment, in sentences. A runner does nothing while there are any.
+        public private(set) var problems: [String] = []
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             isSlow = environment["ALD_SLOW"] == "1"
             isVerySlow = environment["ALD_VERY_SLOW"] == "1"
-            seed = environment["ALD_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...(.max / 2))
-            scale = environment["ALD_SCALE"].flatMap { Double($0) }.flatMap { $0 > 0 ? $0 : nil } ?? 1
+            seed = .random(in: 0...(.max / 2))
+            if let text = environment["ALD_SEED"] {
+                if let given = UInt64(text) {
+                    seed = given
+                } else {
+                    problems.append(
+                        "ALD_SEED is “\(text)”; it must be a whole number from 0 to \(UInt64.max), or unset")
+                }
+            }
+            if let text = environment["ALD_SCALE"] {
+                if let given = Double(text), Self.isScale(given) {
+                    scale = given
+                } else {
+                    problems.append("ALD_SCALE is “\(text)”; it must be a number above 0 and up to 1000, or unset")
+                }
+            }
+        }
+
+        /// Whether load may be multiplied by this: more than 0, up to 1000.
+        public static func isScale(_ scale: Double) -> Bool { scale > 0 && scale <= 1000 }
+
+        /// What was asked for besides the defaults, as a person would write it.
+        var gates: [String] {
+            var gates: [String] = []
+            if isSlow { gates.append("ALD_SLOW=1") }
+            if isVerySlow { gates.append("ALD_VERY_SLOW=1") }
+            if let duration { gates.append("--duration \(Self.text(duration.inSeconds))s") }
+            if scale != 1 { gates.append("--scale \(Self.text(scale))") }
+            return gates
+        }
+
+        private static func text(_ value: Double) -> String {
+            value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
         }
     }
 
@@ -32,8 +65,8 @@ public struct ScenarioRunner: Sendable {
     /// Runs a scenario to its end.
     ///
     /// - Parameter progress: told in words what goes on.
-    /// - Returns: what it has come to; an error of the scenario is a failure, one that nobody has written or for which
-    ///   this machine is not made is unknown.
+    /// - Returns: what it has come to; an error of the scenario is a failure. One that nobody has written, for which this
+    ///   machine is not made, or whose task was cancelled before its end is unknown.
     public func run(
         _ scenario: Scenario, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) async -> ScenarioResult {
@@ -42,7 +75,9 @@ public struct ScenarioRunner: Sendable {
         let run = ScenarioRun(
             scenario, duration: duration, seed: options.seed, scale: options.scale, host: host, progress: progress)
         let startedAt = run.time.wallClock
-        if let work = scenario.work {
+        if !options.problems.isEmpty {
+            for problem in options.problems { run.doubt(problem) }
+        } else if let work = scenario.work {
             do {
                 try await work.run(run)
             } catch let lacking as Unavailable {
@@ -54,8 +89,14 @@ public struct ScenarioRunner: Sendable {
             run.doubt("nobody has written it yet")
         }
         let content = run.content
-        let judgement = Judgement(
+        var judgement = Judgement(
             scenario.criteria, measurements: content.measurements, problems: content.problems, doubts: content.doubts)
+        var notes = content.notes
+        // Half of a run shows nothing, neither good nor bad: what looks like a loss may be what the end has cut off.
+        if Task.isCancelled {
+            notes += content.problems.map { "when it was interrupted: \($0)" }
+            (judgement.verdict, judgement.reasons) = (.unknown, [Self.interrupted])
+        }
         // That nothing was measured then goes without saying.
         let isExcused = judgement.verdict == .unknown && content.unavailable != nil
         return ScenarioResult(
@@ -64,11 +105,14 @@ public struct ScenarioRunner: Sendable {
             findings: judgement.findings,
             measurements: content.measurements,
             distributions: content.distributions, series: content.series.values.sorted { $0.name < $1.name },
-            faults: content.faults, notes: content.notes, seed: options.seed, scale: options.scale,
+            faults: content.faults, notes: notes, seed: options.seed, scale: options.scale,
             nominalSeconds: scenario.nominal.inSeconds, plannedSeconds: duration.inSeconds,
             isVirtual: scenario.isVirtual, elapsedSeconds: run.elapsed.inSeconds, startedAt: "\(startedAt)",
-            machine: .current)
+            machine: .current, postgres: await host.serverVersion, gates: options.gates)
     }
+
+    /// The reason of a run whose task was cancelled.
+    public static let interrupted = "interrupted"
 }
 
 /// A scenario that was not passed, for tests.

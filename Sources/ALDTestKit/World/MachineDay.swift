@@ -198,6 +198,8 @@ public struct MachineDay {
         WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()
         WorldShift(recipes, recipes: WorldShift.recipes(valves).count, until: end, world: world).begin()
         for moment in Self.moments(of: faults, every: .seconds(60), until: end) {
+            // Days of virtual time hold a thread: who ends the program does not wait for all of them.
+            try Task.checkCancellation()
             try world.run(until: moment)
             for fault in active where fault.end <= moment { try heal(fault) }
             active.removeAll { $0.end <= moment }
