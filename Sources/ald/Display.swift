@@ -65,11 +65,11 @@ final class LiveDisplay: Display {
     func begin(_ status: StationStatus) { show(status) }
 
     func show(_ status: StationStatus) {
-        redraw(StatusReport.table(status, width: Self.width(of: output)))
+        redraw(StatusReport.table(status, width: output.width))
     }
 
     func show(_ terminals: [TerminalLine], of machine: String, isFirst: Bool) {
-        redraw(StatusReport.terminals(terminals, of: machine).map { String($0.prefix(Self.width(of: output) - 1)) })
+        redraw(StatusReport.terminals(terminals, of: machine).map { String($0.prefix(output.width - 1)) })
     }
 
     private func redraw(_ table: [String]) {
@@ -94,12 +94,6 @@ final class LiveDisplay: Display {
 
     /// Cursor up to the table's first line, and everything below it cleared.
     private static func erase(_ lines: [String]) -> String { lines.isEmpty ? "" : "\r\u{1B}[\(lines.count)A\u{1B}[J" }
-
-    private static func width(of stream: StandardStream) -> Int {
-        var size = winsize()
-        let known = ioctl(stream.descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return known ? Int(size.ws_col) : 80
-    }
 }
 
 /// One line every ten seconds; the log goes to standard error.

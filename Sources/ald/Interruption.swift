@@ -1,3 +1,4 @@
+import ArgumentParser
 import UnixSignals
 
 /// Runs `body` and cancels it when somebody ends this program with Ctrl-C, SIGTERM or SIGHUP; `body` then finishes in
@@ -24,4 +25,9 @@ func cancelledBySignals<Result: Sendable>(
         guard let result else { throw CancellationError() }
         return result
     }
+}
+
+extension ExitCode {
+    /// Somebody ended the command before it was done, and it has written down what it had. As a shell shows Ctrl-C.
+    static let interrupted = ExitCode(130)
 }

@@ -30,6 +30,13 @@ final class StandardStream: Sendable {
 
     var isTerminal: Bool { isatty(descriptor) == 1 }
 
+    /// Columns of the terminal; 80 when it is none, or does not know.
+    var width: Int {
+        var size = winsize()
+        let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return isKnown ? Int(size.ws_col) : 80
+    }
+
     /// Hands over text; never waits.
     func write(_ text: String) {
         let mustStart = queue.withLock { queue -> Bool in

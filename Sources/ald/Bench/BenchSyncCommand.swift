@@ -31,6 +31,7 @@ struct BenchSyncCommand: AsyncParsableCommand {
               0   all targets are met        1   one is not: the table says which
               2   nothing was shown, for instance because the rate could not be kept up
               64  wrong arguments
+              130 interrupted by Ctrl-C or a signal: what was measured until then is shown
             """)
 
     @Option(help: ArgumentHelp("Parameters of the machine, 1 to 5000.", valueName: "number"))
@@ -50,6 +51,7 @@ struct BenchSyncCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        try ScenarioRunner.Options().refuseProblems()
         guard (1...5000).contains(parameters) else {
             throw ValidationError("--parameters is \(parameters); allowed are 1 to 5000")
         }
@@ -68,10 +70,15 @@ struct BenchSyncCommand: AsyncParsableCommand {
             let runner = ScenarioRunner(options: options, host: host)
             let scenario = Catalogue.synchronisationCost(parameters: parameters, rate: rate)
             let display = StressDisplay(isQuiet: json, total: 1)
-            let result = try await withCleanup {
-                await display.during(scenario, 0) { say in await runner.run(scenario, progress: say) }
-            } cleanup: {
-                try await host.stop()
+            let (result, isInterrupted) = try await cancelledBySignals {
+                try await withCleanup {
+                    let result = await display.during(scenario, 0) { say in
+                        await runner.run(scenario, progress: say)
+                    }
+                    return (result, Task.isCancelled)
+                } cleanup: {
+                    try await host.stop()
+                }
             }
             let report = SyncReport(result, parameters: parameters, rate: rate)
             if json {
@@ -79,6 +86,7 @@ struct BenchSyncCommand: AsyncParsableCommand {
             } else {
                 for line in report.lines { try LineOutput.write(line) }
             }
+            if isInterrupted { throw ExitCode.interrupted }
             switch result.verdict {
             case .pass: break
             case .fail: throw ExitCode(1)

@@ -10,7 +10,8 @@ struct ReportCommand: AsyncParsableCommand {
             Reads what `ald stress --output` has written, or the single results that a
             test run leaves in .build/results, and makes a page that needs nothing
             else: verdicts beside the requirements, percentiles, numbers over time with
-            the faults shaded.
+            the faults shaded. Of several results of a scenario the newest counts. With an
+            earlier run it says what has become worse, what is new and what is missing.
 
             EXAMPLES
               ald report results.json                         to report.html
@@ -19,6 +20,7 @@ struct ReportCommand: AsyncParsableCommand {
 
             EXIT STATUS
               0   written
+              64  wrong arguments, for instance a page that would replace its results
               69  a file cannot be read or written
             """)
 
@@ -31,14 +33,16 @@ struct ReportCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The page to write (report.html).", valueName: "file"))
     var output = "report.html"
 
+    private var page: OutputFile { OutputFile(option: "--output", path: output) }
+
+    func validate() throws { try OutputFile.checkDistinct([page], from: files + earlier) }
+
     func run() async throws {
         try await reportingFailures {
-            let (results, before) = (try Self.read(files), try Self.read(earlier))
-            try StressCommand.writing(output) {
-                try HTMLReport(results, comparedWith: before).page.write(
-                    toFile: output, atomically: true, encoding: .utf8)
-            }
-            try LineOutput.write("\(output): \(TextTable.counted(results.count, "scenario"))")
+            let report = HTMLReport(try Self.read(files), comparedWith: try Self.read(earlier))
+            try page.write { Data(report.page.utf8) }
+            try LineOutput.write("\(output): \(TextTable.counted(report.results.count, "scenario"))")
+            for line in report.remarks { try LineOutput.write(line) }
         }
     }
 

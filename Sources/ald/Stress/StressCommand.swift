@@ -25,8 +25,11 @@ struct StressCommand: AsyncParsableCommand {
               0   every scenario passed
               1   a scenario failed: the lines say which number broke which bound
               2   none failed, but some showed nothing: a fault without effect, a load that
-                  was not reached, a scenario that nobody has written
-              64  no scenario matches
+                  was not reached, a scenario that nobody has written, a database that is not there
+              64  wrong arguments: no scenario matches, or ALD_SEED or ALD_SCALE is no number
+              69  a file cannot be written; it is tried before anything runs
+              130 interrupted by Ctrl-C or a signal: the scenario that ran is unknown, the
+                  files and the report have all that had ended
             """)
 
     @Argument(help: ArgumentHelp("Numbers or patterns; all that are written when there is none.", valueName: "id"))
@@ -46,17 +49,17 @@ struct StressCommand: AsyncParsableCommand {
     @Option(help: "Replays a run.")
     var seed: UInt64?
 
-    @Option(help: ArgumentHelp("Write all results to this file, as JSON.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write all results to this file, as JSON, after each scenario.", valueName: "file"))
     var output: String?
 
     @Option(help: ArgumentHelp("Write a page with tables and charts to this file.", valueName: "file"))
     var report: String?
 
-    @Flag(help: "Write one JSON object per scenario instead of text.")
+    @Flag(help: "Write one JSON object per scenario instead of text, with --list, too.")
     var json = false
 
     func validate() throws {
-        if let scale, !(scale > 0 && scale <= 1000) {
+        if let scale, !ScenarioRunner.Options.isScale(scale) {
             throw ValidationError("--scale is \(scale); allowed is more than 0 and up to 1000")
         }
         do {
@@ -64,45 +67,41 @@ struct StressCommand: AsyncParsableCommand {
         } catch {
             throw ValidationError("\(error)")
         }
+        if !list { try ScenarioRunner.Options().refuseProblems() }
+        try OutputFile.checkDistinct(outputs)
     }
+
+    private var outputFile: OutputFile? { output.map { OutputFile(option: "--output", path: $0) } }
+    private var reportFile: OutputFile? { report.map { OutputFile(option: "--report", path: $0) } }
+    private var outputs: [OutputFile] { [outputFile, reportFile].compactMap(\.self) }
 
     func run() async throws {
         try await reportingFailures {
             let chosen = try self.chosen()
-            if list { return try show(chosen) }
+            if list { return try json ? showJSON(chosen) : show(chosen) }
+            for file in outputs { try file.checkWritable() }
             var options = ScenarioRunner.Options()
             options.duration = duration
             options.scale = scale ?? options.scale
             options.seed = seed ?? options.seed
-            let host = ScenarioHost()
-            let runner = ScenarioRunner(options: options, host: host)
             let display = StressDisplay(isQuiet: json, total: chosen.count)
-            var results: [ScenarioResult] = []
-            try await withCleanup {
-                for (number, scenario) in chosen.enumerated() {
-                    try Task.checkCancellation()
-                    let result = await display.during(scenario, number) { say in
-                        await runner.run(scenario, progress: say)
-                    }
-                    results.append(result)
+            let run = StressRun(
+                scenarios: chosen, runner: ScenarioRunner(options: options, host: ScenarioHost()), display: display,
+                output: outputFile, report: reportFile,
+                show: { [json] result in
                     if json {
                         try LineOutput.write(json: result)
                     } else {
                         try LineOutput.write(text: display.text(result))
                     }
-                }
-            } cleanup: {
-                try await host.stop()
+                })
+            var outcome = try await cancelledBySignals { await run.run() }
+            if !json {
+                let summary = display.summary(outcome.results, of: chosen.count)
+                await outcome.attempt { try LineOutput.write(summary) }
             }
-            if let output { try Self.writing(output) { try ResultFile.write(results, toFile: output) } }
-            if let report {
-                try Self.writing(report) {
-                    try HTMLReport(results).page.write(toFile: report, atomically: true, encoding: .utf8)
-                }
-            }
-            if !json { try LineOutput.write(display.summary(results)) }
-            if results.contains(where: { $0.verdict == .fail }) { throw ExitCode(1) }
-            if results.contains(where: { $0.verdict == .unknown }) { throw ExitCode(2) }
+            for failure in outcome.failures { StandardStream.error.write("ald: \(failure.message)\n") }
+            if let exit = outcome.exit { throw exit }
         }
     }
 
@@ -125,11 +124,31 @@ struct StressCommand: AsyncParsableCommand {
         try LineOutput.write("\(scenarios.count) scenarios, \(written) of them written")
     }
 
-    static func writing(_ path: String, _ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch {
-            throw Failure(.unavailable, "\(path) cannot be written: \(error.localizedDescription)")
+    private func showJSON(_ scenarios: [Scenario]) throws {
+        for scenario in scenarios { try LineOutput.write(json: ListedScenario(scenario)) }
+    }
+
+    /// A scenario that is listed and not run, for programs.
+    private struct ListedScenario: Encodable {
+        var id: String
+        var title: String
+        var requirement: String
+        var isWritten: Bool
+        var isVirtual: Bool
+        var shortSeconds: Double
+        var nominalSeconds: Double
+
+        init(_ scenario: Scenario) {
+            (id, title, requirement) = (scenario.id, scenario.title, scenario.requirement)
+            (isWritten, isVirtual) = (scenario.isImplemented, scenario.isVirtual)
+            (shortSeconds, nominalSeconds) = (scenario.short.inSeconds, scenario.nominal.inSeconds)
         }
+    }
+}
+
+extension ScenarioRunner.Options {
+    /// - Throws: `ValidationError` when a variable of the environment says nothing.
+    func refuseProblems() throws {
+        if !problems.isEmpty { throw ValidationError(problems.joined(separator: "\n")) }
     }
 }

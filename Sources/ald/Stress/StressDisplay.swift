@@ -22,7 +22,10 @@ final class StressDisplay: Sendable {
         _ body: (@escaping @Sendable (String) -> Void) async -> ScenarioResult
     ) async -> ScenarioResult {
         words.withLock { $0 = "" }
-        guard isMoving else { return await body { _ in } }
+        guard isMoving else {
+            if !isQuiet { StandardStream.error.write("\(Self.beginning(scenario, number, of: total))\n") }
+            return await body { _ in }
+        }
         let time = SystemTime()
         let began = time.now
         return await withTaskGroup(of: Void.self) { group in
@@ -31,9 +34,10 @@ final class StressDisplay: Sendable {
                     while true {
                         let seconds = Int((time.now - began).inSeconds)
                         let words = self.words.withLock(\.self)
-                        let line =
-                            "[\(number + 1)/\(self.total)] \(scenario.id)  \(seconds) s  \(scenario.title)  \(words)"
-                        StandardStream.error.write("\r\u{1B}[K" + line.prefix(100))
+                        let line = Self.line(
+                            scenario, number, of: self.total, seconds: seconds, words,
+                            width: StandardStream.error.width)
+                        StandardStream.error.write("\r\u{1B}[K" + line)
                         try await time.sleep(for: .milliseconds(200))
                     }
                 } catch {
@@ -46,6 +50,20 @@ final class StressDisplay: Sendable {
             await group.waitForAll()
             return result
         }
+    }
+
+    /// What is said where nothing can move.
+    static func beginning(_ scenario: Scenario, _ number: Int, of total: Int) -> String {
+        "[\(number + 1)/\(total)] \(scenario.id)  \(scenario.title)"
+    }
+
+    /// The line that moves: one character shorter than the terminal is wide, so that it never wraps, where it could not be
+    /// erased.
+    static func line(
+        _ scenario: Scenario, _ number: Int, of total: Int, seconds: Int, _ words: String, width: Int
+    ) -> String {
+        let line = "[\(number + 1)/\(total)] \(scenario.id)  \(seconds) s  \(scenario.title)  \(words)"
+        return String(line.replacing("\n", with: " ").prefix(max(0, width - 1)))
     }
 
     /// A scenario that has ended: its verdict, the numbers that it rests on, and why it is no pass.
@@ -69,12 +87,13 @@ final class StressDisplay: Sendable {
         return text
     }
 
-    func summary(_ results: [ScenarioResult]) -> String {
+    func summary(_ results: [ScenarioResult], of all: Int) -> String {
         let counts = Verdict.allCases.map { verdict in
             "\(results.count { $0.verdict == verdict }) \(verdict == .pass ? "passed" : verdict == .fail ? "failed" : "unknown")"
         }
         let seconds = results.reduce(0) { $0 + $1.elapsedSeconds }
-        return "\(TextTable.counted(results.count, "scenario")) in \(Quantity.seconds.text(seconds)): "
+        let number = results.count < all ? "\(results.count) of \(all) scenarios" : TextTable.counted(all, "scenario")
+        return "\(number) in \(Quantity.seconds.text(seconds)): "
             + counts.joined(separator: ", ")
     }
 
