@@ -63,6 +63,96 @@ import Testing
         #expect(page.contains("× 0.5") && page.contains("the &quot;cable&quot;"))
     }
 
+    // MARK: Several runs
+
+    @Test("the newest result of a scenario counts, and the page says that there were others")
+    func newest() {
+        let old = result("X", .fail) { $0.startedAt = "2026-01-01T00:00:00Z" }
+        let new = result("X") { $0.startedAt = "2026-01-02T00:00:00Z" }
+        let report = HTMLReport([new, old])
+        #expect(report.results == [new] && report.remarks == ["Several results of X: the newest of each counts."])
+        #expect(report.page.components(separatedBy: "<section").count == 2)
+    }
+
+    @Test("an earlier run shows its verdicts, what is new, what is missing and what became worse")
+    func comparison() {
+        func measured(_ id: String, _ verdict: Verdict, _ jitter: Double, _ rate: Double) -> ScenarioResult {
+            result(id, verdict) { result in
+                result.measurements = [Measurement("jitter", jitter, .seconds), Measurement("rate", rate, .perSecond)]
+                let criteria = [Criterion("jitter", .below, 1), Criterion("rate", .above, 1)]
+                result.findings = criteria.map { criterion in
+                    Finding(
+                        criterion: criterion, value: criterion.measure == "rate" ? rate : jitter, verdict: .pass)
+                }
+            }
+        }
+        let before = [measured("A", .pass, 0.2, 100), measured("B", .pass, 0.2, 100), measured("GONE", .pass, 1, 1)]
+        let now = [measured("A", .fail, 0.4, 70), measured("B", .pass, 0.21, 105), measured("NEW", .pass, 1, 1)]
+        let report = HTMLReport(now, comparedWith: before)
+        #expect(report.remarks == ["Only in the earlier run: GONE.", "Not in the earlier run: NEW."])
+        // Of the table alone, without opening anything.
+        let table = report.page.prefix { $0 != "§" }.components(separatedBy: "<section")[0]
+        #expect(table.contains("worse: jitter is 400 ms, earlier 200 ms"))
+        #expect(table.contains("worse: rate is 70/s, earlier 100/s"))
+        #expect(table.components(separatedBy: "worse:").count == 3, "5 % are noise")
+        #expect(table.contains("pass</span> <b class=\"fail\">worse</b>") && table.contains("<td>new</td>"))
+        #expect(!HTMLReport(now).page.contains("Earlier"))
+    }
+
+    @Test("what was not written down by an earlier version keeps nobody from comparing; another machine does")
+    func otherMachine() {
+        let warning = "another machine or build"
+        func page(_ change: (inout MachineFingerprint) -> Void) -> String {
+            HTMLReport([result("X")], comparedWith: [result("X") { change(&$0.machine) }]).page
+        }
+        #expect(!page { $0.compiler = nil }.contains(warning))
+        #expect(page { $0.cores += 1 }.contains(warning))
+        #expect(page { $0.build = "<b>" }.contains(warning))
+    }
+
+    @Test(
+        "numbers that the format allows and nobody measures make a page, too",
+        arguments: [
+            Double.infinity, -.infinity, .nan, 1e300, -1e300, .greatestFiniteMagnitude, 5e-324, 0,
+        ])
+    func numbers(_ value: Double) {
+        let strange = result("X") { result in
+            result.measurements = [Measurement("a", value, .seconds), Measurement("b", value, .count)]
+            result.findings = [Finding(criterion: Criterion("a", .below, value), value: value, verdict: .fail)]
+            result.distributions = [
+                Distribution(name: "d", count: 1, values: Distribution.percents.map { $0 < 50 ? value : 1e-300 }),
+                Distribution(name: "e", count: 1, values: Distribution.percents.map { _ in value }),
+            ]
+            result.series = [value, -value].map { value in
+                Series(
+                    name: "s", quantity: .count,
+                    points: [.init(at: value, value: value), .init(at: 0, value: -value), .init(at: 9, value: 1)])
+            }
+            result.faults = [FaultRecord(name: "f", from: value, to: -value, bites: 1)]
+            result.elapsedSeconds = value
+        }
+        let small = result("X") { $0.measurements = [Measurement("a", 1e-300, .seconds), Measurement("b", 1, .count)] }
+        for page in [
+            HTMLReport([strange], comparedWith: [small]).page, HTMLReport([small], comparedWith: [strange]).page,
+        ] {
+            #expect(page.contains("</html>"))
+            #expect(page.firstMatch(of: /(x|y|x1|y1|width|points)="[^"]*(nan|inf)/) == nil)
+        }
+    }
+
+    @Test("nothing from a file is markup")
+    func markup() {
+        let page = HTMLReport([
+            result("<i>\"X") { result in
+                result.machine.build = "<u>"
+                result.machine.compiler = "<u>"
+                result.postgres = "<u>"
+                result.gates = ["<u>"]
+            }
+        ]).page
+        #expect(!page.contains("<i>") && !page.contains("<u>") && page.contains("&lt;i&gt;&quot;X"))
+    }
+
     /// Tags of a page: each that is opened has to be closed in order.
     private struct XMLParserCheck {
         private(set) var open: [Substring] = []

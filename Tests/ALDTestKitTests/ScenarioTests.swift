@@ -115,6 +115,73 @@ import Testing
         #expect(broken.verdict == .fail && broken.reasons.first == "the sky fell")
     }
 
+    @Test("a run whose task is cancelled is unknown, whatever it saw")
+    func interrupted() async {
+        let running = Task {
+            await self.result { run in
+                run.note("jitter", 0.01, .seconds)
+                withUnsafeCurrentTask { $0?.cancel() }
+                run.fail("lost by being cut off")
+                try Task.checkCancellation()
+            }
+        }
+        let cut = await running.value
+        #expect(cut.verdict == .unknown && cut.reasons == ["interrupted"])
+        #expect(cut.notes.first == "when it was interrupted: lost by being cut off")
+        let own = await self.result { _ in throw CancellationError() }
+        #expect(own.verdict == .fail, "nobody has cancelled it: that is an error of its own")
+    }
+
+    @Test("variables that are no numbers are named, and nothing runs")
+    func options() async {
+        let wrong = ScenarioRunner.Options(environment: ["ALD_SCALE": "inf", "ALD_SEED": "abc"])
+        #expect(wrong.problems.count == 2 && wrong.scale == 1)
+        for text in ["zz", "0", "-1", "nan", "1001", ""] {
+            #expect(ScenarioRunner.Options(environment: ["ALD_SCALE": text]).problems.count == 1, "\(text)")
+        }
+        let good = ScenarioRunner.Options(environment: ["ALD_SCALE": "0.5", "ALD_SEED": "7", "ALD_SLOW": "1"])
+        #expect(good.problems == [] && good.scale == 0.5 && good.seed == 7)
+        #expect(good.gates == ["ALD_SLOW=1", "--scale 0.5"])
+        let scenario = Scenario(
+            "X", "x", requirement: "x", nominal: .zero, short: .zero, criteria: bound,
+            work: Work { run in run.note("jitter", 0.01, .seconds) })
+        let result = await ScenarioRunner(options: wrong, host: ScenarioHost()).run(scenario)
+        #expect(result.verdict == .unknown && result.reasons.first?.contains("ALD_SEED is “abc”") == true)
+    }
+
+    @Test("no database is unknown for who runs it, and no excuse for a test")
+    func noDatabase() async throws {
+        for environment in [
+            ["ALD_POSTGRES_BIN": "/nowhere"], ["ALD_DATABASE_URL": "postgresql://127.0.0.1:1/x"],
+        ] {
+            let host = ScenarioHost(environment: environment)
+            let scenario = Scenario(
+                "X", "x", requirement: "x", nominal: .zero, short: .zero, criteria: bound,
+                work: Work { run in try await run.host.withDatabase { _ in } })
+            let result = await ScenarioRunner(host: host).run(scenario)
+            try await host.stop()
+            #expect(result.verdict == .unknown, "\(result.reasons)")
+            #expect(result.unavailable?.kind == .database && result.unavailable?.excusesTests == false)
+        }
+    }
+
+    @Test(
+        "a file that holds no result is refused with what is wrong and where",
+        arguments: [
+            ("[]", "it has no results"), ("{}", "“version” is missing"), ("[{\"version\": \"1\"}]", "at [0].version"),
+            ("no", "it is no JSON"), ("", "it is no JSON"),
+        ])
+    func badFile(text: String, complaint: String) async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/r.json"
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let error = #expect(throws: NeverHappened.self) { try ResultFile.read(path) }
+            let sentence = error?.description ?? ""
+            #expect(sentence.contains(complaint) && sentence.contains("ald stress --output"), "\(sentence)")
+            #expect(!sentence.contains("DecodingError") && !sentence.contains("CodingKeys"), "\(sentence)")
+        }
+    }
+
     @Test("a result comes back from its file as it was")
     func file() async throws {
         let result = await result { run in
