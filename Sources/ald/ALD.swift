@@ -35,6 +35,7 @@ struct ALD: AsyncParsableCommand {
               70  an error in this program
               75  not now: in use, or starting
               78  a setting or a file is wrong
+              130 interrupted by a signal; what there is was written
             """,
         version: version,
         subcommands: [

@@ -179,16 +179,21 @@ public struct HTMLReport: Sendable {
         return "<figure>\(chart.svg)<figcaption>\(legend(lines.map(\.name)))</figcaption></figure>"
     }
 
+    /// Of the time that the charts show, in seconds.
+    private static func length(_ result: ScenarioResult) -> Double {
+        result.isVirtual ? result.plannedSeconds : result.elapsedSeconds
+    }
+
     private func series(_ series: Series, of result: ScenarioResult) -> String {
         let faults = result.faults
         // A file may hold any number, also one that is none.
-        let end = ([result.elapsedSeconds] + faults.map(\.to)).filter(\.isFinite).reduce(0, max)
+        let end = ([Self.length(result)] + faults.map(\.to)).filter(\.isFinite).reduce(0, max)
         let chart = Chart(
             lines: [Chart.Line(name: series.name, points: series.points.map { ($0.at, $0.value) })],
             span: faults.isEmpty ? nil : 0...end,
             shades: faults.map { ($0.from, $0.to, $0.name) }, xText: Quantity.seconds.text,
             yText: series.quantity.text)
-        let trend = result.elapsedSeconds < Self.shortestTrend ? nil : RobustSlope.of(series.points)
+        let trend = Self.length(result) < Self.shortestTrend ? nil : RobustSlope.of(series.points)
         let slope = trend.map { slope in
             ", \(slope < 0 ? "falls" : "rises") by \(series.quantity.text(abs(slope) * 3600)) an hour"
         }

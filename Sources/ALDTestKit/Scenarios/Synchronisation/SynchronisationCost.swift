@@ -8,8 +8,6 @@ struct SynchronisationCost: ScenarioWork {
     /// Cycles per second of the first part.
     var rate = 40.0
     private static let rounds = 8
-    /// A run that is planned to last so long is judged by what it was planned to be.
-    private static let shortest = Duration.seconds(20)
     /// Of a turn, what the fixed rate has.
     private static let openShare = 0.5
 
@@ -18,18 +16,11 @@ struct SynchronisationCost: ScenarioWork {
             let slice = run.duration / (2 * Self.rounds)
             // What this process and the server do once must not count against whoever comes first.
             for recording in [PostgresSink.Recording.historyOnly, .synchronized] {
-                _ = try await measure(recording, round: 3 * Self.rounds, lasting: .milliseconds(50), run, database)
+                _ = try await measure(recording, round: Self.rounds, lasting: .milliseconds(50), run, database)
             }
             var comparison = SynchronisationComparison(rate: rate)
             for round in 0..<Self.rounds {
                 try await compare(&comparison, round, slice, run, database)
-            }
-            if run.duration < Self.shortest, !comparison.isWithinTargets, comparison.doubts.isEmpty {
-                // So short a run is at the mercy of whatever else runs here: it is not judged by the first rounds alone.
-                run.say("a target was missed: twice as many rounds more, and all of them count")
-                for round in Self.rounds..<3 * Self.rounds {
-                    try await compare(&comparison, round, slice, run, database)
-                }
             }
             note(run, comparison)
         }

@@ -75,11 +75,6 @@ struct SynchronisationComparison: Sendable {
         1 - Double(plain.failures + both.failures) / Double(max(1, plain.cycles + both.cycles))
     }
 
-    /// Whether throughput and latency are within what the requirement allows.
-    var isWithinTargets: Bool {
-        throughputReduction < Self.mostThroughputReduction && latencyIncrease < Self.mostLatencyIncrease
-    }
-
     /// `nil` when there were too few cycles to class it.
     var impact: SynchronisationImpact? {
         let (reduction, increase) = (throughputReduction, latencyIncrease)
