@@ -108,7 +108,7 @@ struct LoadTests {
             let due = began + .milliseconds(100 * number)
             report.record(dueAt: due, from: due, to: due + .milliseconds(1 + number), failure: nil)
         }
-        report.drop(dueAt: began, at: began + .seconds(2))
+        report.drop(at: began + .seconds(2))
         run.note("load", report)
         // One of a thousand is no reason for doubt, yet it is told.
         #expect(run.value("load dropped") == 1 && run.content.doubts == [])

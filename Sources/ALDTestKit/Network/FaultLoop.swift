@@ -233,10 +233,10 @@ struct FaultLoop {
         guard server >= 0 else { return refuse(client, .reset) }
         Self.makeNonBlocking(client)
         Self.makeNonBlocking(server)
-        nextSeed += 2
+        nextSeed &+= 2
         var link = Link(
             client: client, server: server, up: FaultStream(seed: nextSeed, .upstream),
-            down: FaultStream(seed: nextSeed + 1, .downstream))
+            down: FaultStream(seed: nextSeed &+ 1, .downstream))
         for direction in FaultProxy.Direction.allCases {
             link[direction].set(control[direction].faults)
             if isDead { link[direction].pullCable() }

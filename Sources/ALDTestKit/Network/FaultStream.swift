@@ -49,7 +49,7 @@ struct FaultStream: Sendable {
     /// From now on; what has come already goes as it was to go. Only an end that was held back is not any more.
     mutating func set(_ faults: StreamFaults) {
         self.faults = Double.random(in: 0..<1, using: &toxicity) < faults.toxicity ? faults : .none
-        left = self.faults.limitData
+        left = self.faults.limitData.map { max(0, $0) }
         isAsked = false
         endsAt = nil
     }

@@ -63,7 +63,7 @@ public struct LoadReport: Sendable {
         extend(to: ended)
     }
 
-    mutating func drop(dueAt due: MonotonicInstant, at instant: MonotonicInstant) {
+    mutating func drop(at instant: MonotonicInstant) {
         dropped += 1
         extend(to: instant)
     }

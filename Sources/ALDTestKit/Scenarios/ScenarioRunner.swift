@@ -98,7 +98,7 @@ public struct ScenarioRunner: Sendable {
             (judgement.verdict, judgement.reasons) = (.unknown, [Self.interrupted])
         }
         // That nothing was measured then goes without saying.
-        let isExcused = judgement.verdict == .unknown && content.unavailable != nil
+        let isExcused = judgement.verdict == .unknown && content.unavailable != nil && !Task.isCancelled
         return ScenarioResult(
             id: scenario.id, title: scenario.title, requirement: scenario.requirement, verdict: judgement.verdict,
             reasons: isExcused ? content.doubts : judgement.reasons, unavailable: content.unavailable,

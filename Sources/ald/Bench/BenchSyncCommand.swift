@@ -70,15 +70,13 @@ struct BenchSyncCommand: AsyncParsableCommand {
             let runner = ScenarioRunner(options: options, host: host)
             let scenario = Catalogue.synchronisationCost(parameters: parameters, rate: rate)
             let display = StressDisplay(isQuiet: json, total: 1)
-            let (result, isInterrupted) = try await cancelledBySignals {
-                try await withCleanup {
-                    let result = await display.during(scenario, 0) { say in
-                        await runner.run(scenario, progress: say)
-                    }
-                    return (result, Task.isCancelled)
-                } cleanup: {
-                    try await host.stop()
+            let (result, isInterrupted, trouble) = try await cancelledBySignals {
+                let result = await display.during(scenario, 0) { say in
+                    await runner.run(scenario, progress: say)
                 }
+                var trouble: (any Error)?
+                do { try await host.stop() } catch { trouble = error }
+                return (result, Task.isCancelled, trouble)
             }
             let report = SyncReport(result, parameters: parameters, rate: rate)
             if json {
@@ -87,6 +85,7 @@ struct BenchSyncCommand: AsyncParsableCommand {
                 for line in report.lines { try LineOutput.write(line) }
             }
             if isInterrupted { throw ExitCode.interrupted }
+            if let trouble { throw trouble }
             switch result.verdict {
             case .pass: break
             case .fail: throw ExitCode(1)

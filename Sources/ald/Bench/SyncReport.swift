@@ -55,7 +55,9 @@ struct SyncReport: Encodable {
         latency_increase = result.measurement("latency increase")
         memory_increase = result.measurement("memory increase")
         success = result.measurement("success")
-        if let reduction = throughput_reduction, let increase = latency_increase {
+        if let reduction = throughput_reduction, let increase = latency_increase, reduction.isFinite, increase.isFinite,
+            result.measurement("cycles a side") ?? 0 >= Double(SynchronisationImpact.fewestCycles)
+        {
             impact = SynchronisationImpact(throughputReduction: reduction, latencyIncrease: increase)
         }
         verdict = result.verdict

@@ -28,6 +28,7 @@ struct OutputFile {
     ///
     /// - Throws: ``Failure`` with what is in the way.
     func checkWritable() throws {
+        if path.isEmpty { throw Failure(.unavailable, "\(option) is empty; name a file with it, or leave it out") }
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
             throw failure("it is no file")

@@ -41,8 +41,14 @@ struct ModbusFramingTests {
             for finding in ["ald modbus serve", "Connections     3 or more"] {
                 #expect(scan.transcript.contains(finding))
             }
-            let other = try await ModbusProcess.run(["read", "holding", "1", "--port", port, "--timeout", "10s"])
-            #expect(other.output == ["error closed"])
+            // A request of Modbus TCP with transaction 1. Ours draws its first one, and one in a hundred looks like the
+            // beginning of a longer request of the other framing.
+            let request = """
+                exec 3<>/dev/tcp/127.0.0.1/$0; printf '\\0\\1\\0\\0\\0\\6\\1\\3\\0\\1\\0\\1' >&3
+                timeout 25 cat <&3 2>/dev/null | od -An -tx1; [[ ${PIPESTATUS[0]} == 124 ]] && echo open || echo closed
+                """
+            let other = try await ChildProcess.run("/usr/bin/env", ["bash", "-c", request, port])
+            #expect(other.output == ["closed"], "\(other.transcript)")
         }
     }
 

@@ -5,10 +5,10 @@ import Testing
 @testable import ald
 
 @Suite struct SyncReportTests {
-    private static func result(reduction: Double, increase: Double) async throws -> ScenarioResult {
+    private static func result(reduction: Double, increase: Double, cycles: Int = 100) async throws -> ScenarioResult {
         let host = ScenarioHost()
         var scenario = Catalogue.synchronisationCost()
-        scenario.work = Measured(reduction: reduction, increase: increase)
+        scenario.work = Measured(reduction: reduction, increase: increase, cycles: cycles)
         let result = await ScenarioRunner(host: host).run(scenario)
         try await host.stop()
         return result
@@ -17,6 +17,7 @@ import Testing
     private struct Measured: ScenarioWork {
         var reduction: Double
         var increase: Double
+        var cycles: Int
 
         func run(_ run: ScenarioRun) async throws {
             for (side, factor) in [("history alone", 1.0), ("synchronised", 1 + increase)] {
@@ -31,6 +32,7 @@ import Testing
             run.note("latency increase", increase, .ratio)
             run.note("memory increase", 0, .ratio)
             run.note("success", 1, .ratio)
+            run.note("cycles a side", count: cycles)
         }
     }
 
@@ -49,6 +51,12 @@ import Testing
                 "Success      100 %          100 %                 > 95 %   met",
                 "", "Impact  LOW", "Verdict pass",
             ])
+    }
+
+    @Test func tooFewCyclesHaveNoClassOfImpact() async throws {
+        let result = try await Self.result(reduction: 0.01, increase: 0.12, cycles: 99)
+        let report = SyncReport(result, parameters: 84, rate: 20)
+        #expect(report.impact == nil && report.lines.contains("Impact  not known"))
     }
 
     @Test func aTargetThatIsMissedIsNamed() async throws {

@@ -105,7 +105,7 @@ struct CommandChannel: ScenarioWork {
             for terminal in terminals {
                 group.addTask {
                     // In ten parts, of which every other one is twice as quick.
-                    var sum = OpenLoop.Report()
+                    var sum = LoadReport(from: run.time.now, planned: run.duration)
                     for part in 0..<(isVarying ? 10 : 1) {
                         let rate = rate * (isVarying ? (part % 2 == 0 ? 0.5 : 1.5) : 1)
                         let loop = OpenLoop(

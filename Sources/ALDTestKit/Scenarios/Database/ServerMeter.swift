@@ -9,7 +9,7 @@ struct ServerMeter: Sendable {
     /// Without what the processes share, bytes.
     var privateBytes: Int?
 
-    /// - Parameter cluster: where its files lie; `nil` for a server that is not ours.
+    /// - Parameter cluster: the directory of a ``LocalPostgres``; `nil` for a server that is not ours.
     init(cluster: String?) {
         guard let cluster, let server = Self.processIdentifier(cluster) else { return }
         let own = ProcessProbe(of: server)
@@ -21,7 +21,9 @@ struct ServerMeter: Sendable {
 
     /// The first line of the file with which the server holds its directory.
     private static func processIdentifier(_ cluster: String) -> Int32? {
-        guard let text = try? String(contentsOfFile: cluster + "/postmaster.pid", encoding: .utf8) else { return nil }
+        guard let text = try? String(contentsOfFile: cluster + "/data/postmaster.pid", encoding: .utf8) else {
+            return nil
+        }
         return text.split(separator: "\n").first.flatMap { Int32($0) }
     }
 }

@@ -74,7 +74,7 @@ struct RateSearch: Sendable {
 
     /// The first step, and what has been found when there is no time for more.
     var first: Step { .drive(rate) }
-    var interrupted: Step { .end(best: best, broken: nil) }
+    var interrupted: Step { .end(best: best, broken: misses > 0 ? rate : nil) }
 
     mutating func driven(isKept: Bool) -> Step {
         guard isKept else {

@@ -19,10 +19,11 @@ struct SynchronisationCost: ScenarioWork {
                 _ = try await measure(recording, round: Self.rounds, lasting: .milliseconds(50), run, database)
             }
             var comparison = SynchronisationComparison(rate: rate)
+            // Also of a run that is cut off: the rounds that are whole say what they say.
+            defer { note(run, comparison) }
             for round in 0..<Self.rounds {
                 try await compare(&comparison, round, slice, run, database)
             }
-            note(run, comparison)
         }
     }
 
@@ -43,13 +44,17 @@ struct SynchronisationCost: ScenarioWork {
     }
 
     private func note(_ run: ScenarioRun, _ comparison: SynchronisationComparison) {
+        guard comparison.rounds > 0 else { return }
         note(run, "history alone", comparison.plain)
         note(run, "synchronised", comparison.both)
         run.note("throughput reduction", comparison.throughputReduction, .ratio)
         run.note("latency increase", comparison.latencyIncrease, .ratio)
         run.note("memory increase", comparison.memoryIncrease, .ratio)
+        let more = Double(comparison.both.heap - comparison.plain.heap) / Double(run.scaled(parameters))
+        run.note("memory for each parameter", more, .bytes)
         run.note("success", comparison.success, .ratio)
         for doubt in comparison.doubts { run.doubt(doubt) }
+        run.note("cycles a side", count: comparison.fewest)
         run.say("impact of the synchronisation: \(comparison.impact?.rawValue ?? "not known")")
     }
 
@@ -59,7 +64,6 @@ struct SynchronisationCost: ScenarioWork {
         if let mean = side.open.meanLatency { run.note("\(name): landing mean", mean) }
         run.note("\(name): rows", side.throughput * parameters, .perSecond)
         run.note("\(name): heap", Double(side.heap), .bytes)
-        run.note("\(name): heap per parameter", Double(side.heap) / parameters, .bytes)
         run.note("\(name): success", side.success, .ratio)
         run.note("\(name): deadlocks", count: side.deadlocks)
         run.note("\(name): dropped", count: side.open.dropped)
@@ -88,13 +92,12 @@ struct SynchronisationCost: ScenarioWork {
         var side = SynchronisationSide()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await pool.run() }
-            let heap = ProcessProbe.heapBytes ?? 0
             // Connecting and registering are no cycle.
             try await cycle.land(0, by: run.patience)
             let (before, processor) = (pool.statistics.use, ProcessProbe().processorSeconds)
             try await load(&side, cycle, slice, run)
             let (after, spent) = (pool.statistics.use, ProcessProbe().processorSeconds)
-            side.heap = max(0, (ProcessProbe.heapBytes ?? 0) - heap)
+            side.heap = ProcessProbe.heapBytes ?? 0
             side.processorSeconds = (spent ?? 0) - (processor ?? 0)
             (side.held, side.transactions) = (after.total - before.total, after.count - before.count)
             group.cancelAll()

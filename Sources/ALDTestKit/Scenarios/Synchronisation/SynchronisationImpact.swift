@@ -6,6 +6,9 @@ public enum SynchronisationImpact: String, Sendable, Codable {
     case medium = "MEDIUM"
     case high = "HIGH"
 
+    /// Whoever wants to know a class needs so many cycles with synchronisation, and as many without.
+    public static let fewestCycles = 100
+
     /// Both as a part of what it is without, positive when it gets worse.
     public init(throughputReduction: Double, latencyIncrease: Double) {
         self =

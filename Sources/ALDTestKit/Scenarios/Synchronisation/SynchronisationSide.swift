@@ -8,7 +8,7 @@ struct SynchronisationSide: Sendable {
     var closed = LoadReport()
     /// In which the closed loop ran.
     var closedSeconds = 0.0
-    /// Bytes that pool and sink keep while they work, the most of all rounds.
+    /// Bytes that the process has allocated when it has done its cycles, the most of all rounds.
     var heap = 0
     /// Of this process, the simulated machine included.
     var processorSeconds = 0.0
@@ -39,8 +39,6 @@ struct SynchronisationSide: Sendable {
 /// Compares the two sides round by round. What holds the machine up in one round meets one side alone, so the median of the
 /// rounds counts.
 struct SynchronisationComparison: Sendable {
-    /// Whoever wants to know a class of impact needs so many cycles a side.
-    static let fewestCycles = 100
     /// Both of the second requirement document.
     static let mostThroughputReduction = 0.2
     static let mostLatencyIncrease = 0.3
@@ -53,6 +51,7 @@ struct SynchronisationComparison: Sendable {
     private(set) var both = SynchronisationSide()
     private var throughputs: [Double] = []
     private var latencies: [Double] = []
+    private var memories: [Double] = []
     private var kept: [Double] = []
 
     init(rate: Double) { self.rate = rate }
@@ -62,6 +61,7 @@ struct SynchronisationComparison: Sendable {
         self.both.add(both)
         throughputs.append(both.throughput / plain.throughput)
         latencies.append(both.open.latency.percentile(50) / plain.open.latency.percentile(50))
+        memories.append(Double(both.heap) / Double(plain.heap))
         kept += [plain, both].map { $0.open.throughput / rate }
     }
 
@@ -69,7 +69,7 @@ struct SynchronisationComparison: Sendable {
     /// was measured.
     var throughputReduction: Double { 1 - Self.median(throughputs) }
     var latencyIncrease: Double { Self.median(latencies) - 1 }
-    var memoryIncrease: Double { Double(both.heap) / Double(plain.heap) - 1 }
+    var memoryIncrease: Double { Self.median(memories) - 1 }
 
     var success: Double {
         1 - Double(plain.failures + both.failures) / Double(max(1, plain.cycles + both.cycles))
@@ -82,15 +82,20 @@ struct SynchronisationComparison: Sendable {
         return SynchronisationImpact(throughputReduction: reduction, latencyIncrease: increase)
     }
 
-    private var fewest: Int { min(plain.open.latency.count, both.open.latency.count) }
-    private var hasEnough: Bool { fewest >= Self.fewestCycles }
+    /// How many are whole.
+    var rounds: Int { throughputs.count }
+
+    /// Cycles at the given rate, of the side that has fewer.
+    var fewest: Int { min(plain.open.latency.count, both.open.latency.count) }
+    private var hasEnough: Bool { fewest >= SynchronisationImpact.fewestCycles }
 
     /// Why the numbers show nothing.
     var doubts: [String] {
         var doubts: [String] = []
         if !hasEnough {
             doubts.append(
-                "\(fewest) cycles a side at the given rate, at least \(Self.fewestCycles) are needed: measure longer")
+                "\(fewest) cycles a side at the given rate, at least \(SynchronisationImpact.fewestCycles) are needed: "
+                    + "measure longer")
         }
         let dropped = plain.open.dropped + both.open.dropped
         if dropped > 0 { doubts.append("\(dropped) cycles could not be begun in time: the rate was not kept") }
