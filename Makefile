@@ -13,6 +13,8 @@ STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 RELEASE := .build-release
 # Runs on the simulated machine alone: a controller of yours is not touched.
 DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
+# Tests that judge how fast something is.
+ALONE := ^Benchmarks\.|test_SYNC_BASELINE
 AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 
@@ -52,18 +54,18 @@ test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for o
 	@$(SWIFT) build --build-tests
 # In parts: what only computes must not take the processors from what waits for servers and sockets. And a few tests at a
 # time: a hundred servers that begin at once keep each other from it. XCTest takes one test after the other, most of which
-# wait for something: two halves at a time, and what the second has to say follows the first. Benchmarks, which judge how
-# fast something is, have the machine for themselves. (`set -m`: otherwise the shell would have the half in the
-# background ignore SIGINT, and all that it starts.)
+# wait for something: two halves at a time, and what the second has to say follows the first. Benchmarks and the cost of
+# current values, which judge how fast something is, have the machine for themselves. (`set -m`: otherwise the shell would
+# have the half in the background ignore SIGINT, and all that it starts.)
 ifeq ($(strip $(ARGS)),)
 	@set -m; status=0; said=$$(mktemp); \
 	tests=$$($(SWIFT) build --show-bin-path)/ALDCorePackageTests.xctest; \
 	failures=$$($$tests --list-tests | sed -n -E 's|^(FailureInjection\.[^/]+)/.*|\1|p' | sort -u | paste -sd, -); \
 	$$tests "$${failures:?nothing was found in FailureInjection}" >$$said 2>&1 & half=$$!; \
 	trap 'kill $$half 2>/dev/null; rm -f $$said' EXIT; \
-	$(SWIFT) test --skip-build --disable-swift-testing --skip '^(FailureInjection|Benchmarks)\.' || status=$$?; \
+	$(SWIFT) test --skip-build --disable-swift-testing --skip '$(ALONE)|^FailureInjection\.' || status=$$?; \
 	wait $$half || status=$$?; half=; cat $$said; \
-	$(SWIFT) test --skip-build --disable-swift-testing --filter '^Benchmarks\.' || status=$$?; \
+	$(SWIFT) test --skip-build --disable-swift-testing --filter '$(ALONE)' || status=$$?; \
 	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --skip '^ModbusTests' || status=$$?; \
 	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --filter '^ModbusTests' || status=$$?; \
 	exit $$status
