@@ -30,8 +30,7 @@ public struct ProcessProbe: Hashable, Sendable {
     public init(of process: Int32? = nil) {
         let folder = process.map { "/proc/\($0)" } ?? "/proc/self"
         let status = Self.fields(folder + "/status", separator: ":")
-        residentBytes = status["VmRSS"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
-        privateBytes = status["RssAnon"].flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
+        (residentBytes, privateBytes) = (Self.bytes(status["VmRSS"]), Self.bytes(status["RssAnon"]))
         let entries = try? FileManager.default.contentsOfDirectory(atPath: folder + "/fd")
         descriptors = entries?.count
         sockets = entries?.count { entry in
@@ -90,6 +89,11 @@ public struct ProcessProbe: Hashable, Sendable {
             if parts.count == 2 { fields[String(parts[0])] = parts[1].trimmingCharacters(in: .whitespaces) }
         }
         return fields
+    }
+
+    /// What the kernel says in units of 1024 bytes, as `1234 kB`.
+    private static func bytes(_ size: String?) -> Int? {
+        size.flatMap { Int($0.split(separator: " ").first ?? "") }.map { $0 * 1024 }
     }
 
     /// Processes whose parent is this one, at this moment; none where nobody tells.

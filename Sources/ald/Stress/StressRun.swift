@@ -19,15 +19,8 @@ struct StressRun: Sendable {
             return results.contains { $0.verdict == .unknown } ? ExitCode(2) : nil
         }
 
-        /// - Returns: whether it went well.
-        @discardableResult mutating func attempt(_ work: () async throws -> Void) async -> Bool {
-            do {
-                try await work()
-                return true
-            } catch {
-                failures.append(Failure(error))
-                return false
-            }
+        mutating func attempt(_ work: () async throws -> Void) async {
+            do { try await work() } catch { failures.append(Failure(error)) }
         }
     }
 

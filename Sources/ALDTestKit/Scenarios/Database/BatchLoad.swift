@@ -23,7 +23,7 @@ struct BatchLoad: ScenarioWork {
                     let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
                     let report = try await run.looking { run in
                         run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
-                        if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+                        run.sampleHeap()
                     } while: {
                         try await load.run { _, _ in try await rig.append(size, kind: .history) }
                     }

@@ -36,7 +36,7 @@ struct ClientLoad: ScenarioWork {
         }
         let report = try await run.looking { run in
             run.sample("callers that wait", Double(pools.reduce(0) { $0 + $1.statistics.waiting }), .count)
-            if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+            run.sampleHeap()
         } while: {
             try await load(run, pools)
         }

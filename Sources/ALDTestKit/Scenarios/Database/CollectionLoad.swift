@@ -23,10 +23,11 @@ struct CollectionLoad: ScenarioWork {
     private func watch(_ rig: RecordingRig, _ run: ScenarioRun) async throws {
         // Between two instants: what is due at the very end would be judged by who was the first to notice it.
         let end = run.time.now + run.duration + .seconds(0.5 / rate)
-        while run.time.now < end {
-            try await run.time.sleep(for: .milliseconds(250))
+        try await run.looking { run in
             run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
-            if let bytes = ProcessProbe.heapBytes { run.sample("heap in use", Double(bytes), .bytes) }
+            run.sampleHeap()
+        } while: {
+            try await run.time.sleep(until: end)
         }
     }
 

@@ -58,6 +58,11 @@ extension ScenarioRun {
         if let bytes = after.privateBytes { note("server's memory", Double(bytes), .bytes) }
     }
 
+    /// What this process has allocated, where the C library tells.
+    func sampleHeap() {
+        if let bytes = ProcessProbe.heapBytes { sample("heap in use", Double(bytes), .bytes) }
+    }
+
     /// Looks at something again and again while `body` runs: four times a second, and some hundred times at the most.
     func looking<Result: Sendable>(
         _ look: @escaping @Sendable (ScenarioRun) -> Void, while body: () async throws -> Result
