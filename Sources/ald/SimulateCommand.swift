@@ -99,9 +99,12 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let first = seed ?? UInt64.random(in: 0...(.max / 2))
-            // Before it runs: whatever happens, this replays it.
-            StandardStream.error.write("\(opening(first))\n")
-            let tally = try await cancelledBySignals { try await self.simulateAll(from: first) }
+            let tally = try await cancelledBySignals {
+                // Before it runs: whatever happens, this replays it. And where signals are heard: who has read it may
+                // end the program.
+                StandardStream.error.write("\(opening(first))\n")
+                return try await simulateAll(from: first)
+            }
             if runs > 1 {
                 let line = tally.text(of: runs)
                 if json { StandardStream.error.write("\(line)\n") } else { try LineOutput.write(line) }
