@@ -55,8 +55,7 @@ import Testing
 
     @Test("hours with random faults: nothing is lost, doubled, changed or written twice, and everything heals")
     func faults() async throws {
-        let seed = TestSeed.draw()
-        for seed in seed..<seed + UInt64(Gate.rounds(1, nominal: 1000)) {
+        for seed in try TestSeed.several(1, nominal: 1000) {
             let report = try await day(seed)
             #expect(report.problems == [], "seed \(seed)")
         }

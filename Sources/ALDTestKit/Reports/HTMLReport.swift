@@ -66,6 +66,8 @@ public struct HTMLReport: Sendable {
         }
         let servers = Set(results.compactMap(\.postgres)).sorted()
         if !servers.isEmpty { lines.append(small("PostgreSQL \(servers.joined(separator: ", "))")) }
+        let commits = Set(results.compactMap(\.commit)).sorted()
+        if !commits.isEmpty { lines.append(small("Commit \(commits.joined(separator: ", "))")) }
         for gates in Set(results.compactMap(\.gates)).sorted(by: { $0.joined() < $1.joined() }) where !gates.isEmpty {
             lines.append(small("Run with \(gates.joined(separator: " "))"))
         }

@@ -85,6 +85,8 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
     public var postgres: String?
     /// Options and variables that were set besides the seed, as a person writes them; `nil` in files of earlier versions.
     public var gates: [String]?
+    /// Of the code, see ``Repository/commit()``; `nil` in files of earlier versions.
+    public var commit: String?
 
     public func measurement(_ name: String) -> Double? { measurements.first { $0.name == name }?.value }
 }

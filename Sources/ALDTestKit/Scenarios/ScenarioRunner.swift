@@ -108,7 +108,8 @@ public struct ScenarioRunner: Sendable {
             faults: content.faults, notes: notes, seed: options.seed, scale: options.scale,
             nominalSeconds: scenario.nominal.inSeconds, plannedSeconds: duration.inSeconds,
             isVirtual: scenario.isVirtual, elapsedSeconds: run.elapsed.inSeconds, startedAt: "\(startedAt)",
-            machine: .current, postgres: await host.serverVersion, gates: options.gates)
+            machine: .current, postgres: await host.serverVersion, gates: options.gates,
+            commit: await Repository.commit())
     }
 
     /// The reason of a run whose task was cancelled.

@@ -12,10 +12,9 @@ extension MachineDay {
         let quiet = TestDatabase.quiet
         let plc = WorldPLC(machine, asking: node, world: world)
         plc.faults = plcFaults
-        var disk = world.stream("disk of \(node.name)")
-        let spool = try Spool(
-            directory: directory, configuration: spool, random: &disk,
-            turns: node.spoolTurns, time: node.time, logger: quiet)
+        var random = world.stream("disk of \(node.name)")
+        let spool = try node.spool(
+            in: directory, on: disk, configuration: spool, random: &random, logger: quiet)
         let writer = try BatchWriter(
             spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
         var pace = DataCollectionService.Configuration()
@@ -58,7 +57,6 @@ extension MachineDay {
 
     private var spool: Spool.Configuration {
         var configuration = Spool.Configuration()
-        configuration.disk = disk
         // Many come and go in each hour, at the same instants on every disk, and the window ends soon after its length.
         configuration.segmentAge = .seconds(60)
         configuration.freeSpaceFloor = 0

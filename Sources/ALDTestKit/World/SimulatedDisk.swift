@@ -1,4 +1,4 @@
-package import ALDCore
+public import ALDCore
 import Synchronization
 
 /// The disk under the spool of a simulated world: what every commit has made durable, in memory.
@@ -6,7 +6,9 @@ import Synchronization
 /// It is a model and not SQLite, and keeps what the spool relies on: a commit is there as a whole or not at all, and a
 /// crash leaves every commit that was. What SQLite, a file system and a disk do beyond that is shown in real files, by the
 /// spool's own tests and by processes that are killed.
-package final class SimulatedDisk: SegmentDisk {
+///
+/// ``WorldNode/spool(in:on:configuration:random:logger:)`` puts a spool on it.
+public final class SimulatedDisk: SegmentDisk {
     fileprivate struct Content: Sendable {
         /// In order of their rows.
         var batches: [StoredBatch] = []
@@ -31,7 +33,7 @@ package final class SimulatedDisk: SegmentDisk {
     }
 
     /// All that is on the disk in one moment.
-    package struct Image: Sendable {
+    public struct Image: Sendable {
         /// Of the segments.
         fileprivate var contents: [String: Content] = [:]
         fileprivate var smallFiles: [String: [UInt8]] = [:]
@@ -39,16 +41,16 @@ package final class SimulatedDisk: SegmentDisk {
 
     private let now = Mutex(Image())
 
-    package init() {}
+    public init() {}
 
     /// Bytes that it still has for us: it never fills up.
     package let freeSpace: Int64 = 1 << 40
 
     /// What a crash in this moment leaves.
-    package var image: Image { now.withLock(\.self) }
+    public var image: Image { now.withLock(\.self) }
 
     /// The disk is as it was then.
-    package func restore(_ image: Image) { now.withLock { $0 = image } }
+    public func restore(_ image: Image) { now.withLock { $0 = image } }
 
     package func names(in directory: String) -> [String] {
         let paths = now.withLock { $0.contents.keys.sorted() + $0.smallFiles.keys.sorted() }

@@ -96,16 +96,3 @@ public final class WorldTask<Value: Sendable>: Sendable {
     fileprivate func hold(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
     fileprivate func end(_ outcome: Result<Value, any Error>) { state.withLock { $0.outcome = outcome } }
 }
-
-extension WorldNode {
-    /// What gives a spool on this node its turns: a commit takes half a millisecond, as on a disk.
-    var spoolTurns: SpoolTurns {
-        .simulated { moment, turn in
-            switch moment {
-            case .soon: self.schedule(after: .microseconds(500), turn)
-            case .idle: self.schedule(after: .milliseconds(50), turn)
-            case .quiet: self.schedule(after: .seconds(2), turn)
-            }
-        }
-    }
-}

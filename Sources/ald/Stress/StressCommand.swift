@@ -113,11 +113,12 @@ struct StressCommand: AsyncParsableCommand {
     private func show(_ scenarios: [Scenario]) throws {
         let rows = scenarios.map { scenario in
             [
-                scenario.id, scenario.isImplemented ? "written" : "–", DurationText.short(scenario.short),
-                scenario.isVirtual ? "virtual" : DurationText.short(scenario.nominal), scenario.title,
+                scenario.id, DurationText.short(scenario.short),
+                scenario.isVirtual ? "virtual" : DurationText.short(scenario.nominal),
+                scenario.isImplemented ? scenario.title : "not written: " + scenario.title,
             ]
         }
-        for line in TextTable.lines([["ID", "STATE", "SHORT", "NOMINAL", "TITLE"]] + rows) {
+        for line in TextTable.lines([["ID", "SHORT", "NOMINAL", "TITLE"]] + rows) {
             try LineOutput.write(line)
         }
         let written = scenarios.count(where: \.isImplemented)

@@ -77,7 +77,6 @@ struct VirtualPlant {
         _ logger: Logger
     ) throws -> (Spool, BatchWriter) {
         var configuration = Spool.Configuration()
-        configuration.disk = load.keepsFiles ? nil : SimulatedDisk()
         // Many come and go, so that what one of them leaves behind is seen.
         configuration.segmentAge = load.retained / 5
         configuration.freeSpaceFloor = 0
@@ -88,9 +87,9 @@ struct VirtualPlant {
         let path = directory + "/spool"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         var random = world.stream("disk")
-        let spool = try Spool(
-            directory: path, configuration: configuration, random: &random,
-            turns: node.spoolTurns, time: node.time, logger: logger)
+        let spool = try node.spool(
+            in: path, on: load.keepsFiles ? nil : SimulatedDisk(), configuration: configuration, random: &random,
+            logger: logger)
         let writer = try BatchWriter(
             spool: spool, sink: database, time: node.time, random: world.stream("writer"), logger: logger)
         return (spool, writer)
