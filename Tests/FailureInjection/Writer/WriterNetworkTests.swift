@@ -60,6 +60,27 @@ final class WriterNetworkTests: SharedServerTestCase {
         }
     }
 
+    /// The server has done what it was asked and says so, and nobody hears it: the rows are there, and the writer has to
+    /// find out. `C` ends the answer to a statement, `Z` the answer to all that was sent together.
+    func test_answerOfTheServerIsLost_nothingIsLostOrDoubled() async throws {
+        try await withProxy { proxy, rig in
+            let losses: [(StreamFaults, ProxyFault)] = [
+                (.cut(atMessage: UInt8(ascii: "C"), .close), .message), (.loseAnswer(.close), .loseAnswer),
+                (.cut(atMessage: UInt8(ascii: "Z"), .reset), .message), (.loseAnswer(.reset), .loseAnswer),
+            ]
+            for round in 0..<Gate.rounds(16, nominal: 1000) {
+                let (loss, fault) = losses[round % losses.count]
+                let before = proxy.evidence.bites(of: fault)
+                proxy.set(loss, .downstream)
+                try await eventually("\(fault) bites in round \(round), \(rig.writer.statistics)") {
+                    proxy.evidence.bites(of: fault) > before
+                }
+                proxy.heal()
+                try await rig.landMore(20)
+            }
+        }
+    }
+
     func test_cablePulledInTheMiddleOfADelivery_nothingIsLostOrDoubled() async throws {
         try await withProxy { proxy, rig in
             for round in 0..<Gate.rounds(6, nominal: 60) {
