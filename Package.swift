@@ -81,6 +81,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            // In the program: scenarios run also where there is no checkout.
+            resources: [.embedInCode("Recording/machine-51.csv")],
             swiftSettings: settings),
         .target(
             name: "ScenarioCase", dependencies: ["ALDTestKit"], path: "Tests/ScenarioCase", swiftSettings: settings),

@@ -26,7 +26,7 @@ struct EndToEnd: ScenarioWork {
     private static let planned = 0.4
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         try await run.host.withDatabase { database in
             try await TerminalBench.run(run, map, period: period, isMetered: false, in: database) { bench in
                 let stages = StageBook()

@@ -11,7 +11,7 @@ struct RecipeBenchmark: ScenarioWork {
     private static let planned = 0.6
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         let allowed = recipe == .writes ? bound : min(run.duration, bound)
         let recipe = try recipe.recipe(on: map, lasting: allowed * Self.planned)
         let valve = try map.parameter(named: "Valve 1.valve_state").id

@@ -30,7 +30,7 @@ struct BackgroundWrites: ScenarioWork {
     }
 
     private func record(_ run: ScenarioRun, _ database: PostgresConfiguration, _ directory: String) async throws {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         let book = LogBook()
         try await ControllerWay.wired.with(map, seed: run.seed) { bench in
             try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in

@@ -39,7 +39,7 @@ struct RestartCycles: ScenarioWork {
     }
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         try await run.host.withDatabase(hasSchema: !atOnce) { database in
             try await ControllerWay.wired.with(map, seed: run.seed, connections: count + 1) { bench in
                 let starts = atOnce ? try await together(run, bench, database) : try await inTurn(run, bench, database)

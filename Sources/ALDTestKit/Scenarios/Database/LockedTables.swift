@@ -21,7 +21,7 @@ struct LockedTables: ScenarioWork {
     var recorders = 1
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         let book = LogBook()
         try await run.host.withDatabase { database in
             try await ControllerWay.wired.with(map, seed: run.seed) { bench in

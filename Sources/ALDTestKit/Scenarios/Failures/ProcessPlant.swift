@@ -36,7 +36,7 @@ struct ProcessPlant: Sendable {
         arguments: [String] = [], environment: [String: String] = [:],
         _ body: @Sendable (ProcessPlant) async throws -> Void
     ) async throws -> [TerminalProcesses.Ended] {
-        let map = try RegisterMap(file: Repository.machine51)
+        let map = try Machine51.map()
         let log = MachineLog()
         let device = SimulatedPLC(map, seed: run.seed) { log.note($0, $1) }
         let server = ModbusServer(device: device, logger: TestDatabase.quiet)
@@ -47,7 +47,8 @@ struct ProcessPlant: Sendable {
             }
         return try await withCleanup {
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
-                var station = AldProcess(dataDirectory: directory + "/data", machine: Repository.machine51)
+                var station = AldProcess(
+                    dataDirectory: directory + "/data", machine: try Machine51.write(in: directory))
                 for (name, value) in environment { station.environment[name] = value }
                 station.environment["ALD_DATABASE_URL"] = address
                 station.environment["ALD_PLC"] = "127.0.0.1:\(port)"
