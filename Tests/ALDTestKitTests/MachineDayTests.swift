@@ -58,6 +58,7 @@ import Testing
         for seed in try TestSeed.several(1, nominal: 1000) {
             let report = try await day(seed)
             #expect(report.problems == [], "seed \(seed)")
+            #expect(report.commandEnds.values.reduce(0, +) == report.commands, "each has one end, seed \(seed)")
         }
     }
 
