@@ -51,13 +51,19 @@ public enum TestDatabase {
         on given: PostgresConfiguration, _ body: (Lease) async throws -> Result
     ) async throws -> Result {
         let name = "ald_test_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
-        try await withConnection(given) { _ = try await $0.execute(script: "CREATE DATABASE \(name)", deadline: $1) }
         return try await withCleanup {
-            try await body(Lease(configuration: given.withDatabase(name), directory: nil))
-        } cleanup: {
             try await withConnection(given) {
-                _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
+                _ = try await $0.execute(script: "CREATE DATABASE \(name)", deadline: $1)
             }
+            return try await body(Lease(configuration: given.withDatabase(name), directory: nil))
+        } cleanup: {
+            // Also when whoever made it was cut off and does not know. In a task of its own, which is awaited here: in a
+            // cancelled one nothing would be sent.
+            try await Task {
+                try await withConnection(given) {
+                    _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
+                }
+            }.value
         }
     }
 

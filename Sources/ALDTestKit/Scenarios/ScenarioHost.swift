@@ -13,7 +13,11 @@ public actor ScenarioHost {
 
     private var server: Server?
     private var path: String?
-    private var models: [String] = []
+    /// A database with our schema, which others are copies of.
+    private var model: String?
+    /// Databases that may be there: noted before one is made, since whoever is cut off then does not know, and forgotten
+    /// when it is known to be gone.
+    private var databases: Set<String> = []
     private var count = 0
     /// What the server calls itself, for instance `17.2`; `nil` before the first scenario that needs it.
     public private(set) var serverVersion: String?
@@ -37,18 +41,26 @@ public actor ScenarioHost {
     /// Where the server's cluster lies; `nil` when it is not ours.
     public var cluster: String? { server?.local == nil ? nil : path.map { $0 + "/pg" } }
 
-    /// Ends the server and removes all files. Heeds no cancellation: who interrupts a run leaves nothing behind.
+    /// Ends the server, or removes every database of ours from one that is not, and removes all files. Heeds no
+    /// cancellation: who interrupts a run leaves nothing behind.
+    ///
+    /// - Throws: what could not be ended. All the rest is; what is left stays known, and `stop` can be called again.
     public func stop() async throws {
-        let (server, models) = (server, models)
-        (self.server, self.models) = (nil, [])
+        model = nil
+        var problem: (any Error)?
         if let local = server?.local {
-            // Its databases go with it.
+            // Its databases go with it. While it may still run, its files stay.
             try await local.stop()
+            databases = []
         } else {
-            for name in models { try await drop(name, on: server?.configuration) }
+            for name in databases.sorted() {
+                do { try await drop(name, on: server?.configuration) } catch { problem = problem ?? error }
+            }
         }
+        if problem == nil { server = nil }
         if let path { try FileManager.default.removeItem(atPath: path) }
         path = nil
+        if let problem { throw problem }
     }
 
     /// Runs `body` with a database of its own.
@@ -57,21 +69,25 @@ public actor ScenarioHost {
     nonisolated public func withDatabase<Result: Sendable>(
         hasSchema: Bool = true, _ body: (PostgresConfiguration) async throws -> Result
     ) async throws -> Result {
-        let (configuration, name) = try await makeDatabase(hasSchema: hasSchema)
+        let configuration = try await start()
+        let model = hasSchema ? try await makeModel(configuration) : "template1"
+        let name = await newName()
         return try await withCleanup {
-            try await body(configuration.withDatabase(name))
+            try await self.create(name, from: model, on: configuration)
+            return try await body(configuration.withDatabase(name))
         } cleanup: {
             try await self.drop(name, on: configuration)
         }
     }
 
-    private func makeDatabase(hasSchema: Bool) async throws -> (PostgresConfiguration, String) {
-        let configuration = try await start()
-        let model = hasSchema ? try await makeModel(configuration) : "template1"
+    private func newName() -> String {
         count += 1
-        let name = Self.name("run\(count)")
-        try await Self.execute("CREATE DATABASE \(name) TEMPLATE \(model)", configuration)
-        return (configuration, name)
+        return Self.name("run\(count)")
+    }
+
+    private func create(_ name: String, from template: String, on configuration: PostgresConfiguration) async throws {
+        databases.insert(name)
+        try await Self.execute("CREATE DATABASE \(name) TEMPLATE \(template)", configuration)
     }
 
     /// - Throws: ``Unavailable`` with what to do when no server can be had.
@@ -117,15 +133,21 @@ public actor ScenarioHost {
         return Unavailable(.database, "no database for the scenarios: \(bare)", remedy: error.remedy ?? usual)
     }
 
-    /// A database with our schema, which others are copies of.
     private func makeModel(_ configuration: PostgresConfiguration) async throws -> String {
-        if let model = models.first { return model }
+        if let model { return model }
         let name = Self.name("model")
-        try await Self.execute("CREATE DATABASE \(name)", configuration)
-        try await TestDatabase.withConnection(configuration.withDatabase(name)) {
-            _ = try await Migrator().migrate($0, deadline: $1)
+        // One that has only a part of the schema is of no use to anybody.
+        do {
+            try await create(name, from: "template1", on: configuration)
+            try await TestDatabase.withConnection(configuration.withDatabase(name)) {
+                _ = try await Migrator().migrate($0, deadline: $1)
+            }
+        } catch {
+            // It stays noted, and `stop()` tries again.
+            do { try await drop(name, on: configuration) } catch {}
+            throw error
         }
-        models.append(name)
+        model = name
         return name
     }
 
@@ -135,6 +157,7 @@ public actor ScenarioHost {
         try await Task {
             try await Self.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)", configuration)
         }.value
+        databases.remove(name)
     }
 
     /// Several processes may use one server.
