@@ -6,6 +6,8 @@ struct BatchLoad: ScenarioWork {
     var rows: Int
     /// Batches per second.
     var rate: Double
+    /// Whether deliveries of all sizes are compared afterwards.
+    var comparesSizes = false
 
     func run(_ run: ScenarioRun) async throws {
         try await run.withMeteredDatabase { database in
@@ -15,32 +17,89 @@ struct BatchLoad: ScenarioWork {
                 options.around = { TimedSink(sink: $0, times: times) }
                 let promises = Promises()
                 try await WriterRig.run(options, promises: promises) { rig in
-                    let size = run.scaled(rows)
-                    // What is done once, connecting and registering, is told and not judged: a short run has few deliveries.
-                    try await rig.append(size, kind: .history)
-                    try await rig.drain()
-                    if let longest = times.reset() { run.note("first insert", longest) }
-                    let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
-                    let report = try await run.looking { run in
-                        run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
-                        run.sampleHeap()
-                    } while: {
-                        try await load.run { _, _ in try await rig.append(size, kind: .history) }
-                    }
-                    run.note("acceptance", report)
-                    let began = run.time.now
-                    try await rig.drain()
-                    run.note("drained after", run.time.now - began)
-                    run.note("connections created", count: rig.pool.statistics.connectsSucceeded)
-                    run.note("connections closed", count: rig.pool.statistics.closed)
-                    let audit = try await rig.audit()
+                    try await load(run, rig, times)
+                    times.note(run)
+                    if comparesSizes { try await compare(rig).note(run) }
+                    let letter = try await deliverPartly(run, rig)
+                    let audit = try await LandingAudit(
+                        of: promises, machine: rig.options.machine, letters: [letter], in: database)
                     for problem in audit.problems { run.fail(problem) }
                     run.note("rows", count: audit.rows)
-                    run.note("lost or doubled", count: abs(promises.acceptedCount - audit.rows))
+                    run.note("lost or doubled", count: abs(promises.acceptedCount - audit.found))
                 }
-                times.note(run)
             }
         }
+    }
+
+    private func load(_ run: ScenarioRun, _ rig: WriterRig, _ times: DeliveryTimes) async throws {
+        let size = run.scaled(rows)
+        // What is done once, connecting and registering, is told and not judged: a short run has few deliveries.
+        try await rig.append(size, kind: .history)
+        try await rig.drain()
+        if let longest = times.reset() { run.note("first insert", longest) }
+        let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
+        let report = try await run.looking { run in
+            run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+            run.sampleHeap()
+        } while: {
+            try await load.run { _, _ in try await rig.append(size, kind: .history) }
+        }
+        run.note("acceptance", report)
+        let began = run.time.now
+        try await rig.drain()
+        run.note("drained after", run.time.now - began)
+        run.note("connections created", count: rig.pool.statistics.connectsSucceeded)
+        run.note("connections closed", count: rig.pool.statistics.closed)
+    }
+
+    /// Batches of all sizes in turn, without the writer, which would wait for more of them.
+    private func compare(_ rig: WriterRig) async throws -> BatchEfficiency {
+        let sink = PostgresSink(
+            pool: rig.pool, registration: NumberedRecords.registration(machine: rig.options.machine),
+            logger: TestDatabase.quiet)
+        let time = SystemTime()
+        var (efficiency, number) = (BatchEfficiency(), Int64(0))
+        // The first round prepares statements and is not counted.
+        for round in 0...BatchEfficiency.rounds {
+            for size in BatchEfficiency.sizes {
+                let numbers = rig.promises.take(size)
+                number += 1
+                let batch = Batch(
+                    id: BatchID(origin: Self.origin, number: number), machine: rig.options.machine,
+                    records: NumberedRecords.records(numbers, .history))
+                let began = time.now
+                try await sink.apply(batch, deadline: began + .seconds(30))
+                rig.promises.accept(numbers)
+                if round > 0 { efficiency.add(size, took: time.now - began) }
+            }
+        }
+        return efficiency
+    }
+
+    /// Not one that a spool draws.
+    private static let origin: Int64 = 1
+
+    /// A batch of which one row in the middle breaks a rule: the others land all the same.
+    ///
+    /// - Returns: the number of that row.
+    private func deliverPartly(_ run: ScenarioRun, _ rig: WriterRig) async throws -> Int64 {
+        let database = rig.options.database
+        try await TestDatabase.withConnection(database) {
+            _ = try await $0.execute(script: NumberedRecords.rule, deadline: $1)
+        }
+        let rows = "SELECT count(*) FROM ald.parameter_value_history"
+        let before = try await TestDatabase.number(rows, database)
+        let numbers = rig.promises.take(run.scaled(self.rows))
+        let bad = numbers.lowerBound + Int64(numbers.count / 2)
+        try await rig.append(
+            NumberedRecords.records(numbers, .history, poisonEvery: bad + 1), numbers: numbers)
+        let began = run.time.now
+        try await rig.drain()
+        run.note("partial batch: landed after", run.time.now - began)
+        let landed = try await TestDatabase.number(rows, database) - before
+        let letters = try await TestDatabase.number("SELECT count(*) FROM ald_history.dead_letters", database)
+        PartialBatch(good: numbers.count - 1, landed: landed, bad: 1, letters: letters).note(run)
+        return bad
     }
 }
 
