@@ -12,14 +12,16 @@ struct RecordedRows: Sendable {
         (self.rows, self.distinct) = (rows, distinct)
     }
 
-    init(in database: PostgresConfiguration) async throws {
+    /// - Parameter machine: `nil` for those of all machines.
+    init(of machine: Int32? = nil, in database: PostgresConfiguration) async throws {
         self = try await TestDatabase.withConnection(database) { connection, deadline in
             let counts = try await connection.query(
                 """
                 SELECT coalesce(sum(count), 0)::bigint, count(*) FROM (
                     SELECT count(*) FROM ald.parameter_value_history
+                    WHERE machine_id = coalesce($1, machine_id)
                     GROUP BY machine_id, parameter_id, sampled_at) AS reading
-                """, deadline: deadline)
+                """, [machine.map { .int4($0) } ?? .null], deadline: deadline)
             guard let row = counts.first else { throw NeverHappened(description: "the readings were not counted") }
             return RecordedRows(
                 rows: Int(try row.decode(0, as: Int64.self)), distinct: Int(try row.decode(1, as: Int64.self)))

@@ -23,12 +23,14 @@ public struct RecordingRig: Sendable {
     /// collection, writer, pool.
     ///
     /// - Parameters:
+    ///   - machine: its number in the database.
     ///   - directory: holds the spool, also after a failure.
     ///   - meter: takes the time of readings and deliveries.
     ///   - configure: changes what the writer is told.
     @discardableResult public static func record(
-        _ map: RegisterMap, fromPort port: Int, into database: PostgresConfiguration, directory: String,
-        period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet, meter: CycleMeter? = nil,
+        _ map: RegisterMap, machine: Int32 = 1, fromPort port: Int, into database: PostgresConfiguration,
+        directory: String, period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
+        meter: CycleMeter? = nil,
         configure: (inout BatchWriter.Configuration) -> Void = { _ in },
         _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws -> Summary {
@@ -37,8 +39,8 @@ public struct RecordingRig: Sendable {
         let pool = try ConnectionPool(
             configuration: database, pool: PoolConfiguration(), time: time, logger: logger)
         let sink = PostgresSink(
-            pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map), time: time,
-            logger: logger)
+            pool: pool, registration: MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map),
+            time: time, logger: logger)
         var patience = BatchWriter.Configuration()
         patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
         patience.breaker.openTime = patience.backoff
@@ -52,7 +54,8 @@ public struct RecordingRig: Sendable {
         var pace = DataCollectionService.Configuration()
         pace.period = period
         let collection = try DataCollectionService(
-            plc: meter?.before(plc) ?? plc, writer: writer, machine: 1, configuration: pace, time: time, logger: logger)
+            plc: meter?.before(plc) ?? plc, writer: writer, machine: machine, configuration: pace, time: time,
+            logger: logger)
         let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
         return try await withCleanup {
             try await rig.run(pool, logger, body)

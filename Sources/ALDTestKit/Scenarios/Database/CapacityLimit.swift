@@ -55,38 +55,65 @@ struct CapacityLimit: ScenarioWork {
         }
     }
 
+    /// How many connections this place grants at the same time.
+    func capacity(of place: Place) -> Int { place == .pool ? poolSize : connections }
+
     private func search(_ place: Place, _ run: ScenarioRun, _ database: PostgresConfiguration) async throws {
-        let tally = CapacityTally()
-        let name = place.rawValue
+        var account = CapacityAccount(place: place)
         // Who has to wait for a connection waits for those before it: so long that the pooler's patience ends.
         let work: Duration = place == .pool ? .milliseconds(100) : .milliseconds(20)
-        var served = 0.0
         for rate in Self.rates {
+            let tally = CapacityTally()
             let loop = OpenLoop(
                 rate: rate * run.scale, duration: run.duration / (Self.rates.count * Place.allCases.count),
                 clients: connections * 4)
             let report = try await loop.run { _, _ in
                 try await tally.count { try await Self.request(database, lasting: work) }
             }
-            run.note("\(name): \(Int(rate)) per second", report.latency)
-            let seconds = max(loop.duration.inSeconds, 0.001)
-            served = max(served, Double(report.succeeded) / seconds)
-            run.sample("\(name): served per second", Double(report.succeeded) / seconds, .perSecond)
-            if tally.recognised > 0 {
-                run.note("\(name): limit met at", rate, .perSecond)
-                break
-            }
+            run.note("\(place.rawValue): \(Int(rate)) per second", report.latency)
+            account.stages.append(
+                CapacityAccount.Stage(
+                    rate: rate, servedPerSecond: report.throughput, refused: tally.refused, others: tally.others))
+            if let error = tally.example { run.say("\(place.rawValue): \(error)") }
+            if tally.refused > 0 { break }
         }
-        run.note("\(name): served per second", served, .perSecond)
-        run.note("\(name): capacity errors", count: tally.recognised)
-        run.note("\(name): other errors", count: tally.others.count)
-        for error in tally.others.prefix(3) { run.say("\(name): \(error)") }
-        if let error = tally.example { run.say("\(name): \(error)") }
         try await eventually("there is room again") {
             try await Self.request(database, lasting: .zero)
             return true
         }
-        run.note("\(name): served after the limit", count: 1)
+        account.isServedAfterwards = true
+        account.granted = try await granted(place, database)
+        account.note(run)
+    }
+
+    /// How many connections are granted one after the other, until the next is refused.
+    private func granted(_ place: Place, _ database: PostgresConfiguration) async throws -> Int {
+        let capacity = capacity(of: place)
+        var granted = 0
+        do {
+            // Those of the load take a moment to be gone.
+            try await eventually("all are free") {
+                granted = try await Self.hold(database, after: 0, atMost: capacity + 5)
+                return granted >= capacity
+            }
+        } catch is NeverHappened {
+            // The number says it.
+        }
+        return granted
+    }
+
+    /// Holds connections, one more in each call.
+    private static func hold(_ database: PostgresConfiguration, after held: Int, atMost most: Int) async throws -> Int {
+        guard held < most else { return held }
+        do {
+            return try await TestDatabase.withConnection(database) { connection, deadline in
+                // In a transaction the pooler has to keep its connection for us.
+                _ = try await connection.execute(script: "BEGIN; SELECT 1", deadline: deadline)
+                return try await hold(database, after: held + 1, atMost: most)
+            }
+        } catch let error as PostgresError where error.code == .tooManyConnections {
+            return held
+        }
     }
 
     /// Connects, works for a moment, disconnects.
@@ -103,9 +130,9 @@ struct CapacityLimit: ScenarioWork {
 
 /// Errors by what they mean.
 private final class CapacityTally: Sendable {
-    private let state = Mutex((recognised: 0, example: String?.none, others: [String]()))
+    private let state = Mutex((refused: 0, example: String?.none, others: [String]()))
 
-    var recognised: Int { state.withLock(\.recognised) }
+    var refused: Int { state.withLock(\.refused) }
     var example: String? { state.withLock(\.example) }
     var others: [String] { state.withLock(\.others) }
 
@@ -116,13 +143,51 @@ private final class CapacityTally: Sendable {
             let refusal = (error as? PostgresError).flatMap { $0.code == .tooManyConnections ? $0 : nil }
             state.withLock { state in
                 if let refusal {
-                    state.recognised += 1
+                    state.refused += 1
                     state.example = "SQLSTATE \(refusal.sqlState?.rawValue ?? "unknown"): \(refusal)"
                 } else {
                     state.others.append("\(error)")
                 }
             }
             throw error
+        }
+    }
+}
+
+/// What a place that is too small has served and refused, rate by rate.
+struct CapacityAccount: Sendable {
+    struct Stage: Sendable {
+        /// Requests per second.
+        var rate: Double
+        /// Until the last of them was: who waits in line is not served in the time in which it was asked.
+        var servedPerSecond: Double
+        /// With the capacity error.
+        var refused: Int
+        /// Whatever else was said instead of an answer.
+        var others: [String] = []
+    }
+
+    var place: CapacityLimit.Place
+    var stages: [Stage] = []
+    /// Connections that were held at the same time when the next one was refused.
+    var granted = 0
+    var isServedAfterwards = false
+
+    func note(_ run: ScenarioRun) {
+        let name = place.rawValue
+        let (refused, others) = (stages.reduce(0) { $0 + $1.refused }, stages.flatMap(\.others))
+        for stage in stages { run.sample("\(name): served per second", stage.servedPerSecond, .perSecond) }
+        run.note("\(name): served per second", stages.map(\.servedPerSecond).max() ?? 0, .perSecond)
+        run.note("\(name): other errors", count: others.count)
+        for error in others.prefix(3) { run.say("\(name): \(error)") }
+        run.note("\(name): connections granted", count: granted)
+        run.note("\(name): served after the limit", count: isServedAfterwards ? 1 : 0)
+        if let met = stages.first(where: { $0.refused > 0 }) {
+            run.note("\(name): limit met at", met.rate, .perSecond)
+            run.note("\(name): capacity errors", count: refused)
+        } else {
+            // Whether it is kept is said by what was granted: the load was just not enough to meet it.
+            run.doubt("\(name): no request was refused in \(DurationText.short(run.duration)), which is too short")
         }
     }
 }

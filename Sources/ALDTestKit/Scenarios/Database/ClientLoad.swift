@@ -9,32 +9,47 @@ struct ClientLoad: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         try await run.withMeteredDatabase { database in
-            let before = try await TestDatabase.number(Self.sessions, database)
-            let report = try await load(run, database.withApplicationName("ald.clients"))
-            run.note("operations", report)
-            try await eventually("every session has ended") {
-                try await TestDatabase.number(Self.sessions, database) == before
+            var account = ClientAccount(
+                clients: try await load(run, database.withApplicationName(Self.name)))
+            do {
+                try await eventually("every session has ended") { try await Self.sessions(database) == 0 }
+            } catch let problem as NeverHappened {
+                // The account says how many have not.
+                run.say("\(problem)")
             }
-            run.note("connections left", count: try await TestDatabase.number(Self.sessions, database) - before)
-            let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-            run.note("database deadlocks", count: try await TestDatabase.number(deadlocks, database))
+            account.connectionsLeft = try await Self.sessions(database)
+            account.deadlocks = try await Self.deadlocks(database)
+            account.note(run)
             let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
             run.note("rows", count: rows)
         }
     }
 
-    private static let sessions = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'ald.clients'
-        """
+    /// Of the sessions that are watched.
+    static let name = "ald.clients"
 
-    private func load(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws -> OpenLoop.Report {
+    /// How many of them there are.
+    static func sessions(_ database: PostgresConfiguration) async throws -> Int {
+        try await TestDatabase.number(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = '\(name)'
+            """, database)
+    }
+
+    /// How many the server has found in this database, as far as the sessions have said so; one that ends does.
+    static func deadlocks(_ database: PostgresConfiguration) async throws -> Int {
+        try await TestDatabase.number(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)
+    }
+
+    private func load(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws -> [LoadReport] {
         var configuration = PoolConfiguration()
         configuration.maximumConnections = 2
         let pools = try (0..<run.scaled(clients)).map { _ in
             try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
         }
-        let report = try await run.looking { run in
+        let reports = try await run.looking { run in
             run.sample("callers that wait", Double(pools.reduce(0) { $0 + $1.statistics.waiting }), .count)
             run.sampleHeap()
         } while: {
@@ -43,12 +58,12 @@ struct ClientLoad: ScenarioWork {
         run.note("connections created", count: pools.reduce(0) { $0 + $1.statistics.connectsSucceeded })
         run.note("connections closed", count: pools.reduce(0) { $0 + $1.statistics.closed })
         run.note("connection timeouts", count: pools.reduce(0) { $0 + $1.statistics.timeouts })
-        return report
+        return reports
     }
 
-    private func load(_ run: ScenarioRun, _ pools: [ConnectionPool]) async throws -> OpenLoop.Report {
+    private func load(_ run: ScenarioRun, _ pools: [ConnectionPool]) async throws -> [LoadReport] {
         let loop = OpenLoop(rate: rate / Double(clients), duration: run.duration, clients: 1)
-        return try await withThrowingTaskGroup(of: OpenLoop.Report.self) { group in
+        return try await withThrowingTaskGroup(of: LoadReport.self) { group in
             for (client, pool) in zip(1..., pools) {
                 group.addTask {
                     let sink = PostgresSink(
@@ -64,7 +79,7 @@ struct ClientLoad: ScenarioWork {
                     }
                 }
             }
-            return try await group.reduce(into: OpenLoop.Report()) { $0.add($1) }
+            return try await group.reduce(into: []) { $0.append($1) }
         }
     }
 
@@ -86,5 +101,21 @@ struct ClientLoad: ScenarioWork {
             id: BatchID(origin: Int64(client), number: Int64(number / 2 + 1)), machine: 1,
             records: NumberedRecords.records(first..<first + 10, .history))
         try await sink.apply(batch, deadline: deadline)
+    }
+}
+
+/// What programs at one database have come to, each for itself.
+struct ClientAccount: Sendable {
+    var clients: [LoadReport]
+    /// Sessions that were still there when all had ended.
+    var connectionsLeft = 0
+    var deadlocks = 0
+
+    func note(_ run: ScenarioRun) {
+        run.note("operations", clients.reduce(into: LoadReport()) { $0.add($1) })
+        // One that gets nowhere is a small part of many clients' operations, and none when it does not even begin.
+        run.note("clients without success", count: clients.count { $0.succeeded == 0 })
+        run.note("connections left", count: connectionsLeft)
+        run.note("database deadlocks", count: deadlocks)
     }
 }

@@ -7,6 +7,12 @@ struct CollectionLoad: ScenarioWork {
     var rate = 1.0
 
     func run(_ run: ScenarioRun) async throws {
+        // Of a single instant nobody knows how regular it is.
+        if planned(run) < 2 {
+            let least = DurationText.short(.seconds(2 / rate))
+            run.doubt("\(DurationText.short(run.duration)) are too short to judge; it takes \(least) at least")
+            return
+        }
         let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
         try await run.withMeteredDatabase { database in
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
@@ -20,7 +26,11 @@ struct CollectionLoad: ScenarioWork {
         }
     }
 
+    /// Instants that are due in the time that was asked for.
+    private func planned(_ run: ScenarioRun) -> Int { Int((run.duration.inSeconds * rate).rounded(.down)) }
+
     private func watch(_ rig: RecordingRig, _ run: ScenarioRun) async throws {
+        try await eventually("collection has begun") { rig.collection.statistics.due > 0 }
         // Between two instants: what is due at the very end would be judged by who was the first to notice it.
         let end = run.time.now + run.duration + .seconds(0.5 / rate)
         try await run.looking { run in
@@ -38,6 +48,7 @@ struct CollectionLoad: ScenarioWork {
         run.note("jitter", collection.jitter)
         run.note("cycle", collection.cycleTime)
         run.note("cycles", count: collection.cycles)
+        run.note("instants that were never due", count: max(0, planned(run) - collection.due))
         run.note("failures", Double(collection.missed) / Double(max(1, collection.due)), .ratio)
         run.note("bad readings", count: collection.badRows)
         let recorded = try await RecordedRows(in: database)

@@ -1,5 +1,4 @@
 import ALDCore
-import Synchronization
 
 /// The command channel: commands are inserted into the table, a notification rings, Terminal 3 executes them. None may be
 /// lost and none executed twice, whatever becomes of the connection.
@@ -25,6 +24,7 @@ struct CommandChannel: ScenarioWork {
         var machine: Int32
         var parameters: [Int32]
         var service: ParameterControlService
+        var witness: CommandWitness
     }
 
     func run(_ run: ScenarioRun) async throws {
@@ -60,13 +60,15 @@ struct CommandChannel: ScenarioWork {
             try await TestDatabase.withConnection(database) {
                 _ = try await registration.register($0, updatesExisting: false, deadline: $1)
             }
+            let witness = CommandWitness(machine: machine, seesMachine: executesOn == nil)
             terminals.append(
                 Terminal(
                     machine: machine,
                     parameters: map.parameters.filter { $0.isWritable && $0.dataType == .float32 }.map(\.id.rawValue),
                     service: try ParameterControlService(
-                        plc: executesOn ?? SimulatedPLC(map, seed: run.seed), pool: pool, machine: machine,
-                        configuration: settings, logger: TestDatabase.quiet)))
+                        plc: executesOn ?? witness.watching(SimulatedPLC(map, seed: run.seed)), pool: pool,
+                        machine: machine, configuration: settings, logger: TestDatabase.quiet),
+                    witness: witness))
         }
         try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
@@ -160,7 +162,7 @@ struct CommandChannel: ScenarioWork {
         run.note("disconnections", count: losses)
     }
 
-    /// Commands for one parameter after the other.
+    /// Commands for one parameter after the other; those for the same one differ in their values.
     func insert(
         _ count: Int, from number: Int, _ terminal: Terminal, _ database: PostgresConfiguration
     ) async throws {
@@ -173,51 +175,35 @@ struct CommandChannel: ScenarioWork {
         _ count: Int, from number: Int, _ terminal: Terminal, _ connection: PostgresConnection,
         deadline: MonotonicInstant
     ) async throws {
-        let parameters = (number..<number + count).map { terminal.parameters[$0 % terminal.parameters.count] }
+        let (numbers, all) = (number..<number + count, terminal.parameters.count)
         _ = try await connection.query(
             """
             INSERT INTO ald.parameter_control_commands (machine_id, parameter_id, target_value)
-            SELECT $1, p.parameter_id, p.min_value
-            FROM unnest($2::int[]) u(id) JOIN ald.component_parameters p
+            SELECT $1, p.parameter_id, p.min_value + (p.max_value - p.min_value) * u.part / 64.0
+            FROM unnest($2::int[], $3::int[]) u(id, part) JOIN ald.component_parameters p
                 ON p.machine_id = $1 AND p.parameter_id = u.id
-            """, [.int4(terminal.machine), .int4Array(parameters)], deadline: deadline)
+            """,
+            [
+                .int4(terminal.machine), .int4Array(numbers.map { terminal.parameters[$0 % all] }),
+                .int4Array(numbers.map { Int32($0 / all % 64) }),
+            ], deadline: deadline)
+        terminal.witness.ask(count)
     }
 
     /// Waits until every command has ended, and notes what has become of all of them.
     func judge(
         _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration
     ) async throws {
-        let commands = "SELECT count(*) FROM ald.parameter_control_commands"
-        let all = try await TestDatabase.number(commands, database)
-        let open = commands + " WHERE finished_at IS NULL"
         do {
             try await eventually("every command has ended", within: .seconds(60)) {
-                try await TestDatabase.number(open, database) == 0
+                try await TestDatabase.number(
+                    "SELECT count(*) FROM ald.parameter_control_commands WHERE finished_at IS NULL", database) == 0
             }
-        } catch {
-            run.say("\(error)")
+        } catch let problem as NeverHappened {
+            // The account says how many have not.
+            run.say("\(problem)")
         }
-        run.note("events", count: all)
-        run.note("events lost", count: try await TestDatabase.number(open, database))
-        let failed = commands + " WHERE finished_at IS NOT NULL AND status <> 'succeeded'"
-        run.note("events failed", count: try await TestDatabase.number(failed, database))
-        try await TestDatabase.withConnection(database) { connection, deadline in
-            let rows = try await connection.query(
-                "SELECT DISTINCT status || ': ' || error FROM ald.parameter_control_commands WHERE error IS NOT NULL",
-                deadline: deadline)
-            for row in rows { run.say(try row.decode(0, as: String.self)) }
-        }
-        // What a terminal has begun more often than there are commands.
-        let taken = terminals.reduce(0) { $0 + $1.service.statistics.taken }
-        run.note("events doubled", count: max(0, taken - all))
-        try await TestDatabase.withConnection(database) { connection, deadline in
-            let rows = try await connection.query(
-                "SELECT total_ms::float8 FROM ald.parameter_command_traces WHERE status = 'succeeded'",
-                deadline: deadline)
-            var total = DurationHistogram()
-            for row in rows { total.record(.seconds(try row.decode(0, as: Double.self) / 1000)) }
-            run.note("inserted to finalised", total)
-        }
+        try await CommandAccount(of: terminals, in: database).note(run)
     }
 
     /// A thousand commands at once: how many a second are carried out.

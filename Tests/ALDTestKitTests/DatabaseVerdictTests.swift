@@ -1,0 +1,287 @@
+import ALDCore
+import Testing
+
+@testable import ALDTestKit
+
+/// The checks of the database scenarios find what they are made to find: each defect is planted in what a run has seen,
+/// and judged by the criteria of the catalogue.
+@Suite("Verdicts of the database scenarios") struct DatabaseVerdictTests {
+    /// Notes what a run has seen, without one.
+    private struct Seen: ScenarioWork {
+        var note: @Sendable (ScenarioRun) -> Void
+        func run(_ run: ScenarioRun) async throws { note(run) }
+    }
+
+    private func result(
+        _ id: String, for duration: Duration? = nil, _ note: @escaping @Sendable (ScenarioRun) -> Void
+    ) async throws -> ScenarioResult {
+        var scenario = try #require(Catalogue.scenario(id))
+        scenario.work = Seen(note: note)
+        var options = ScenarioRunner.Options()
+        options.duration = duration
+        return await ScenarioRunner(options: options, host: ScenarioHost()).run(scenario)
+    }
+
+    /// The measure that a run has failed by, alone.
+    private func expectFailure(
+        _ result: ScenarioResult, by measure: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(result.verdict == .fail, "\(result.line)", sourceLocation: sourceLocation)
+        let failed = result.findings.filter { $0.verdict != .pass }.map(\.criterion.measure)
+        #expect(failed == [measure], sourceLocation: sourceLocation)
+    }
+
+    // MARK: Commands
+
+    private static func target(_ parameter: Int32, value: Double = 1) -> CommandAccount.Target {
+        CommandAccount.Target(machine: 1, parameter: parameter, value: value)
+    }
+
+    /// Four commands, all of them carried out.
+    private static var commands: CommandAccount {
+        let targets = [target(1), target(2), target(1, value: 2), target(2, value: 2)]
+        return CommandAccount(
+            asked: 4,
+            commands: targets.map {
+                CommandAccount.Command(target: $0, status: "succeeded", total: .milliseconds(5))
+            },
+            taken: 4, writes: Dictionary(targets.map { ($0, 1) }, uniquingKeysWith: +))
+    }
+
+    private func commands(_ bug: (inout CommandAccount) -> Void) async throws -> ScenarioResult {
+        var account = Self.commands
+        bug(&account)
+        return try await result("DB-RT-01") { [account] run in
+            account.note(run)
+            run.note("insertion failures", 0, .ratio)
+        }
+    }
+
+    @Test("a command that is lost, executed twice, late or failed")
+    func commandChannel() async throws {
+        let good = try await commands { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        let never = try await commands { account in
+            account.commands.removeLast()
+            account.writes?[Self.target(2, value: 2)] = nil
+            account.taken = 3
+        }
+        expectFailure(never, by: "events lost")
+        let forgotten = try await commands { $0.commands.removeLast() }
+        #expect(forgotten.verdict == .fail && forgotten.measurement("events lost") == 1)
+        expectFailure(try await commands { $0.commands[0].total = nil }, by: "events lost")
+        expectFailure(try await commands { $0.writes?[Self.target(1)] = 2 }, by: "events doubled")
+        expectFailure(try await commands { $0.taken = 5 }, by: "events doubled")
+        expectFailure(try await commands { $0.commands[3].isLate = true }, by: "events late")
+        expectFailure(try await commands { $0.commands[3].status = "expired" }, by: "events failed")
+        // It succeeded by its record, and never reached the machine.
+        expectFailure(try await commands { $0.writes?[Self.target(2)] = nil }, by: "events lost")
+    }
+
+    @Test("one that is lost and one that is executed twice do not make up for each other")
+    func lostAndDoubled() async throws {
+        let both = try await commands { account in
+            account.commands[0].target = Self.target(1)
+            account.writes?[Self.target(1)] = 2
+            account.writes?[Self.target(1, value: 2)] = 0
+        }
+        #expect(both.verdict == .fail)
+        #expect(both.measurement("events lost") == 1 && both.measurement("events doubled") == 1)
+        // Where the machine is not seen, what the terminals say is all there is.
+        let unseen = try await commands { $0.writes = nil }
+        #expect(unseen.verdict == .pass)
+    }
+
+    // MARK: Locked tables
+
+    private static var terminals: LockedTerminals {
+        let recorder = LockedTerminals.Recorder(
+            accepted: 100, recorded: RecordedRows(rows: 100, distinct: 100), missed: 0, cyclesBehindLock: 6,
+            goesOn: true, recovery: .milliseconds(100))
+        return LockedTerminals(expected: 3, recorders: [recorder, recorder, recorder])
+    }
+
+    private func terminals(_ bug: (inout LockedTerminals) -> Void) async throws -> ScenarioResult {
+        var terminals = Self.terminals
+        bug(&terminals)
+        return try await result("DB-QT-04") { [terminals] in terminals.note($0) }
+    }
+
+    @Test("rows that are lost, a recorder that stops behind the lock or after it, and one that does not catch up")
+    func lockedTables() async throws {
+        let good = try await terminals { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        let lost = RecordedRows(rows: 99, distinct: 99)
+        expectFailure(try await terminals { $0.recorders[1].recorded = lost }, by: "lost or doubled")
+        let stopped = "terminals that stopped"
+        expectFailure(try await terminals { $0.recorders[1].cyclesBehindLock = 0 }, by: stopped)
+        expectFailure(try await terminals { $0.recorders[1].goesOn = false }, by: stopped)
+        expectFailure(try await terminals { $0.recorders.removeLast() }, by: stopped)
+        // The slowest counts, wherever it is.
+        expectFailure(try await terminals { $0.recorders[0].recovery = .seconds(31) }, by: "recovery")
+        let before = try await terminals { terminals in
+            for place in terminals.recorders.indices { terminals.recorders[place].cyclesBehindLock = nil }
+        }
+        #expect(before.verdict == .pass, "a recorder that the lock found not yet started has not stopped")
+    }
+
+    @Test("what one recorder has lost is not made good by what another has twice, or too many")
+    func lostInOneRecorder() async throws {
+        for other in [RecordedRows(rows: 101, distinct: 100), RecordedRows(rows: 101, distinct: 101)] {
+            let both = try await terminals { terminals in
+                terminals.recorders[0].recorded = RecordedRows(rows: 99, distinct: 99)
+                terminals.recorders[2].recorded = other
+            }
+            #expect(both.measurement("lost or doubled") == 2)
+            expectFailure(both, by: "lost or doubled")
+        }
+    }
+
+    @Test("a recipe that is lost, and one that stood still behind the lock")
+    func lockedRecipes() async throws {
+        func result(_ bug: (inout LockedTerminals) -> Void) async throws -> ScenarioResult {
+            var terminals = Self.terminals
+            terminals.recipes = LockedTerminals.Recipes(asked: 3, succeeded: 3, stepsBehindLock: 20)
+            bug(&terminals)
+            return try await self.result("DB-QT-02") { [terminals] run in
+                terminals.note(run)
+                Self.commands.note(run)
+                run.note("commands lost", count: 0)
+                run.note("commands done", count: 4)
+            }
+        }
+        let good = try await result { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        expectFailure(try await result { $0.recipes?.succeeded = 2 }, by: "recipes lost")
+        expectFailure(
+            try await result { $0.recipes?.stepsBehindLock = 0 }, by: "recipe steps behind the lock")
+        expectFailure(try await result { $0.recorders[0].missed = 1 }, by: "collection missed")
+        let unseen = try await result { $0.recipes = nil }
+        #expect(unseen.verdict == .unknown, "nobody has seen Terminal 2")
+    }
+
+    // MARK: Statements that hang
+
+    private func hang(_ bug: (inout HangAccount) -> Void) async throws -> ScenarioResult {
+        var account = HangAccount(limit: .seconds(1), rowsAfterwards: 1)
+        account.attempts = Array(repeating: .init(took: .milliseconds(1010), error: .timedOut), count: 3)
+        bug(&account)
+        return try await result("DB-QT-03") { [account] in account.note($0) }
+    }
+
+    @Test("a statement that is never cancelled, that returns, or is given up too late, and a connection that is kept")
+    func statementHang() async throws {
+        let good = try await hang { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        expectFailure(try await hang { $0.hanging = 1 }, by: "backends that still hang")
+        expectFailure(try await hang { $0.kept = 1 }, by: "connections not given back")
+        expectFailure(try await hang { $0.rowsAfterwards = 0 }, by: "statement afterwards")
+        expectFailure(try await hang { $0.attempts[1].took = .seconds(3) }, by: "over the limit")
+        expectFailure(try await hang { $0.attempts[1].took = .milliseconds(500) }, by: "timed out after")
+        let returned = try await hang { $0.attempts[1].error = nil }
+        #expect(returned.verdict == .fail && returned.reasons == ["the statement returned"])
+        let broken = try await hang { $0.attempts[1].error = .connectionFailed }
+        #expect(broken.verdict == .fail)
+    }
+
+    // MARK: Clients
+
+    private static func load(succeeded: Int, failed: Int = 0) -> LoadReport {
+        var report = LoadReport()
+        (report.due, report.succeeded, report.failed) = (succeeded + failed, succeeded, failed)
+        return report
+    }
+
+    private func clients(_ id: String, _ bug: (inout ClientAccount) -> Void) async throws -> ScenarioResult {
+        var account = ClientAccount(clients: Array(repeating: Self.load(succeeded: 30), count: 10))
+        bug(&account)
+        return try await result(id) { [account] in account.note($0) }
+    }
+
+    @Test("a client that fails or gets nowhere, a deadlock, and a connection that is left")
+    func clientLoad() async throws {
+        let good = try await clients("DB-CE-04") { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        expectFailure(
+            try await clients("DB-CE-04") { $0.clients[9] = Self.load(succeeded: 29, failed: 1) },
+            by: "operations failures")
+        expectFailure(try await clients("DB-CE-04") { $0.connectionsLeft = 1 }, by: "connections left")
+        expectFailure(try await clients("DB-CE-04") { $0.deadlocks = 1 }, by: "database deadlocks")
+        // Even where some may fail: one that does not even begin fails in nothing.
+        expectFailure(
+            try await clients("DB-CE-02") { $0.clients[9] = LoadReport() }, by: "clients without success")
+        let few = try await clients("DB-CE-02") { $0.clients[9] = Self.load(succeeded: 20, failed: 10) }
+        #expect(few.verdict == .pass)
+    }
+
+    // MARK: Capacity
+
+    private func capacity(
+        for duration: Duration? = nil, _ bug: (inout CapacityAccount) -> Void
+    ) async throws -> ScenarioResult {
+        let accounts = CapacityLimit.Place.allCases.map { place in
+            var account = CapacityAccount(place: place)
+            account.stages = [
+                .init(rate: 10, servedPerSecond: 10, refused: 0), .init(rate: 50, servedPerSecond: 40, refused: 7),
+            ]
+            (account.granted, account.isServedAfterwards) = (CapacityLimit().capacity(of: place), true)
+            if place == .clients { bug(&account) }
+            return account
+        }
+        return try await result("DB-RATE", for: duration) { run in
+            for account in accounts { account.note(run) }
+        }
+    }
+
+    @Test("a refusal that is not the capacity error, a limit that is not where it was set, and one that was not met")
+    func capacityLimit() async throws {
+        let good = try await capacity { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        #expect(good.measurement("pooler's clients: limit met at") == 50)
+        expectFailure(
+            try await capacity { $0.stages[1].others = ["connection reset"] }, by: "pooler's clients: other errors")
+        for wrong in [9, 11] {
+            expectFailure(
+                try await capacity { $0.granted = wrong }, by: "pooler's clients: connections granted")
+        }
+        expectFailure(
+            try await capacity { $0.isServedAfterwards = false }, by: "pooler's clients: served after the limit")
+        let unmet = try await capacity(for: .milliseconds(10)) { $0.stages[1].refused = 0 }
+        #expect(unmet.verdict == .unknown)
+        #expect(unmet.reasons.first?.contains("no request was refused in 10ms") == true, "\(unmet.reasons)")
+    }
+
+    // MARK: Other durations
+
+    @Test("a collection of another duration is judged by the instants that are due in it, and not at all without two")
+    func otherDuration() async throws {
+        let scenario = try #require(Catalogue.scenario("DB-HF-01"))
+        var options = ScenarioRunner.Options()
+        let host = ScenarioHost()
+        try await withCleanup {
+            options.duration = .milliseconds(1900)
+            let short = await ScenarioRunner(options: options, host: host).run(scenario)
+            #expect(short.verdict == .unknown)
+            #expect(short.reasons.first?.contains("too short to judge; it takes 2s") == true, "\(short.reasons)")
+            options.duration = .seconds(2)
+            let two = await ScenarioRunner(options: options, host: host).run(scenario)
+            // How regular it was is this machine's business.
+            #expect(two.measurement("instants that were never due") == 0 && two.measurement("lost or doubled") == 0)
+            #expect(two.findings.allSatisfy { $0.value != nil }, "\(two.reasons)")
+        } cleanup: {
+            try await host.stop()
+        }
+    }
+
+    @Test("commands of another duration are judged by those that were asked for")
+    func fewCommands() async throws {
+        let two = try await commands { account in
+            account.commands.removeLast(2)
+            (account.asked, account.taken) = (2, 2)
+            account.writes = [Self.target(1): 1, Self.target(2): 1]
+        }
+        #expect(two.verdict == .pass, "\(two.reasons)")
+        let none = try await commands { $0 = CommandAccount(asked: 0, commands: [], taken: 0, writes: [:]) }
+        expectFailure(none, by: "events")
+    }
+}
