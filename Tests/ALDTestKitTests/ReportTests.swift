@@ -36,6 +36,14 @@ import Testing
         #expect(!page.contains("<of this>") && !page.contains("<script") && !page.contains("http"))
     }
 
+    @Test("the command that runs it again says what was asked for")
+    func replay() {
+        #expect(result("X").replay == "ald stress X --seed 42")
+        #expect(result("X") { $0.scale = 2 }.replay == "ald stress X --seed 42 --scale 2.0", "of an earlier version")
+        let asked = result("X") { $0.gates = ["ALD_SLOW=1", "--duration 5s", "--scale 2"] }
+        #expect(asked.replay == "ALD_SLOW=1 ald stress X --seed 42 --duration 5s --scale 2")
+    }
+
     @Test("every element that is opened is closed")
     func balance() throws {
         let page = HTMLReport(

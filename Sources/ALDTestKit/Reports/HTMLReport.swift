@@ -132,13 +132,12 @@ public struct HTMLReport: Sendable {
     }
 
     private func section(_ result: ScenarioResult) -> String {
-        let replay = result.scale == 1 ? "" : " --scale \(result.scale)"
         let id = HTML.escaped(result.id)
         var parts = [
             "<section id=\"\(id)\"><h2>\(id) \(HTML.escaped(result.title)) \(verdict(result.verdict))</h2>",
             "<p>\(HTML.escaped(result.requirement))</p>",
             "<p class=\"small\">\(HTML.escaped(result.startedAt)), took \(Quantity.seconds.text(result.elapsedSeconds)); "
-                + "again with <code>ald stress \(id) --seed \(result.seed)\(replay)</code></p>",
+                + "again with <code>\(HTML.escaped(result.replay))</code></p>",
         ]
         if !result.findings.isEmpty { parts.append(findings(result)) }
         parts.append("<div class=\"charts\">")

@@ -92,6 +92,14 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
 }
 
 extension ScenarioResult {
+    /// The command that runs it again, with what was asked for besides the seed.
+    public var replay: String {
+        let given = gates ?? (scale == 1 ? [] : ["--scale \(scale)"])
+        let variables = given.filter { !$0.hasPrefix("--") }
+        let options = given.filter { $0.hasPrefix("--") }
+        return (variables + ["ald stress \(id) --seed \(seed)"] + options).joined(separator: " ")
+    }
+
     /// The verdict and the numbers that it rests on, in one line.
     public var line: String {
         let numbers = findings.compactMap { finding -> String? in

@@ -83,7 +83,7 @@ final class StressDisplay: Sendable {
         if result.verdict != .pass {
             for note in result.notes { text += "    said: \(note)\n" }
         }
-        if result.verdict != .pass { text += "    again: ald stress \(result.id) --seed \(result.seed)\n" }
+        if result.verdict != .pass { text += "    again: \(result.replay)\n" }
         return text
     }
 
