@@ -56,6 +56,19 @@ public final class ScenarioRun: Sendable {
     /// `count`, multiplied by the scale and at least one.
     public func scaled(_ count: Int) -> Int { max(1, Int((Double(count) * scale).rounded())) }
 
+    /// A machine with `count` parameters, multiplied by the scale.
+    ///
+    /// - Throws: ``ImpossibleLoad`` when no machine has so many.
+    func generatedMachine(parameters count: Int) throws -> RegisterMap {
+        let (asked, most) = (Double(count) * scale, GeneratedMachine.sizes.upperBound)
+        guard asked <= Double(most) else {
+            throw ImpossibleLoad(
+                description: "a machine has at most \(most) parameters, and \(count) times \(scale) are more: "
+                    + "the scale of \(scenario.id) is at most \(most / count)")
+        }
+        return try GeneratedMachine.registerMap(parameters: scaled(count), seed: seed)
+    }
+
     // MARK: What was measured
 
     /// A later number of the same name replaces the earlier one.
@@ -150,4 +163,10 @@ public final class ScenarioRun: Sendable {
         }
         progress(words)
     }
+}
+
+/// What a run was asked for cannot be had anywhere: nothing is shown, and nothing is wrong with what would be tested.
+struct ImpossibleLoad: Error, CustomStringConvertible {
+    /// What is asked for, and how much of it there can be.
+    var description: String
 }

@@ -75,6 +75,7 @@ public struct ScenarioRunner: Sendable {
         let run = ScenarioRun(
             scenario, duration: duration, seed: options.seed, scale: options.scale, host: host, progress: progress)
         let startedAt = run.time.wallClock
+        var isPossible = true
         if !options.problems.isEmpty {
             for problem in options.problems { run.doubt(problem) }
         } else if let work = scenario.work {
@@ -82,6 +83,9 @@ public struct ScenarioRunner: Sendable {
                 try await work.run(run)
             } catch let lacking as Unavailable {
                 run.lack(lacking)
+            } catch let impossible as ImpossibleLoad {
+                isPossible = false
+                run.doubt("\(impossible)")
             } catch {
                 run.fail("\(error)")
             }
@@ -98,7 +102,8 @@ public struct ScenarioRunner: Sendable {
             (judgement.verdict, judgement.reasons) = (.unknown, [Self.interrupted])
         }
         // That nothing was measured then goes without saying.
-        let isExcused = judgement.verdict == .unknown && content.unavailable != nil && !Task.isCancelled
+        let isExcused =
+            judgement.verdict == .unknown && (content.unavailable != nil || !isPossible) && !Task.isCancelled
         return ScenarioResult(
             id: scenario.id, title: scenario.title, requirement: scenario.requirement, verdict: judgement.verdict,
             reasons: isExcused ? content.doubts : judgement.reasons, unavailable: content.unavailable,

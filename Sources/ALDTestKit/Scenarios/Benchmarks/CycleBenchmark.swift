@@ -26,7 +26,7 @@ struct CycleBenchmark: ScenarioWork {
     }
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let map = try run.generatedMachine(parameters: parameters)
         let count = max(2, min(Self.runs, Int(run.duration / Self.shortestRun)))
         var sum = Sum()
         try await run.host.withDatabase { database in

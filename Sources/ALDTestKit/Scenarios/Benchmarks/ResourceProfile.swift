@@ -25,7 +25,7 @@ struct ResourceProfile: ScenarioWork {
     private static let longestRecipe: Duration = .seconds(60)
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let map = try run.generatedMachine(parameters: parameters)
         try await run.host.withDatabase { database in
             try await TerminalBench.run(run, map, period: period, isMetered: true, in: database) { bench in
                 let end = run.time.now + run.duration

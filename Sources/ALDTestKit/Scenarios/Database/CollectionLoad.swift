@@ -13,7 +13,7 @@ struct CollectionLoad: ScenarioWork {
             run.doubt("\(DurationText.short(run.duration)) are too short to judge; it takes \(least) at least")
             return
         }
-        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let map = try run.generatedMachine(parameters: parameters)
         try await run.withMeteredDatabase { database in
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
                 try await ControllerWay.wired.with(map, seed: run.seed) { bench in

@@ -79,7 +79,7 @@ struct SynchronisationCost: ScenarioWork {
         _ recording: PostgresSink.Recording, round: Int, lasting slice: Duration, _ run: ScenarioRun,
         _ database: PostgresConfiguration
     ) async throws -> SynchronisationSide {
-        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let map = try run.generatedMachine(parameters: parameters)
         let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
         let cycle = Cycle(
             device: SimulatedPLC(map, seed: run.seed),
