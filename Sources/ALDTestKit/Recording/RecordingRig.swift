@@ -9,7 +9,7 @@ import ServiceLifecycle
 public struct RecordingRig: Sendable {
     public let collection: DataCollectionService
     public let writer: BatchWriter
-    public let plc: ModbusPLC
+    public let plc: any PLC
     public let database: PostgresConfiguration
 
     /// What there was to be told when everything had ended.
@@ -31,40 +31,64 @@ public struct RecordingRig: Sendable {
         _ map: RegisterMap, machine: Int32 = 1, fromPort port: Int, into database: PostgresConfiguration,
         directory: String, period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
         meter: CycleMeter? = nil,
-        configure: (inout BatchWriter.Configuration) -> Void = { _ in },
+        configure: @Sendable (inout BatchWriter.Configuration) -> Void = { _ in },
+        _ body: @Sendable (RecordingRig) async throws -> Void
+    ) async throws -> Summary {
+        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+        reach.backoffCap = .seconds(1)
+        let client = try ModbusClient(configuration: reach, logger: logger)
+        return try await withCleanup {
+            try await record(
+                from: ModbusPLC(map, client: client), machine: machine, into: database, directory: directory,
+                period: period, logger: logger, meter: meter, configure: configure, body)
+        } cleanup: {
+            await client.close()
+        }
+    }
+
+    /// Records from a controller that the caller reaches in a way of its own.
+    ///
+    /// - Parameters:
+    ///   - registered: what the database is told of the machine. Defaults to all of the controller's map.
+    ///   - around: puts something between writer and sink.
+    @discardableResult public static func record(
+        from plc: any PLC, machine: Int32 = 1, registered: RegisterMap? = nil, into database: PostgresConfiguration,
+        directory: String, period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
+        meter: CycleMeter? = nil,
+        around: @Sendable (any BatchSink) -> any BatchSink = { $0 },
+        configure: @Sendable (inout BatchWriter.Configuration) -> Void = { _ in },
         _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws -> Summary {
         let time = SystemTime()
         let spool = try Spool(directory: directory)
-        let pool = try ConnectionPool(
-            configuration: database, pool: PoolConfiguration(), time: time, logger: logger)
-        let sink = PostgresSink(
-            pool: pool, registration: MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map),
-            time: time, logger: logger)
-        var patience = BatchWriter.Configuration()
-        patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
-        patience.breaker.openTime = patience.backoff
-        configure(&patience)
-        let writer = try BatchWriter(
-            spool: spool, sink: meter?.before(sink) ?? sink, configuration: patience, time: time, logger: logger)
-        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
-        reach.backoffCap = .seconds(1)
-        let client = try ModbusClient(configuration: reach, logger: logger)
-        let plc = try ModbusPLC(map, client: client, time: time)
-        var pace = DataCollectionService.Configuration()
-        pace.period = period
-        let collection = try DataCollectionService(
-            plc: meter?.before(plc) ?? plc, writer: writer, machine: machine, configuration: pace, time: time,
-            logger: logger)
-        let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
         return try await withCleanup {
+            let pool = try ConnectionPool(
+                configuration: database, pool: PoolConfiguration(), time: time, logger: logger)
+            let registration = registration(of: registered ?? plc.registerMap, machine: machine)
+            let sink = around(PostgresSink(pool: pool, registration: registration, time: time, logger: logger))
+            var patience = BatchWriter.Configuration()
+            patience.backoff = Backoff.Configuration(base: .milliseconds(20), cap: .milliseconds(200))
+            patience.breaker.openTime = patience.backoff
+            configure(&patience)
+            let writer = try BatchWriter(
+                spool: spool, sink: meter?.before(sink) ?? sink, configuration: patience, time: time, logger: logger)
+            var pace = DataCollectionService.Configuration()
+            pace.period = period
+            let collection = try DataCollectionService(
+                plc: meter?.before(plc) ?? plc, writer: writer, machine: machine, configuration: pace, time: time,
+                logger: logger)
+            let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
             try await rig.run(pool, logger, body)
             return Summary(
                 collection: collection.statistics, writer: writer.statistics, pool: pool.statistics)
         } cleanup: {
-            await client.close()
             try spool.close()
         }
+    }
+
+    /// How the recorded machine is registered.
+    static func registration(of map: RegisterMap, machine: Int32 = 1) -> MachineRegistration {
+        MachineRegistration(machine: machine, name: "ALD-\(machine)", registerMap: map)
     }
 
     private func run(

@@ -1,5 +1,6 @@
 import ALDCore
 import Logging
+import Synchronization
 
 /// A machine is recorded while the database is in trouble: the failures are noticed and logged, acceptance goes on, and
 /// when the trouble is over everything lands.
@@ -16,62 +17,117 @@ struct BackgroundWrites: ScenarioWork {
     }
 
     var trouble: Trouble
+    /// How a test plants a bug between writer and database.
+    var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
     func run(_ run: ScenarioRun) async throws {
-        try await run.host.withDatabase { database in
-            let directory = try await run.host.directory()
-            try await withTemporaryDirectory(in: directory) { directory in
-                switch trouble {
-                case .foreignKey: try await strangers(run, database, directory)
-                case .refused, .slow, .everything: try await record(run, database, directory)
+        for way in ControllerWay.allCases {
+            let account = try await run.host.withDatabase { database in
+                try await withTemporaryDirectory(in: run.host.directory()) { directory in
+                    try await record(run, way, database, directory)
                 }
             }
+            account.note(run, way)
         }
     }
 
-    private func record(_ run: ScenarioRun, _ database: PostgresConfiguration, _ directory: String) async throws {
-        let map = try Machine51.map()
+    /// Of so many parameters the database does not know the last ones.
+    private static let (parameters, strangers) = (10, 2)
+
+    private func map(_ run: ScenarioRun) throws -> RegisterMap {
+        guard trouble == .foreignKey else { return try Machine51.map() }
+        return try GeneratedMachine.registerMap(parameters: Self.parameters, seed: run.seed)
+    }
+
+    /// What the database is told of the machine before the trouble is over.
+    private func registered(_ map: RegisterMap) throws -> RegisterMap {
+        guard trouble == .foreignKey else { return map }
+        return try RegisterMap(
+            parameters: map.parameters.dropLast(Self.strangers), wordOrder: map.wordOrder)
+    }
+
+    private func record(
+        _ run: ScenarioRun, _ way: ControllerWay, _ database: PostgresConfiguration, _ directory: String
+    ) async throws -> OutageAccount {
+        let map = try map(run)
         let book = LogBook()
-        try await ControllerWay.wired.with(map, seed: run.seed) { bench in
+        let suffered = Mutex(OutageAccount())
+        let recorded = try await way.with(map, seed: run.seed) { bench in
             try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
-                let recorded = try await RecordingRig.record(
-                    map, fromPort: bench.port, into: proxied, directory: directory, period: .milliseconds(50),
-                    logger: book.logger(), configure: { $0.attemptTimeout = .milliseconds(400) }
-                ) { rig in
-                    try await eventually("recording has begun") { rig.writer.statistics.landed > 0 }
-                    let failed = rig.writer.statistics.failedAttempts
-                    try await run.fault("\(trouble)") {
-                        try await begin(proxy, database)
-                        run.note("breaker opened", count: try await watch(rig, run) ? 1 : 0)
-                        let failures = rig.writer.statistics.failedAttempts - failed
-                        run.note("attempts per second", Double(failures) / run.duration.inSeconds, .perSecond)
-                        run.note("failures noticed", count: failures)
-                        try await end(proxy, database)
-                        return failures
+                try await bench.withClient(logger: book.logger()) { plc in
+                    try await RecordingRig.record(
+                        from: plc, registered: registered(map), into: proxied, directory: directory,
+                        period: .milliseconds(50), logger: book.logger(), around: around,
+                        configure: { ($0.attemptTimeout, $0.hold) = (.milliseconds(400), .milliseconds(100)) }
+                    ) { rig in
+                        let account = try await suffer(run, way, rig, proxy, database)
+                        suffered.withLock { $0 = account }
                     }
-                    let healed = run.time.now
-                    try await eventually("everything has landed", within: .seconds(60)) {
-                        rig.writer.statistics.spooled == 0
-                    }
-                    run.note("recovery", run.time.now - healed)
                 }
-                try await judge(recorded, run, database)
             }
         }
-        run.note("errors logged", count: book.count(.warning))
+        var account = suffered.withLock(\.self)
+        (account.accepted, account.refused) = (recorded.collection.rows, recorded.collection.missedSpool)
+        account.recorded = try await RecordedRows(in: database)
+        account.warnings = book.count(.warning)
+        account.words += book.lines.map(\.text)
+        return account
+    }
+
+    /// The trouble, and what is after it.
+    private func suffer(
+        _ run: ScenarioRun, _ way: ControllerWay, _ rig: RecordingRig, _ proxy: FaultProxy,
+        _ database: PostgresConfiguration
+    ) async throws -> OutageAccount {
+        try await eventually("recording has begun") { rig.writer.statistics.landed > 0 }
+        var account = OutageAccount()
+        let failed = rig.writer.statistics.failedAttempts
+        try await run.fault("\(trouble), \(way.rawValue)") {
+            try await begin(proxy, database)
+            account.breakerOpened = try await watch(rig, run, way)
+            account.lasted = run.duration
+            account.failures = rig.writer.statistics.failedAttempts - failed
+            if trouble == .foreignKey { try await judgeStrangers(rig, database, &account) }
+            try await end(proxy, database, rig.plc.registerMap)
+            return trouble == .foreignKey ? account.waiting : account.failures
+        }
+        let healed = run.time.now
+        try await eventually("everything has landed", within: .seconds(60)) { rig.writer.statistics.spooled == 0 }
+        account.recovery = run.time.now - healed
+        return account
+    }
+
+    /// Those whose parameters are registered land beside the others, which are named.
+    private func judgeStrangers(
+        _ rig: RecordingRig, _ database: PostgresConfiguration, _ account: inout OutageAccount
+    ) async throws {
+        let known = Self.parameters - Self.strangers
+        let good = "SELECT count(*) FROM ald.parameter_value_history WHERE parameter_id <= \(known)"
+        let expected = rig.collection.statistics.rows / Self.parameters * known
+        do {
+            try await eventually("the good rows have landed") {
+                try await TestDatabase.number(good, database) >= expected
+            }
+        } catch is NeverHappened {
+            // The count says it.
+        }
+        account.goodMissing = max(0, expected - (try await TestDatabase.number(good, database)))
+        let statistics = rig.writer.statistics
+        (account.waiting, account.words) = (statistics.spooled, [statistics.heldBecause ?? ""])
+        account.strangers = Set(rig.plc.registerMap.parameters.suffix(Self.strangers).map(\.id.rawValue))
     }
 
     /// Looks at what goes on for as long as the trouble lasts.
     ///
     /// - Returns: whether the breaker was ever open.
-    private func watch(_ rig: RecordingRig, _ run: ScenarioRun) async throws -> Bool {
+    private func watch(_ rig: RecordingRig, _ run: ScenarioRun, _ way: ControllerWay) async throws -> Bool {
         let end = run.time.now + run.duration
         var opened = false
         while run.time.now < end {
             try await run.time.sleep(for: .milliseconds(20))
             let statistics = rig.writer.statistics
             opened = opened || statistics.breaker == .open
-            run.sample("spooled", Double(statistics.spooled), .count)
+            run.sample("\(way.rawValue): spooled", Double(statistics.spooled), .count)
         }
         return opened
     }
@@ -94,65 +150,21 @@ struct BackgroundWrites: ScenarioWork {
         }
     }
 
-    private func end(_ proxy: FaultProxy, _ database: PostgresConfiguration) async throws {
-        proxy.heal()
-        guard trouble == .everything else { return }
-        try await execute(
-            "DROP TRIGGER no_space ON ald_history.ingest_batches; DROP FUNCTION ald_history.no_space()", database)
+    private func end(_ proxy: FaultProxy, _ database: PostgresConfiguration, _ map: RegisterMap) async throws {
+        switch trouble {
+        case .refused, .slow: proxy.heal()
+        case .foreignKey:
+            try await TestDatabase.withConnection(database) { connection, deadline in
+                _ = try await RecordingRig.registration(of: map)
+                    .register(connection, updatesExisting: false, deadline: deadline)
+            }
+        case .everything:
+            try await execute(
+                "DROP TRIGGER no_space ON ald_history.ingest_batches; DROP FUNCTION ald_history.no_space()", database)
+        }
     }
 
     private func execute(_ script: String, _ database: PostgresConfiguration) async throws {
         try await TestDatabase.withConnection(database) { _ = try await $0.execute(script: script, deadline: $1) }
-    }
-
-    private func judge(
-        _ recorded: RecordingRig.Summary, _ run: ScenarioRun, _ database: PostgresConfiguration
-    ) async throws {
-        let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
-        run.note("rows", count: rows)
-        run.note("lost", count: recorded.collection.rows - rows)
-        run.note("refused acceptances", count: recorded.collection.missedSpool)
-    }
-
-    // MARK: Strangers
-
-    /// Both of them, and nobody else.
-    private static func namesStrangers(_ words: String) -> Bool {
-        guard let place = words.firstRange(of: "not registered: ") else { return false }
-        return words[place.upperBound...].prefix { $0.isNumber || $0 == "," || $0 == " " } == "9, 10"
-    }
-
-    /// Two of ten parameters are not in the database.
-    private func strangers(_ run: ScenarioRun, _ database: PostgresConfiguration, _ directory: String) async throws {
-        let book = LogBook()
-        var options = WriterRig.Options(directory: directory, database: database)
-        (options.strangers, options.logger) = (2, book.logger())
-        let promises = Promises()
-        try await run.fault("foreign key") {
-            try await WriterRig.run(options, promises: promises) { rig in
-                let end = run.time.now + run.duration
-                var refused = 0
-                // As many as wait and cannot land are enough.
-                while run.time.now < end, promises.acceptedCount < 20_000 {
-                    do throws(SpoolError) { try await rig.append(10, kind: .history) } catch { refused += 1 }
-                    try await run.time.sleep(for: .milliseconds(5))
-                }
-                run.note("refused acceptances", count: refused)
-                let good = promises.acceptedCount * 8 / 10
-                try await eventually("the good rows have landed") { rig.writer.statistics.landed >= good }
-                run.note("good rows missing", count: max(0, good - rig.writer.statistics.landed))
-                let words = [rig.writer.statistics.heldBecause ?? ""] + book.lines.map(\.text)
-                run.note("bad rows not identified", count: words.contains(where: Self.namesStrangers) ? 0 : 2)
-                return rig.writer.statistics.spooled
-            }
-        }
-        // Once they are registered, all of it lands.
-        (options.strangers, options.logger) = (0, TestDatabase.quiet)
-        let audit = try await WriterRig.run(options, promises: promises) { rig in
-            try await rig.drain()
-            return try await rig.audit()
-        }
-        for problem in audit.problems { run.fail(problem) }
-        run.note("lost", count: promises.acceptedCount - audit.rows)
     }
 }

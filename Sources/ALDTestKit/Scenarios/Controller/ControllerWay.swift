@@ -1,4 +1,5 @@
 import ALDCore
+import Logging
 import Modbus
 
 /// How a scenario reaches the simulated machine.
@@ -33,15 +34,45 @@ struct ControllerBench: Sendable {
     let server: ModbusServer?
     let port: Int
 
+    var way: ControllerWay { server == nil ? .direct : .wired }
+
     /// Runs `body` with a client of its own.
-    func withClient<Result>(_ body: (any PLC) async throws -> Result) async throws -> Result {
-        guard server != nil else { return try await body(device) }
-        let client = try ModbusClient(
-            configuration: ModbusClient.Configuration(host: "127.0.0.1", port: port), logger: TestDatabase.quiet)
+    ///
+    /// - Parameters:
+    ///   - map: what the client reads. Defaults to all that the machine has, and is that in this process.
+    ///   - isAbsent: the machine is not where it is looked for.
+    func withClient<Result>(
+        of map: RegisterMap? = nil, isAbsent: Bool = false, logger: Logger = TestDatabase.quiet,
+        _ body: (any PLC) async throws -> Result
+    ) async throws -> Result {
+        guard way == .wired else { return try await body(isAbsent ? AbsentMachine(device.registerMap) : device) }
+        // Nobody listens at port 1.
+        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: isAbsent ? 1 : port)
+        reach.backoffCap = .seconds(1)
+        let client = try ModbusClient(configuration: reach, logger: logger)
         return try await withCleanup {
-            try await body(try ModbusPLC(device.registerMap, client: client))
+            try await body(try ModbusPLC(map ?? device.registerMap, client: client))
         } cleanup: {
             await client.close()
         }
+    }
+}
+
+/// In this process there is no address at which a machine could be missing: one that answers nothing stands for it.
+private struct AbsentMachine: PLC {
+    let registerMap: RegisterMap
+
+    init(_ registerMap: RegisterMap) { self.registerMap = registerMap }
+
+    private static let reason = PLCError.unreachable("the simulated machine is switched off")
+
+    func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan { throw Self.reason }
+
+    func readSetPoint(of id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
+        throw Self.reason
+    }
+
+    func write(_ value: Double, to id: ParameterID, deadline: MonotonicInstant) async throws(PLCError) {
+        throw Self.reason
     }
 }

@@ -6,7 +6,7 @@ struct ScanSpeed: ScenarioWork {
     var parameters: Int
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let map = try run.generatedMachine(parameters: parameters)
         for way in ControllerWay.allCases {
             try await way.with(map, seed: run.seed) { bench in
                 try await bench.withClient { plc in try await read(plc, way, run) }
@@ -38,23 +38,37 @@ struct ParameterLoading: ScenarioWork {
     private static let rounds = 5
 
     func run(_ run: ScenarioRun) async throws {
-        let generated = try GeneratedMachine.registerMap(parameters: run.scaled(parameters), seed: run.seed)
+        let generated = try run.generatedMachine(parameters: parameters)
         let file = try await run.host.directory() + "/machine.csv"
         try generated.csv.write(toFile: file, atomically: true, encoding: .utf8)
-        try await run.host.withDatabase { database in
-            try await ControllerWay.wired.with(generated, seed: run.seed) { bench in
-                var times = DurationHistogram()
-                for machine in 1...Int32(Self.rounds) {
-                    let began = run.time.now
-                    let map = try RegisterMap(file: file)
-                    let known = try await register(map, machine, database)
-                    let readings = try await bench.withClient { try await $0.scan(deadline: run.patience).readings }
-                    times.record(run.time.now - began)
-                    run.note("parameters", count: min(known, readings.count { $0.value != nil }))
+        for way in ControllerWay.allCases {
+            try await run.host.withDatabase { database in
+                try await way.with(generated, seed: run.seed) { bench in
+                    var times = DurationHistogram()
+                    var missing = 0
+                    for machine in 1...Int32(Self.rounds) {
+                        let began = run.time.now
+                        let loaded = try await load(bench, from: file, machine, database, run)
+                        times.record(run.time.now - began)
+                        missing = max(missing, generated.parameters.count - loaded)
+                    }
+                    run.note("\(way.rawValue): loaded and read", times)
+                    run.note("\(way.rawValue): missing parameters", count: missing)
                 }
-                run.note("loaded and read", times)
             }
         }
+        run.note("parameters", count: generated.parameters.count)
+    }
+
+    /// - Returns: how many parameters are in the database and have a value.
+    private func load(
+        _ bench: ControllerBench, from file: String, _ machine: Int32, _ database: PostgresConfiguration,
+        _ run: ScenarioRun
+    ) async throws -> Int {
+        let map = try RegisterMap(file: file)
+        let known = try await register(map, machine, database)
+        let readings = try await bench.withClient(of: map) { try await $0.scan(deadline: run.patience).readings }
+        return min(known, readings.count { $0.value != nil && map[$0.parameter] != nil })
     }
 
     private func register(
