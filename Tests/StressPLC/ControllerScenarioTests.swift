@@ -34,7 +34,7 @@ final class ConnectionCycleTests: ScenarioCase {
     func test_PLC_CS_04_restartsAmidFailures() async throws { try await Self.verify("PLC-CS-04") }
 }
 
-/// PLC-ML: days of it, in virtual time.
+/// PLC-ML: days of it in virtual time, and a moment of real time over Modbus TCP.
 final class ControllerMemoryTests: ScenarioCase {
     func test_PLC_ML_01_aDayOfReading() async throws { try await Self.verify("PLC-ML-01") }
     func test_PLC_ML_02_aDayOfWriting() async throws { try await Self.verify("PLC-ML-02") }

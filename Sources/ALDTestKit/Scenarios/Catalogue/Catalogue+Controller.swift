@@ -147,31 +147,27 @@ extension Catalogue {
             "PLC-ML-01", "A day of reading",
             requirement: "24 h, 86 400 reads: memory grows by less than 10 %.",
             nominal: .hours(24), short: .hours(24), isVirtual: true,
-            criteria: [Criterion("reads", .exactly, 86_400), Criterion("memory growth", .below, 0.1)],
+            criteria: both("missing reads", .exactly, 0) + both("memory growth", .below, 0.1),
             work: ControllerMemory(reads: true, writes: false)),
         Scenario(
             "PLC-ML-02", "A day of writing",
             requirement: "24 h, 86 400 writes: memory grows by less than 10 %.",
             nominal: .hours(24), short: .hours(24), isVirtual: true,
-            criteria: [Criterion("writes", .exactly, 86_400), Criterion("memory growth", .below, 0.1)],
+            criteria: both("missing writes", .exactly, 0) + both("memory growth", .below, 0.1),
             work: ControllerMemory(reads: false, writes: true)),
         Scenario(
             "PLC-ML-03", "Three days of both",
             requirement: "72 h, 259 200 reads and writes: memory grows by less than 15 %.",
             nominal: .hours(72), short: .hours(72), isVirtual: true,
-            criteria: [
-                Criterion("reads", .exactly, 129_600), Criterion("writes", .exactly, 129_600),
-                Criterion("memory growth", .below, 0.15),
-            ],
+            criteria: both("missing reads", .exactly, 0) + both("missing writes", .exactly, 0)
+                + both("memory growth", .below, 0.15),
             work: ControllerMemory(reads: true, writes: true)),
         Scenario(
             "PLC-ML-04", "Parameters come and go",
             requirement: "12 h, parameters are added and removed: nothing of the removed ones is kept.",
             nominal: .hours(12), short: .hours(12), isVirtual: true,
-            criteria: [
-                Criterion("changes", .atLeast, 700), Criterion("entries beyond those there are", .exactly, 0),
-                Criterion("memory growth", .below, 0.1),
-            ],
+            criteria: both("unseen changes", .exactly, 0) + both("entries beyond those there are", .exactly, 0)
+                + both("memory growth", .below, 0.1),
             work: ParameterChurn()),
     ]
 }
