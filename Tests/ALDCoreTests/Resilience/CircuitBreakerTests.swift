@@ -258,5 +258,9 @@ struct BreakerBench {
         #expect(problems.count == 16 && problems.allSatisfy { $0.hasPrefix("breaker.") }, "\(problems)")
         #expect(throws: ConfigurationProblems.self) { try CircuitBreaker(configuration) }
         #expect(CircuitBreaker.standard.configuration.problems(named: "breaker") == [])
+        // No window holds so many: a problem, and no range that ends before it begins.
+        configuration = CircuitBreaker.Configuration()
+        configuration.minimumCalls = CircuitBreaker.Configuration.maximumWindow + 1
+        #expect(configuration.problems(named: "breaker").count == 1)
     }
 }

@@ -77,7 +77,7 @@ extension CircuitBreaker.Configuration {
             (failureRate > 0 && failureRate <= 1, "failureRate is \(failureRate); it must be above 0, at most 1"),
             (minimumCalls >= 1, "minimumCalls is \(minimumCalls); it must be at least 1"),
             (
-                countWindow.map { (max(minimumCalls, 1)...Self.maximumWindow).contains($0) } ?? true,
+                countWindow.map { $0 >= max(minimumCalls, 1) && $0 <= Self.maximumWindow } ?? true,
                 "countWindow must hold minimumCalls (\(minimumCalls)) to \(Self.maximumWindow) calls, or be nil"
             ),
             (timeWindow.map { $0 >= .milliseconds(10) } ?? true, "timeWindow must be at least 10 ms, or nil"),
