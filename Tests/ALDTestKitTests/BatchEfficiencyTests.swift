@@ -39,7 +39,7 @@ import Testing
         let good = try await result(landed: 9, letters: 1)
         #expect(good.verdict == .pass && good.measurement("partial batch success") == 1)
         let alone = try await result(landed: 0, letters: 1)
-        #expect(alone.measurement("partial batch success") == 0)
+        #expect(alone.measurement("partial batch success") == 0 && alone.verdict == .fail)
         for letters in [0, 10] {
             let wrong = try await result(landed: 0, letters: letters)
             #expect(wrong.verdict == .fail)

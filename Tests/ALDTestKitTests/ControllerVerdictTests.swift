@@ -88,7 +88,7 @@ struct ControllerVerdictTests {
 
     /// Three starts. In the scenario of failures one of them has met one, and says so.
     private func restarted(_ id: String, _ way: ControllerWay) -> RestartAccount {
-        var account = RestartAccount(due: 3)
+        var account = RestartAccount(due: 3, isAtOnce: id == "PLC-CS-03")
         account.starts = [60, 0, 40].map { RestartAccount.Start(took: .seconds(1), rows: $0) }
         account.recorded = RecordedRows(rows: 100, distinct: 100)
         guard id == "PLC-CS-04" else { return account }
@@ -120,6 +120,8 @@ struct ControllerVerdictTests {
             let silent = try await judge("PLC-CS-04", way) { $0.starts[1].error = words }
             #expect(silent.verdict == .fail && broken(silent) == ["errors that do not say why"], "\(words)")
         }
+        let unharmed = try await judge("PLC-CS-04", way) { $0.starts[1].error = nil }
+        #expect(unharmed.verdict == .fail && broken(unharmed) == ["failures without effect"])
         let own = try await judge("PLC-CS-04", way) { $0.starts[1].failure = nil }
         #expect(own.verdict == .fail && broken(own).contains("failed starts without a failure"))
     }

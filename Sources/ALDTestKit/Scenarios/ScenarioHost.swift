@@ -58,8 +58,12 @@ public actor ScenarioHost {
             }
         }
         if problem == nil { server = nil }
-        if let path { try FileManager.default.removeItem(atPath: path) }
-        path = nil
+        do {
+            if let path { try FileManager.default.removeItem(atPath: path) }
+            path = nil
+        } catch {
+            problem = problem ?? error
+        }
         if let problem { throw problem }
     }
 

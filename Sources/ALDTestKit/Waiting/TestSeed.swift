@@ -28,7 +28,12 @@ public enum TestSeed {
             count = asked
         }
         let first = draw(test)
-        return first..<first + UInt64(count)
+        let (end, isTooMuch) = first.addingReportingOverflow(UInt64(count))
+        if isTooMuch {
+            throw VariableRefused(
+                description: "ALD_SEED is “\(first)”; for \(count) seeds that follow each other it is too large")
+        }
+        return first..<end
     }
 
     /// A variable of the environment that makes no sense.

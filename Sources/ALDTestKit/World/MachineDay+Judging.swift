@@ -53,8 +53,7 @@ extension MachineDay {
         report.commands = queue.asked.count
         report.commandEnds = queue.commands.values.reduce(into: [:]) { $0[$1.status.rawValue, default: 0] += 1 }
         // Whoever asked has to ask again: a restored database knows nothing of them.
-        let forgotten = queue.asked.count - queue.commands.count
-        if forgotten > 0 { report.commandEnds["forgotten"] = forgotten }
+        if !queue.forgotten.isEmpty { report.commandEnds["forgotten"] = queue.forgotten.count }
     }
 
     private mutating func auditRecords() {

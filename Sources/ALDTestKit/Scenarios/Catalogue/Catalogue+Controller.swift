@@ -133,7 +133,7 @@ extension Catalogue {
             "PLC-CS-04", "Restarts amid failures",
             requirement: "20 restarts with injected failures, one a second: each is handled gracefully.",
             nominal: .seconds(20), short: .seconds(5),
-            criteria: both("errors that do not say why", .exactly, 0)
+            criteria: both("errors that do not say why", .exactly, 0) + both("failures without effect", .exactly, 0)
                 + both("failed starts without a failure", .exactly, 0) + cleanStarts,
             work: RestartCycles(count: 20, failing: true)),
     ]

@@ -69,7 +69,7 @@ extension Catalogue {
             nominal: .seconds(seconds), short: .seconds(4),
             criteria: [
                 Criterion("insert p95", .below, rows <= 500 ? 0.3 : 1), Criterion("insert failures", .exactly, 0),
-                Criterion("lost or doubled", .exactly, 0),
+                Criterion("lost or doubled", .exactly, 0), Criterion("partial batch success", .exactly, 1),
             ],
             // All sizes are compared once, by the scenario of the largest.
             work: BatchLoad(rows: rows, rate: rate, comparesSizes: number == "05"))
@@ -91,7 +91,8 @@ extension Catalogue {
             nominal: .minutes(1), short: .seconds(15),
             criteria: [
                 Criterion("commands lost", .exactly, 0), Criterion("events doubled", .exactly, 0),
-                Criterion("commands done", .atLeast, 1), Criterion("recipes lost", .exactly, 0),
+                Criterion("events", .atLeast, 1), Criterion("events failed", .exactly, 0),
+                Criterion("recipes lost", .exactly, 0),
                 Criterion("recipes done", .atLeast, 2), Criterion("recipe steps behind the lock", .atLeast, 1),
                 Criterion("collection missed", .exactly, 0), Criterion("lost or doubled", .exactly, 0),
                 Criterion("terminals that stopped", .exactly, 0),

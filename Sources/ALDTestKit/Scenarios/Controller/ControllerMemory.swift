@@ -32,7 +32,8 @@ struct ControllerMemory: ScenarioWork {
         let device = SimulatedPLC(map, seed: run.seed, time: time)
         var operations = ControllerOperations(around(device), target, reads: reads, writes: writes)
         var memory = MemoryGrowth(over: run.duration)
-        for second in 1...max(1, Int(run.duration.components.seconds)) {
+        let seconds = max(1, Int(run.duration.components.seconds))
+        for second in 1...seconds {
             time.advance(by: .seconds(1))
             await operations.next(before: time.now + .seconds(1))
             if memory.isDue(at: second) {
@@ -40,7 +41,7 @@ struct ControllerMemory: ScenarioWork {
                 await Task.yield()
             }
         }
-        operations.note(run, .direct)
+        operations.note(run, .direct, due: seconds)
         memory.note(run)
     }
 }
@@ -78,14 +79,18 @@ private struct ControllerOperations {
         }
     }
 
-    func note(_ run: ScenarioRun, _ way: ControllerWay) {
+    /// - Parameter due: how many operations there should have been; `nil` where it is as many as fit in.
+    func note(_ run: ScenarioRun, _ way: ControllerWay, due: Int? = nil) {
+        let due = due ?? begunReads + begunWrites
+        // The first of those that take turns is a read.
+        let dueWrites = writes ? (reads ? due / 2 : due) : 0
         if reads {
             run.note("\(way.rawValue): reads", count: doneReads)
-            run.note("\(way.rawValue): missing reads", count: begunReads - doneReads)
+            run.note("\(way.rawValue): missing reads", count: due - dueWrites - doneReads)
         }
         if writes {
             run.note("\(way.rawValue): writes", count: doneWrites)
-            run.note("\(way.rawValue): missing writes", count: begunWrites - doneWrites)
+            run.note("\(way.rawValue): missing writes", count: dueWrites - doneWrites)
         }
         if let firstError { run.say(firstError) }
     }

@@ -14,7 +14,8 @@ struct OutageAccount: Sendable {
     var breakerOpened = false
     /// Lines of the log that are a warning or worse.
     var warnings = 0
-    /// From the end of the trouble until nothing waited any more; `nil`: it never came to that.
+    /// From the end of the trouble until as many rows were in the database as had been accepted by then; `nil`: it never
+    /// came to that.
     var recovery: Duration?
     /// Parameters that the database did not know, and rows of the others that did not land beside theirs.
     var strangers: Set<Int32> = []

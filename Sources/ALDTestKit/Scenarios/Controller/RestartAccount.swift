@@ -19,6 +19,9 @@ struct RestartAccount: Sendable {
         /// What was injected.
         var failure: Failure?
 
+        /// Whether it succeeded although nothing could be recorded.
+        var isUnharmed: Bool { (failure == .spool || failure == .controller) && error == nil }
+
         /// Whether the error tells the place of what was wrong, and what it was.
         func saysWhy(_ way: ControllerWay) -> Bool {
             let words = error ?? ""
@@ -60,6 +63,8 @@ struct RestartAccount: Sendable {
         note(
             "failed starts without a failure", count: failed.count { $0.failure == nil || $0.failure == .database })
         note("errors that do not say why", count: failed.count { !$0.saysWhy(way) })
+        // The database comes back while the start waits for it; the others cannot be overcome.
+        note("failures without effect", count: starts.count { $0.isUnharmed })
         for error in Set(failed.compactMap(\.error)).sorted().prefix(3) { run.say(error) }
         note("connections left", count: connectionsLeft)
         let accepted = starts.reduce(0) { $0 + $1.rows }

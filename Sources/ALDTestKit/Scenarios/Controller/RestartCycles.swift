@@ -101,7 +101,7 @@ struct RestartCycles: ScenarioWork {
                         try await RecordingRig.record(
                             from: plc, into: proxied, directory: failure == .spool ? directory + "/spool" : directory,
                             period: .milliseconds(50), logger: book.logger(), around: around
-                        ) { rig in try await waitForRows(rig, failure, proxy) }.collection.rows
+                        ) { rig in try await waitForRows(rig, failure, proxy, bench.way) }.collection.rows
                     }
                 }
             } catch {
@@ -114,15 +114,24 @@ struct RestartCycles: ScenarioWork {
     }
 
     private func waitForRows(
-        _ rig: RecordingRig, _ failure: RestartAccount.Failure?, _ proxy: FaultProxy
+        _ rig: RecordingRig, _ failure: RestartAccount.Failure?, _ proxy: FaultProxy, _ way: ControllerWay
     ) async throws {
         if failure == .database {
             try await eventually("rows wait for the database") { rig.writer.statistics.spooled > 0 }
             proxy.heal()
         }
         if failure == .controller {
-            try await eventually("the controller is missed") { rig.collection.statistics.missedPLC > 0 }
-            throw NeverHappened(description: rig.collection.statistics.lastFailure ?? "")
+            // The first instants may end before the network has said anything.
+            var words = ""
+            do {
+                try await eventually("the controller is missed, and it is said why") {
+                    words = rig.collection.statistics.lastFailure ?? ""
+                    return RestartAccount.Start(error: words, failure: failure).saysWhy(way)
+                }
+            } catch is NeverHappened {
+                // The account says it.
+            }
+            throw NeverHappened(description: words)
         }
         // Ten that make the schema one after the other take their time on a busy machine.
         try await eventually("the first rows have landed", within: .seconds(120)) { rig.writer.statistics.landed > 0 }

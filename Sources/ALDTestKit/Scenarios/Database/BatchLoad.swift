@@ -114,12 +114,12 @@ final class DeliveryTimes: Sendable {
         }
     }
 
-    /// Forgets what was so far.
+    /// Forgets what was so far, except failures.
     ///
     /// - Returns: the longest delivery until now; `nil` when there was none.
     func reset() -> Duration? {
         state.withLock { state in
-            defer { state = (DurationHistogram(), 0, 0) }
+            defer { (state.histogram, state.rows) = (DurationHistogram(), 0) }
             return state.histogram.count > 0 ? state.histogram.max : nil
         }
     }

@@ -62,10 +62,10 @@ struct CapacityLimit: ScenarioWork {
         var account = CapacityAccount(place: place)
         // Who has to wait for a connection waits for those before it: so long that the pooler's patience ends.
         let work: Duration = place == .pool ? .milliseconds(100) : .milliseconds(20)
-        for rate in Self.rates {
+        for rate in Self.rates.map({ $0 * run.scale }) {
             let tally = CapacityTally()
             let loop = OpenLoop(
-                rate: rate * run.scale, duration: run.duration / (Self.rates.count * Place.allCases.count),
+                rate: rate, duration: run.duration / (Self.rates.count * Place.allCases.count),
                 clients: connections * 4)
             let report = try await loop.run { _, _ in
                 try await tally.count { try await Self.request(database, lasting: work) }
@@ -74,14 +74,16 @@ struct CapacityLimit: ScenarioWork {
             account.stages.append(
                 CapacityAccount.Stage(
                     rate: rate, servedPerSecond: report.throughput, refused: tally.refused, others: tally.others))
+            run.sample("\(place.rawValue): served per second", report.throughput, .perSecond)
             if let error = tally.example { run.say("\(place.rawValue): \(error)") }
             if tally.refused > 0 { break }
         }
-        try await eventually("there is room again") {
-            try await Self.request(database, lasting: .zero)
-            return true
+        do {
+            try await eventually("there is room again") { await Self.isServed(database) }
+            account.isServedAfterwards = true
+        } catch let problem as NeverHappened {
+            run.say("\(place.rawValue): \(problem)")
         }
-        account.isServedAfterwards = true
         account.granted = try await granted(place, database)
         account.note(run)
     }
@@ -120,6 +122,15 @@ struct CapacityLimit: ScenarioWork {
     private static func request(_ database: PostgresConfiguration, lasting work: Duration) async throws {
         try await TestDatabase.withConnection(database) { connection, deadline in
             _ = try await connection.query("SELECT pg_sleep($1)::text", [.float8(work.inSeconds)], deadline: deadline)
+        }
+    }
+
+    private static func isServed(_ database: PostgresConfiguration) async -> Bool {
+        do {
+            try await request(database, lasting: .zero)
+            return true
+        } catch {
+            return false
         }
     }
 
@@ -176,7 +187,6 @@ struct CapacityAccount: Sendable {
     func note(_ run: ScenarioRun) {
         let name = place.rawValue
         let (refused, others) = (stages.reduce(0) { $0 + $1.refused }, stages.flatMap(\.others))
-        for stage in stages { run.sample("\(name): served per second", stage.servedPerSecond, .perSecond) }
         run.note("\(name): served per second", stages.map(\.servedPerSecond).max() ?? 0, .perSecond)
         run.note("\(name): other errors", count: others.count)
         for error in others.prefix(3) { run.say("\(name): \(error)") }

@@ -169,7 +169,6 @@ struct LockedTables: ScenarioWork {
             try await channel.judge(run, terminals, database)
         }
         run.note("commands lost", count: Int(run.value("events lost") ?? 1))
-        run.note("commands done", count: Int((run.value("events") ?? 0) - (run.value("events lost") ?? 0)))
         let commands = "SELECT count(*) FROM ald.recipe_commands WHERE "
         do {
             try await eventually("every recipe has ended", within: .seconds(60)) {
@@ -193,9 +192,7 @@ struct LockedTables: ScenarioWork {
         let names = place.polled + place.others
         try await run.fault("\(names.joined(separator: ", ")) locked for \(DurationText.short(lock))") {
             try await TestDatabase.withConnection(database) { connection, deadline in
-                _ = try await connection.execute(
-                    script: "BEGIN; LOCK TABLE \(names.joined(separator: ", ")) IN ACCESS EXCLUSIVE MODE",
-                    deadline: deadline)
+                try await Self.lock(names, connection, deadline)
                 stage.lock()
                 let end = run.time.now + lock
                 var waiting = place.polled.map { _ in 0 }
@@ -216,6 +213,26 @@ struct LockedTables: ScenarioWork {
                 _ = try await connection.execute(script: "COMMIT", deadline: deadline)
                 // A table at which nobody waited was locked in vain.
                 return waiting.min() ?? 0
+            }
+        }
+    }
+
+    /// Begins a transaction that has all of the tables. It takes one after the other, and whoever has one of them may wait
+    /// for another: it gives up before the server takes that for a deadlock and ends one of the two.
+    private static func lock(
+        _ names: [String], _ connection: PostgresConnection, _ deadline: MonotonicInstant
+    ) async throws {
+        let script = """
+            BEGIN; SET LOCAL lock_timeout = '200ms';
+            LOCK TABLE \(names.joined(separator: ", ")) IN ACCESS EXCLUSIVE MODE
+            """
+        try await eventually("the tables are locked") {
+            do {
+                _ = try await connection.execute(script: script, deadline: deadline)
+                return true
+            } catch let error as PostgresError where error.sqlState == .lockNotAvailable {
+                _ = try await connection.execute(script: "ROLLBACK", deadline: deadline)
+                return false
             }
         }
     }

@@ -13,8 +13,13 @@ struct StatementHang: ScenarioWork {
                 try await Self.makeStuck(database)
                 var account = HangAccount(limit: limit)
                 try await run.fault("a statement that never returns") {
-                    for _ in 0..<3 { account.attempts.append(try await attempt(run, pool)) }
-                    return account.attempts.count
+                    var seen = 0
+                    for _ in 0..<3 {
+                        async let isSeen = isSeen(run, database)
+                        account.attempts.append(try await attempt(run, pool))
+                        if try await isSeen { seen += 1 }
+                    }
+                    return seen
                 }
                 account.rowsAfterwards = try await query("SELECT 1", pool, deadline: run.patience)
                 do {
@@ -45,6 +50,16 @@ struct StatementHang: ScenarioWork {
         }
     }
 
+    /// Whether the server is seen at a statement that hangs, while it may.
+    private func isSeen(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws -> Bool {
+        let end = run.time.now + limit
+        repeat {
+            if try await Self.hanging(database) > 0 { return true }
+            try await run.time.sleep(for: .milliseconds(20))
+        } while run.time.now < end
+        return false
+    }
+
     private func query(
         _ statement: String, _ pool: ConnectionPool, deadline: MonotonicInstant
     ) async throws -> Int {
@@ -72,7 +87,7 @@ struct StatementHang: ScenarioWork {
         try await TestDatabase.number(
             """
             SELECT count(*) FROM pg_stat_activity
-            WHERE application_name = '\(name)' AND state = 'active' AND query LIKE '%stuck%'
+            WHERE datname = current_database() AND application_name = '\(name)' AND state = 'active' AND query LIKE '%stuck%'
             """, database)
     }
 }

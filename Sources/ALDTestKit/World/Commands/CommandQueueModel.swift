@@ -55,6 +55,8 @@ struct CommandQueueModel: Sendable {
     /// Everything that was ever asked for; a number is never given twice.
     private(set) var asked: [Int64: Command] = [:]
     private(set) var violations: [String] = []
+    /// What a restore has taken back before it was there.
+    private(set) var forgotten: Set<Int64> = []
     /// How often a restore has taken something back.
     private(set) var epoch = 0
     /// How often a command was given again whose taking was not answered, and how often one that was left.
@@ -202,6 +204,7 @@ struct CommandQueueModel: Sendable {
         let kept = changes.prefix { $0.at <= instant }.count
         for change in changes[kept...].reversed() {
             commands[change.id] = change.before
+            if change.before == nil { forgotten.insert(change.id) }
             if change.before?.status.isOpen == true { open.insert(change.id) } else { open.remove(change.id) }
         }
         defer { changes.removeSubrange(kept...) }
