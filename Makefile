@@ -14,7 +14,7 @@ RELEASE := .build-release
 # Runs on the simulated machine alone: a controller of yours is not touched.
 DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
 # Tests that judge how fast something is, or from which load on it is too slow.
-ALONE := ^Benchmarks\.|test_SYNC_(BASELINE|BREAKING|ESCALATION)
+ALONE := ^Benchmarks\.|test_SYNC_(BASELINE|BREAKING|ESCALATION)|test_PLC_PS_0[45]
 AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 

@@ -6,19 +6,55 @@ struct SyncReport: Encodable {
         var rows_per_second: Double?
         /// How long a cycle took to land, by percentile.
         var landing_seconds: [String: Double]
+        var landing_mean_seconds: Double?
+        /// How long a cycle has its transaction open, on average.
+        var transaction_seconds: Double?
+        /// Of this process, for each cycle.
+        var processor_seconds: Double?
         var heap_bytes: Double?
         /// Of the cycles, 0…1.
         var success: Double?
+        var deadlocks: Double?
 
         init(_ name: String, _ result: ScenarioResult) {
             rows_per_second = result.measurement("\(name): rows")
             heap_bytes = result.measurement("\(name): heap")
             success = result.measurement("\(name): success")
-            landing_seconds = [:]
-            for percentile in SyncReport.percentiles {
-                landing_seconds[percentile] = result.measurement("\(name): landing \(percentile)")
-            }
+            landing_mean_seconds = result.measurement("\(name): landing mean")
+            transaction_seconds = result.measurement("\(name): transaction mean")
+            processor_seconds = result.measurement("\(name): processor time a cycle")
+            deadlocks = result.measurement("\(name): deadlocks")
+            landing_seconds = SyncReport.landing(name, result)
         }
+    }
+
+    /// Batches of one size, each delivered alone.
+    struct BatchSize: Encodable {
+        var rows: Int
+        var rows_per_second: Double
+        /// What part of the best size's rows a second it is, 0…1.
+        var efficiency: Double
+    }
+
+    /// Several writers at the same time.
+    struct Together: Encodable {
+        var writers = QuickBenchmark.writers
+        var rows_per_second: Double
+        var landing_seconds: [String: Double]
+        var success: Double?
+        var deadlocks: Double?
+
+        init?(_ result: ScenarioResult) {
+            guard let rows = result.measurement("together: rows") else { return nil }
+            rows_per_second = rows
+            landing_seconds = SyncReport.landing("together", result)
+            success = result.measurement("together: success")
+            deadlocks = result.measurement("together: deadlocks")
+        }
+    }
+
+    static func landing(_ name: String, _ result: ScenarioResult) -> [String: Double] {
+        percentiles.reduce(into: [:]) { $0[$1] = result.measurement("\(name): landing \($1)") }
     }
 
     static let percentiles = ["p50", "p95", "p99", "max"]
@@ -33,7 +69,10 @@ struct SyncReport: Encodable {
     var throughput_reduction: Double?
     var latency_increase: Double?
     var memory_increase: Double?
+    var memory_bytes_per_parameter: Double?
     var success: Double?
+    var batch_sizes: [BatchSize]
+    var together: Together?
     var impact: SynchronisationImpact?
     var verdict: Verdict
     var reasons: [String]
@@ -41,7 +80,8 @@ struct SyncReport: Encodable {
 
     private enum CodingKeys: CodingKey {
         case parameters, cycles_per_second, seconds, seed, history_alone, synchronised, throughput_reduction
-        case latency_increase, memory_increase, success, impact, verdict, reasons
+        case latency_increase, memory_increase, memory_bytes_per_parameter, success, batch_sizes, together, impact
+        case verdict, reasons
     }
 
     init(_ result: ScenarioResult, parameters: Int, rate: Double) {
@@ -54,7 +94,15 @@ struct SyncReport: Encodable {
         throughput_reduction = result.measurement("throughput reduction")
         latency_increase = result.measurement("latency increase")
         memory_increase = result.measurement("memory increase")
+        memory_bytes_per_parameter = result.measurement("memory for each parameter")
         success = result.measurement("success")
+        batch_sizes = QuickBenchmark.sizes.compactMap { size in
+            guard let rows = result.measurement("batches of \(size): rows per second"),
+                let efficiency = result.measurement("batches of \(size): efficiency")
+            else { return nil }
+            return BatchSize(rows: size, rows_per_second: rows, efficiency: efficiency)
+        }
+        together = Together(result)
         if let reduction = throughput_reduction, let increase = latency_increase, reduction.isFinite, increase.isFinite,
             result.measurement("cycles a side") ?? 0 >= Double(SynchronisationImpact.fewestCycles)
         {
@@ -79,28 +127,55 @@ struct SyncReport: Encodable {
             // The target is one for the median.
             let isJudged = percentile == "p50"
             rows.append(
-                row(
-                    "Landing \(percentile)", .seconds, before, after,
-                    change: before.flatMap { before in after.map { $0 / before - 1 } },
-                    isJudged ? "latency increase" : nil))
+                row("Landing \(percentile)", .seconds, before, after, isJudged ? "latency increase" : nil))
+        }
+        for (name, value) in [
+            ("Landing mean", \Side.landing_mean_seconds), ("Transaction mean", \.transaction_seconds),
+            ("Processor a cycle", \.processor_seconds),
+        ] where plain[keyPath: value] != nil {
+            rows.append(row(name, .seconds, plain[keyPath: value], both[keyPath: value]))
         }
         rows.append(
             row("Heap", .bytes, plain.heap_bytes, both.heap_bytes, change: memory_increase, "memory increase"))
-        rows.append(row("Success", .ratio, plain.success, both.success, change: nil, "success", sign: ""))
+        rows.append(row("Success", .ratio, plain.success, both.success, change: .some(nil), "success", sign: ""))
+        if plain.deadlocks != nil {
+            rows.append(row("Deadlocks", .count, plain.deadlocks, both.deadlocks, change: .some(nil)))
+        }
         var lines = [
             "\(TextTable.counted(parameters, "parameter")), \(Quantity.count.text(cycles_per_second)) cycles a second, "
                 + "\(Quantity.seconds.text(seconds)) in turns",
             "",
         ]
         lines += TextTable.lines(rows)
+        if !batch_sizes.isEmpty {
+            let sizes = batch_sizes.map { size in
+                [
+                    "\(size.rows) rows", Quantity.perSecond.text(size.rows_per_second),
+                    Quantity.ratio.text(size.efficiency),
+                ]
+            }
+            lines += [""] + TextTable.lines([["BATCHES OF", "ROWS", "OF THE BEST"]] + sizes)
+        }
+        if let together {
+            let waits = Self.percentiles.compactMap { percentile in
+                together.landing_seconds[percentile].map { "\(percentile) \(Quantity.seconds.text($0))" }
+            }
+            lines += [
+                "",
+                "\(together.writers) writers at a time: \(Quantity.perSecond.text(together.rows_per_second)) rows, landing "
+                    + waits.joined(separator: ", "),
+            ]
+        }
         lines += ["", "Impact  \(impact?.rawValue ?? "not known")", "Verdict \(verdict.rawValue)"]
         return lines + reasons.map { "        \($0)" }
     }
 
     private func row(
-        _ name: String, _ quantity: Quantity, _ before: Double?, _ after: Double?, change: Double?,
-        _ measure: String?, sign: String = "+"
+        _ name: String, _ quantity: Quantity, _ before: Double?, _ after: Double?, change known: Double?? = nil,
+        _ measure: String? = nil, sign: String = "+"
     ) -> [String] {
+        // Where none is given, it is that of the two values.
+        let change = known ?? before.flatMap { before in after.map { $0 / before - 1 } }
         let finding = findings.first { $0.criterion.measure == measure }
         let target = finding.map { finding in
             "\(finding.criterion.relation.rawValue) \(sign)\(Quantity.ratio.text(finding.criterion.bound))"

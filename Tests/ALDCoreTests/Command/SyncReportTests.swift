@@ -53,6 +53,53 @@ import Testing
             ])
     }
 
+    /// Of writers at the same time, and of what they have landed.
+    private struct Together: ScenarioWork {
+        var comparison: Measured
+        var success = 1.0
+        var deadlocks = 0
+        var wrong = 0
+
+        func run(_ run: ScenarioRun) async throws {
+            try await comparison.run(run)
+            for (size, rate) in zip(QuickBenchmark.sizes, [1000.0, 2000, 3000, 4000, 8000]) {
+                run.note("batches of \(size): rows per second", rate, .perSecond)
+                run.note("batches of \(size): efficiency", rate / 8000, .ratio)
+            }
+            run.note("together: rows", 9000, .perSecond)
+            for percentile in SyncReport.percentiles { run.note("together: landing \(percentile)", 0.02, .seconds) }
+            run.note("together: success", success, .ratio)
+            run.note("together: deadlocks", count: deadlocks)
+            run.note("together: lost or doubled", count: wrong)
+        }
+    }
+
+    private static func quick(_ change: (inout Together) -> Void = { _ in }) async throws -> SyncReport {
+        var work = Together(comparison: Measured(reduction: 0.01, increase: 0.12, cycles: 100))
+        change(&work)
+        var scenario = Catalogue.quickBenchmark(parameters: 84, rate: 20)
+        scenario.work = work
+        return SyncReport(await ScenarioRunner(host: ScenarioHost()).run(scenario), parameters: 84, rate: 20)
+    }
+
+    @Test func sizesOfBatchesAndWritersAtATimeAreSaid() async throws {
+        let report = try await Self.quick()
+        #expect(report.verdict == .pass, "\(report.reasons)")
+        #expect(
+            report.lines.dropFirst(10).prefix(9) == [
+                "", "BATCHES OF  ROWS    OF THE BEST", "10 rows     1000/s  12.5 %", "25 rows     2000/s  25 %",
+                "50 rows     3000/s  37.5 %", "100 rows    4000/s  50 %", "200 rows    8000/s  100 %", "",
+                "3 writers at a time: 9000/s rows, landing p50 20 ms, p95 20 ms, p99 20 ms, max 20 ms",
+            ])
+        #expect(report.batch_sizes.map(\.rows) == QuickBenchmark.sizes && report.together?.writers == 3)
+    }
+
+    @Test func writersAtATimeThatFailDeadlockLoseOrDoubleAreATargetMissed() async throws {
+        #expect(try await Self.quick { $0.success = 0.95 }.verdict == .fail)
+        #expect(try await Self.quick { $0.deadlocks = 1 }.verdict == .fail)
+        #expect(try await Self.quick { $0.wrong = 1 }.verdict == .fail)
+    }
+
     @Test func tooFewCyclesHaveNoClassOfImpact() async throws {
         let result = try await Self.result(reduction: 0.01, increase: 0.12, cycles: 99)
         let report = SyncReport(result, parameters: 84, rate: 20)

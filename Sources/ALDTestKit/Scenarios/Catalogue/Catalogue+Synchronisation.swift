@@ -66,4 +66,15 @@ extension Catalogue {
             ],
             work: SynchronisationCost(parameters: parameters, rate: rate))
     }
+
+    /// The same, and batches of several sizes and several writers at a time behind it.
+    public static func quickBenchmark(parameters: Int, rate: Double) -> Scenario {
+        var scenario = synchronisationCost(parameters: parameters, rate: rate)
+        scenario.criteria += [
+            Criterion("together: success", .above, 0.95), Criterion("together: deadlocks", .exactly, 0),
+            Criterion("together: lost or doubled", .exactly, 0),
+        ]
+        scenario.work = QuickBenchmark(cost: SynchronisationCost(parameters: parameters, rate: rate))
+        return scenario
+    }
 }

@@ -2,11 +2,36 @@ import ALDCore
 
 /// How many rows a second batches of different sizes bring into a database, each delivered alone, over and over.
 struct BatchEfficiency: Sendable {
-    /// The sizes of the requirement.
+    /// The sizes of DB-BI.
     static let sizes = [10, 50, 100, 500, 1000]
-    static let rounds = 5
+    private static let rounds = 5
+    /// Not one that a spool draws.
+    private static let origin: Int64 = 1
 
     private var deliveries: [Int: [Duration]] = [:]
+
+    /// Delivers batches of all sizes, in turns.
+    static func measure(
+        _ sizes: [Int] = sizes, into sink: PostgresSink, machine: Int32, promises: Promises
+    ) async throws -> BatchEfficiency {
+        let time = SystemTime()
+        var (efficiency, number) = (BatchEfficiency(), Int64(0))
+        // The first round prepares statements and is not counted.
+        for round in 0...rounds {
+            for size in sizes {
+                let numbers = promises.take(size)
+                number += 1
+                let batch = Batch(
+                    id: BatchID(origin: origin, number: number), machine: machine,
+                    records: NumberedRecords.records(numbers, .history))
+                let began = time.now
+                try await sink.apply(batch, deadline: began + .seconds(30))
+                promises.accept(numbers)
+                if round > 0 { efficiency.add(size, took: time.now - began) }
+            }
+        }
+        return efficiency
+    }
 
     mutating func add(_ size: Int, took: Duration) { deliveries[size, default: []].append(took) }
 

@@ -19,7 +19,15 @@ struct BatchLoad: ScenarioWork {
                 try await WriterRig.run(options, promises: promises) { rig in
                     try await load(run, rig, times)
                     times.note(run)
-                    if comparesSizes { try await compare(rig).note(run) }
+                    if comparesSizes {
+                        let sink = PostgresSink(
+                            pool: rig.pool, registration: NumberedRecords.registration(machine: rig.options.machine),
+                            logger: TestDatabase.quiet)
+                        // Without the writer, which would wait for more of them.
+                        try await BatchEfficiency.measure(
+                            into: sink, machine: rig.options.machine, promises: promises
+                        ).note(run)
+                    }
                     let letter = try await deliverPartly(run, rig)
                     let audit = try await LandingAudit(
                         of: promises, machine: rig.options.machine, letters: [letter], in: database)
@@ -51,33 +59,6 @@ struct BatchLoad: ScenarioWork {
         run.note("connections created", count: rig.pool.statistics.connectsSucceeded)
         run.note("connections closed", count: rig.pool.statistics.closed)
     }
-
-    /// Batches of all sizes in turn, without the writer, which would wait for more of them.
-    private func compare(_ rig: WriterRig) async throws -> BatchEfficiency {
-        let sink = PostgresSink(
-            pool: rig.pool, registration: NumberedRecords.registration(machine: rig.options.machine),
-            logger: TestDatabase.quiet)
-        let time = SystemTime()
-        var (efficiency, number) = (BatchEfficiency(), Int64(0))
-        // The first round prepares statements and is not counted.
-        for round in 0...BatchEfficiency.rounds {
-            for size in BatchEfficiency.sizes {
-                let numbers = rig.promises.take(size)
-                number += 1
-                let batch = Batch(
-                    id: BatchID(origin: Self.origin, number: number), machine: rig.options.machine,
-                    records: NumberedRecords.records(numbers, .history))
-                let began = time.now
-                try await sink.apply(batch, deadline: began + .seconds(30))
-                rig.promises.accept(numbers)
-                if round > 0 { efficiency.add(size, took: time.now - began) }
-            }
-        }
-        return efficiency
-    }
-
-    /// Not one that a spool draws.
-    private static let origin: Int64 = 1
 
     /// A batch of which one row in the middle breaks a rule: the others land all the same.
     ///
