@@ -36,18 +36,6 @@ struct ChannelLeaks: ScenarioWork {
             """, database)
     }
 
-    /// The server takes a moment to notice that a connection was cut; what is left after half a minute is a leak.
-    private func settledListeners(_ database: PostgresConfiguration) async throws -> Int {
-        do {
-            try await eventually("the listener that was cut is gone") {
-                try await listeners(database) <= 1
-            }
-        } catch is NeverHappened {
-            // The count says it.
-        }
-        return try await listeners(database)
-    }
-
     private func cut(
         _ run: ScenarioRun, _ channel: CommandChannel, _ terminal: CommandChannel.Terminal,
         _ database: PostgresConfiguration, _ proxy: FaultProxy
@@ -67,7 +55,9 @@ struct ChannelLeaks: ScenarioWork {
                 times.record(run.time.now - cut)
                 let done = number + 1
                 try await eventually("the command is done") { terminal.service.statistics.succeeded >= done }
-                let open = try await settledListeners(database)
+                let open = try await run.leftovers("the listener that was cut is gone", expected: 1) {
+                    try await listeners(database)
+                }
                 most = max(most, open)
                 watch.look(after: done, at: run.elapsed.inSeconds, others: ["listeners": open])
                 if let half = ProcessProbe.sockets(in: .closeWait) {

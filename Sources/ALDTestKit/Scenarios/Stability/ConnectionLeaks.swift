@@ -139,12 +139,7 @@ struct ConnectionLeaks: ScenarioWork {
     }
 
     private static func awaitNone(_ run: ScenarioRun, _ count: () async throws -> Int) async throws {
-        do {
-            try await eventually("all connections are closed") { try await count() == 0 }
-        } catch let problem as NeverHappened {
-            run.say("\(problem)")
-        }
-        run.note("connections left", count: try await count())
+        run.note("connections left", count: try await run.leftovers("all connections are closed", count))
     }
 
     // MARK: Controller
