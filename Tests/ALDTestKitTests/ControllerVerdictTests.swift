@@ -8,14 +8,14 @@ import Testing
 /// shorter or larger than theirs by what was asked for.
 @Suite("Verdicts of the controller's scenarios")
 struct ControllerVerdictTests {
-    private struct Work: ScenarioWork {
+    struct Work: ScenarioWork {
         var body: @Sendable (ScenarioRun) async throws -> Void
         func run(_ run: ScenarioRun) async throws { try await body(run) }
     }
 
     /// The scenario with this number, changed.
-    private func result(
-        _ id: String, on host: ScenarioHost = ScenarioHost(), for duration: Duration = .milliseconds(500),
+    func result(
+        _ id: String, on host: ScenarioHost = ScenarioHost(), for duration: Duration? = .milliseconds(500),
         scale: Double = 1, _ work: (any ScenarioWork)? = nil
     ) async throws -> ScenarioResult {
         var scenario = try #require(Catalogue.scenario(id))
@@ -26,7 +26,7 @@ struct ControllerVerdictTests {
     }
 
     /// Which criteria do not hold, without the way.
-    private func broken(_ result: ScenarioResult) -> Set<String> {
+    func broken(_ result: ScenarioResult) -> Set<String> {
         Set(
             result.findings.filter { $0.verdict == .fail }
                 .compactMap { $0.criterion.measure.split(separator: ": ").last.map(String.init) })
@@ -251,10 +251,33 @@ struct ControllerVerdictTests {
         } cleanup: {
             try await host.stop()
         }
-        for id in ["PLC-PS-01", "PLC-PS-05"] {
+        for id in ["PLC-PS-01", "PLC-PS-05", "PLC-ML-01", "PLC-ML-04"] {
             let huge = try await result(id, scale: 1000)
             #expect(huge.verdict == .unknown && huge.reasons.count == 1)
             #expect(huge.reasons.first?.contains("a machine has at most 20000 parameters") == true)
         }
+        let quick = try await result("PLC-BG-01", scale: 51)
+        #expect(quick.verdict == .unknown && quick.reasons.count == 1)
+        #expect(quick.reasons.first?.contains("the scale of PLC-BG-01 is at most 50") == true)
+    }
+
+    private struct Heedless: ScenarioWork {
+        var unheeded: [RunOption: String] { [.duration: "it is over at once", .scale: "there is one of it"] }
+        func run(_ run: ScenarioRun) async throws {}
+    }
+
+    @Test("what is asked for and changes nothing is said to be so, and only then")
+    func heedless() async throws {
+        let none = try await result("PLC-CONNECTIONS", for: nil, Heedless())
+        #expect(none.notes == [])
+        let one = try await result("PLC-CONNECTIONS", for: nil, scale: 2, Heedless())
+        #expect(one.notes == ["--scale has no effect here: there is one of it"])
+        let both = try await result("PLC-CONNECTIONS", scale: 2, Heedless())
+        #expect(both.notes == ["--duration has no effect here: it is over at once"] + one.notes)
+        let heedful = try await result("PLC-CONNECTIONS", scale: 2, Work { _ in })
+        #expect(heedful.notes == [])
+        let unheeded = Catalogue.scenarios.filter { $0.work?.unheeded.isEmpty == false }.map(\.id)
+        #expect(Set(unheeded).isSuperset(of: ["PLC-PS-04", "PLC-PS-05", "PLC-CONNECTIONS", "PLC-CS-03"]))
+        #expect(!unheeded.contains("PLC-CS-01") && !unheeded.contains("PLC-CA-01"))
     }
 }

@@ -58,4 +58,11 @@ public struct Scenario: Sendable {
 public protocol ScenarioWork: Sendable {
     /// - Throws: what kept it from measuring; the run has failed then.
     func run(_ run: ScenarioRun) async throws
+
+    /// What may be asked for and changes nothing here, with the reason. Who asks for it is told so. Defaults to nothing.
+    var unheeded: [RunOption: String] { get }
+}
+
+extension ScenarioWork {
+    public var unheeded: [RunOption: String] { [:] }
 }

@@ -79,6 +79,10 @@ public struct ScenarioRunner: Sendable {
         if !options.problems.isEmpty {
             for problem in options.problems { run.doubt(problem) }
         } else if let work = scenario.work {
+            for option in options.asked {
+                guard let reason = work.unheeded[option] else { continue }
+                run.say("\(option.rawValue) has no effect here: \(reason)")
+            }
             do {
                 try await work.run(run)
             } catch let lacking as Unavailable {

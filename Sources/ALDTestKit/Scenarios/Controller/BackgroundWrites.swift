@@ -20,11 +20,27 @@ struct BackgroundWrites: ScenarioWork {
     /// How a test plants a bug between writer and database.
     var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
+    /// At which the machine is read; a scale changes it.
+    private static let period = Duration.milliseconds(50)
+
+    /// - Throws: ``ImpossibleLoad`` for a scale with which no machine is read.
+    private static func period(_ run: ScenarioRun) throws -> Duration {
+        let (period, shortest) = (Self.period / run.scale, Duration.milliseconds(1))
+        guard period >= shortest else {
+            throw ImpossibleLoad(
+                description:
+                    "a machine is read every \(shortest) at the most: the scale of \(run.scenario.id) is at most "
+                    + "\(Int(Self.period / shortest))")
+        }
+        return period
+    }
+
     func run(_ run: ScenarioRun) async throws {
+        let period = try Self.period(run)
         for way in ControllerWay.allCases {
             let account = try await run.host.withDatabase { database in
                 try await withTemporaryDirectory(in: run.host.directory()) { directory in
-                    try await record(run, way, database, directory)
+                    try await record(run, way, database, directory, every: period)
                 }
             }
             account.note(run, way)
@@ -47,7 +63,8 @@ struct BackgroundWrites: ScenarioWork {
     }
 
     private func record(
-        _ run: ScenarioRun, _ way: ControllerWay, _ database: PostgresConfiguration, _ directory: String
+        _ run: ScenarioRun, _ way: ControllerWay, _ database: PostgresConfiguration, _ directory: String,
+        every period: Duration
     ) async throws -> OutageAccount {
         let map = try map(run)
         // What is done once must not need the patience that deliveries have here.
@@ -62,7 +79,7 @@ struct BackgroundWrites: ScenarioWork {
                 try await bench.withClient(logger: book.logger()) { plc in
                     try await RecordingRig.record(
                         from: plc, registered: registered(map), into: proxied, directory: directory,
-                        period: .milliseconds(50), logger: book.logger(), around: around,
+                        period: period, logger: book.logger(), around: around,
                         configure: { ($0.attemptTimeout, $0.hold) = (.milliseconds(400), .milliseconds(100)) }
                     ) { rig in
                         let account = try await suffer(run, way, rig, proxy, database)

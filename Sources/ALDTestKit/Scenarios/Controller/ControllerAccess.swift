@@ -6,8 +6,10 @@ import Synchronization
 struct ControllerAccess: ScenarioWork {
     var readers: Int
     var writers: Int
-    /// Operations of each client per second.
+    /// Operations of each client per second. A scale makes more readers, and lets as many writers write more often.
     var rate: Double
+    /// How a test plants a bug between the clients and the machine.
+    var around: @Sendable (any PLC) -> any PLC = { $0 }
 
     func run(_ run: ScenarioRun) async throws {
         for way in ControllerWay.allCases { try await access(run, way) }
@@ -43,12 +45,14 @@ struct ControllerAccess: ScenarioWork {
     private func load(
         _ run: ScenarioRun, _ bench: ControllerBench, _ judges: [RegisterJudge]
     ) async throws -> (reads: OpenLoop.Report, writes: OpenLoop.Report) {
-        let loop = OpenLoop(rate: rate, duration: run.duration, clients: 1)
+        let reading = OpenLoop(rate: rate, duration: run.duration, clients: 1)
+        let writing = OpenLoop(rate: rate * run.scale, duration: run.duration, clients: 1)
         return try await withThrowingTaskGroup(of: (isReader: Bool, OpenLoop.Report).self) { group in
             for reader in 0..<run.scaled(readers) {
                 group.addTask {
                     let report = try await bench.withClient { plc in
-                        try await loop.run { _, number in
+                        let plc = around(plc)
+                        return try await reading.run { _, number in
                             try await judges[number % judges.count].read(plc, by: reader, deadline: run.patience)
                         }
                     }
@@ -58,8 +62,8 @@ struct ControllerAccess: ScenarioWork {
             for writer in 0..<writers {
                 group.addTask {
                     let report = try await bench.withClient { plc in
-                        try await loop.run { _, number in
-                            guard number < RegisterHistory.capacity else { return }
+                        let plc = around(plc)
+                        return try await writing.run { _, number in
                             try await judges[writer].write(number + 1, plc, deadline: run.patience)
                         }
                     }

@@ -4,7 +4,7 @@ import Modbus
 
 /// One operation a second on the simulated machine, in virtual time: what the process has allocated after the first tenth
 /// is compared with what it has at the end. Over Modbus TCP time is real, so as many as fit into a moment of it are done,
-/// and what is judged is the trend.
+/// and what is judged is the trend. A scale changes how many parameters the machine has.
 struct ControllerMemory: ScenarioWork {
     var reads: Bool
     var writes: Bool
@@ -12,9 +12,11 @@ struct ControllerMemory: ScenarioWork {
     var around: @Sendable (any PLC) -> any PLC = { $0 }
 
     func run(_ run: ScenarioRun) async throws {
-        let map = try GeneratedMachine.registerMap(parameters: 51, seed: run.seed)
+        let map = try run.generatedMachine(parameters: 51)
         guard let target = map.parameters.first(where: { $0.isWritable && $0.dataType == .float32 }) else {
-            return run.fail("the generated machine has nothing to write")
+            throw ImpossibleLoad(
+                description: "a machine with \(map.parameters.count) parameters has nothing to write: the scale of "
+                    + "\(run.scenario.id) must be larger")
         }
         try await ControllerWay.wired.with(map, seed: run.seed) { bench in
             try await bench.withClient { plc in

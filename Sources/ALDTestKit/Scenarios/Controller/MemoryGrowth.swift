@@ -16,9 +16,11 @@ struct MemoryGrowth {
     mutating func sample(_ run: ScenarioRun, at second: Int) {
         guard let bytes = ProcessProbe.heapBytes else { return }
         run.advance(toVirtual: .seconds(second))
-        samples.append((Double(second), bytes))
+        add(bytes, at: second)
         run.sample("heap in use", Double(bytes), .bytes)
     }
+
+    mutating func add(_ bytes: Int, at second: Int) { samples.append((Double(second), bytes)) }
 
     /// Notes by how much it has grown, from the end of the first tenth on, when caches are full.
     func note(_ run: ScenarioRun) {

@@ -14,6 +14,8 @@ struct RestartCycles: ScenarioWork {
     /// How a test plants a bug between writer and database.
     var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
+    var unheeded: [RunOption: String] { atOnce ? [.duration: "all start at the same moment, once"] : [:] }
+
     func run(_ run: ScenarioRun) async throws {
         for way in ControllerWay.allCases { try await restart(run, way) }
     }

@@ -15,6 +15,7 @@ struct CommandChannel: ScenarioWork {
     var isVarying = false
     /// The machine that commands are executed on; a simulated one of their own when there is none.
     var executesOn: (any PLC)?
+    var unheeded: [RunOption: String] { [.scale: "channels and commands a second are those of the requirement"] }
     var execution = ParameterCommandMachine.Configuration()
 
     /// How many ask on each channel at the most: each may wait a tenth of a second for the database.

@@ -31,6 +31,7 @@ struct LockedTables: ScenarioWork {
     var lock: Duration
     /// Recorders at the same time, each with a machine of its own.
     var recorders = 1
+    var unheeded: [RunOption: String] { [.duration: "what counts is the lock", .scale: "what counts is the lock"] }
 
     func run(_ run: ScenarioRun) async throws {
         let map = try Machine51.map()

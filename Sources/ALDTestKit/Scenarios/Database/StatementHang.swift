@@ -3,6 +3,9 @@ import ALDCore
 /// A statement that never returns: it is given up at its deadline and ended in the server, and the pool goes on.
 struct StatementHang: ScenarioWork {
     var limit: Duration = .seconds(1)
+    var unheeded: [RunOption: String] {
+        [.duration: "a statement hangs three times", .scale: "it takes one statement"]
+    }
 
     func run(_ run: ScenarioRun) async throws {
         try await run.host.withDatabase { database in

@@ -6,6 +6,7 @@ struct BreakingPoint: ScenarioWork {
     static let normalRate = 20.0
 
     var parameters = 84
+    var unheeded: [RunOption: String] { [.scale: "the load is what is looked for"] }
 
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run) { rig in

@@ -3,6 +3,7 @@ import ALDCore
 /// More and more writers of the same machine at the same moment, each with a connection of its own: all change the same
 /// current values, and none may wait for another in a circle.
 struct TransactionStorm: ScenarioWork {
+    var unheeded: [RunOption: String] { [.scale: "the crowds are those of the requirement"] }
     private static let crowds = [2, 5, 10, 20, 50, 100]
 
     func run(_ run: ScenarioRun) async throws {
@@ -86,6 +87,9 @@ struct PoolExhaustion: ScenarioWork {
     var workers = 50
     var operations = 10
     var connections = 5
+    var unheeded: [RunOption: String] {
+        [.duration: "each worker does a number of things", .scale: "so do as many workers"]
+    }
 
     func run(_ run: ScenarioRun) async throws {
         try await run.host.withDatabase { database in

@@ -2,6 +2,7 @@ import ALDCore
 
 /// A writer whose batches get larger and larger, over and over: what it has allocated must not rise from round to round.
 struct WriterMemory: ScenarioWork {
+    var unheeded: [RunOption: String] { [.duration: "as many rounds are compared as it takes"] }
     private static let sizes = [100, 500, 1000, 2000, 5000]
     private static let rounds = 50
 
@@ -26,6 +27,8 @@ struct WriterMemory: ScenarioWork {
 
 /// A writer whose database is disturbed while it works: connections are reset, statements cancelled, sessions ended.
 struct WriterDisturbance: ScenarioWork {
+    var unheeded: [RunOption: String] { [.scale: "what is disturbed is one writer, at work all the time"] }
+
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run, isProxied: true) { rig, proxy, database in
             let sessions =
