@@ -7,8 +7,7 @@ import Testing
 /// A world of one's own, made of what the product gives everybody: no access to internals.
 @Suite("A world of one's own") struct OwnWorldTests {
     /// A recorder writes while the database is away, dies, and its next life finds its spool.
-    private func story(seed: UInt64, in directory: String) throws -> WorldDatabase {
-        let world = World(seed: seed)
+    @discardableResult private func story(_ world: World, in directory: String) throws -> WorldDatabase {
         let (database, disk) = (WorldDatabase(world), SimulatedDisk())
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         /// A life of the recorder, which ends with its death.
@@ -28,6 +27,9 @@ import Testing
             let image = disk.image
             try spool.close()
             disk.restore(image)
+        }
+        world.invariant("nothing lands that was not accepted, and nothing twice") {
+            database.records <= 20 && database.landed.values.allSatisfy { $0.rows == 1 }
         }
         database.faults.isDown = true
         try live(world.node("first life")) { writer in
@@ -51,11 +53,40 @@ import Testing
             for seed in try TestSeed.several(3) {
                 let place = "\(directory)/\(seed)"
                 try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
-                let database = try story(seed: seed, in: place)
+                let world = World(seed: seed)
+                let database = try story(world, in: place)
+                #expect(world.end(), "seed \(seed)")
                 #expect(database.records == 20 && database.landed.count == 20, "seed \(seed)")
                 #expect(database.landed.values.allSatisfy { $0.rows == 1 }, "seed \(seed)")
             }
         }
+    }
+
+    @Test("the story goes the same way twice")
+    func replay() async throws {
+        let seed = TestSeed.draw()
+        try await withTemporaryDirectory { directory in
+            var lives = 0
+            let isSame = try World.isDeterministic(seed: seed) { world in
+                lives += 1
+                let place = "\(directory)/\(lives)"
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+                try story(world, in: place)
+            }
+            #expect(isSame && lives == 2, "seed \(seed)")
+        }
+    }
+
+    @Test("what breaks a promise of one's own stops the story, and says with which seed")
+    func promise() throws {
+        let world = World(seed: 42)
+        let database = WorldDatabase(world)
+        world.invariant("the database is there") { !database.faults.isDown }
+        world.schedule(at: World.beginning + .seconds(3)) { database.faults.isDown = true }
+        let error = try #require(throws: WorldError.self) { try world.run(for: .seconds(60)) }
+        #expect(error.reason == .violated("the database is there") && error.seed == 42)
+        #expect(error.at == World.beginning + .seconds(3))
+        world.end()
     }
 
     @Test("as many seeds as ALD_SEEDS says, and what is no number is refused")

@@ -1,5 +1,6 @@
 import ALDCore
 import Foundation
+import Synchronization
 import Testing
 
 @testable import ALDTestKit
@@ -160,6 +161,86 @@ import Testing
     }
 
     // MARK: It stops loudly
+
+    @Test("what must always hold and does not stops the world at that step, and says with which seed and when")
+    func invariants() throws {
+        let world = World(seed: 77)
+        let node = world.node("a")
+        let ticks = Mutex((odd: 0, even: 0))
+        let time = node.time
+        node.spawn {
+            while true {
+                try await time.sleep(for: .seconds(1))
+                ticks.withLock { $0.odd += 1 }
+                // For a moment there is one more of these; then as many again.
+                await Task.yield()
+                ticks.withLock { $0.even += 1 }
+            }
+        }
+        world.invariant("once a second, as many", every: .milliseconds(700)) { world.now >= World.beginning }
+        world.invariant("fewer than four") { ticks.withLock { $0.odd < 4 } }
+        let error = try #require(throws: WorldError.self) { try world.run(for: .seconds(60)) }
+        #expect(error.reason == .violated("fewer than four"))
+        #expect(error.seed == 77 && error.at == World.beginning + .seconds(4))
+        #expect("\(error)".contains("violated: fewer than four; seed 77, 4.0 seconds into the run"), "\(error)")
+        #expect(ticks.withLock { $0.even } == 3, "it stopped at once")
+        // What was demanded of the world is not demanded of its end.
+        #expect(world.end())
+    }
+
+    @Test("what need not be looked at at every step is looked at as often as was asked for")
+    func invariantsNowAndThen() throws {
+        let world = World(seed: 1)
+        let node = world.node("a")
+        let looks = Mutex([MonotonicInstant]())
+        let time = node.time
+        node.spawn { while true { try await time.sleep(for: .milliseconds(100)) } }
+        world.invariant("anything", every: .seconds(1)) {
+            looks.withLock { $0.append(world.now) }
+            return true
+        }
+        try world.run(for: .milliseconds(3050))
+        #expect(looks.withLock { $0 } == [0, 1, 2, 3].map { World.beginning + .seconds($0) })
+        world.end()
+    }
+
+    @Test("a run that something outside decides is found out, and where it parts from itself")
+    func determinism() throws {
+        func story(_ world: World, _ outside: @escaping @Sendable () -> Int) throws {
+            let node = world.node("a")
+            let time = node.time
+            for service in 0..<3 {
+                node.spawn {
+                    for round in 0..<3 {
+                        try await time.sleep(for: .seconds(1))
+                        world.note("round \(round) of \(service): \(round < 2 ? 0 : outside())")
+                    }
+                }
+            }
+            try world.run(for: .seconds(10))
+        }
+        #expect(try World.isDeterministic(seed: 5) { try story($0) { 7 } })
+        let count = Mutex(0)
+        let next = { @Sendable in
+            count.withLock { count in
+                count += 1
+                return count
+            }
+        }
+        #expect(try !World.isDeterministic(seed: 5) { try story($0, next) })
+        let difference = try World.firstDifference(seed: 5) { try story($0, next) }
+        #expect(difference?.contains("3000 round 2 of") == true && difference?.contains("seed 5") == true)
+        // In the jobs alone.
+        let jobs = try World.firstDifference(seed: 5) { world in
+            let (node, more) = (world.node("a"), next())
+            node.spawn { for _ in 0..<more { await Task.yield() } }
+            try world.run(for: .seconds(1))
+        }
+        #expect(jobs?.contains("jobs and 0 notes") == true)
+        #expect(throws: NeverHappened.self) {
+            try World.isDeterministic(seed: 5) { _ in throw NeverHappened(description: "planted") }
+        }
+    }
 
     @Test("what waits for ever is a deadlock, and says with which seed")
     func deadlock() throws {

@@ -80,6 +80,8 @@ public final class World: Sendable {
     }
 
     public let seed: UInt64
+    /// See ``invariant(_:every:check:)``.
+    let invariants = Mutex<[Invariant]>([])
     private let state: Mutex<State>
 
     /// - Parameters:
@@ -253,6 +255,7 @@ public final class World: Sendable {
     ///
     /// - Returns: whether everything that was spawned has ended.
     @discardableResult public func end() -> Bool {
+        invariants.withLock { $0 = [] }
         let (tasks, sleepers, calls, most) = state.withLock { state in
             defer { (state.sleepers, state.calls) = ([:], [:]) }
             state.crashed = state.crashed.map { _ in false }
@@ -307,7 +310,7 @@ public final class World: Sendable {
     ///
     /// - Parameter limit: the latest instant. Defaults to one that never comes.
     /// - Returns: whether it was done by then.
-    /// - Throws: also when nothing is left to happen before it is done: a deadlock.
+    /// - Throws: what breaks an invariant, at the step that did it; also when nothing is left to happen before it is done: a deadlock.
     @discardableResult public func run(
         until limit: MonotonicInstant = MonotonicInstant(nanoseconds: .max), isDone: () -> Bool
     ) throws(WorldError) -> Bool {
@@ -323,6 +326,7 @@ public final class World: Sendable {
             case .stopped(.deadlock) where limit.nanoseconds < .max: return false
             case .stopped(let reason): throw error(reason)
             }
+            if let broken = brokenInvariant() { throw error(.violated(broken)) }
         }
         return true
     }
