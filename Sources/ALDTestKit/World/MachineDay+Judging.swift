@@ -4,20 +4,40 @@ import ALDCore
 extension MachineDay {
     mutating func checkInvariants() {
         guard let life else { return }
-        let statistics = life.writer.statistics
-        if !statistics.isBalanced { report.problems.append("the writer's account: \(statistics)") }
-        if statistics.lost > 0 { report.problems.append("\(statistics.lost) records were lost on the disk") }
-        if statistics.breaker != .closed { report.reached.insert("breaker \(statistics.breaker.rawValue)") }
-        if statistics.resurrected > 0 { report.reached.insert("records resurrected") }
-        if statistics.spooled > 1000 { report.reached.insert("backlog") }
-        if life.collection.statistics.gapRecords > 0 { report.reached.insert("gap recorded") }
-        if life.collection.statistics.missedLate > 0 { report.reached.insert("instants slept through") }
-        if life.recipes.status.phase == .ready, !written.open(of: valves).isEmpty {
-            report.problems.append("valves \(written.open(of: valves)) are open, and no recipe runs")
+        let (written, collected) = (life.writer.statistics, life.collection.statistics)
+        demand("account", written.isBalanced, "the writer's account: \(written)")
+        demand("disk", written.lost == 0, "\(written.lost) records were lost on the disk")
+        if life.recipes.status.phase == .ready {
+            let open = self.written.open(of: valves)
+            demand("valves", open.isEmpty, "valves \(open) are open, and no recipe runs")
         }
-        let (adopted, givenAgain) = commands.foundAgain
-        if adopted > 0 { report.reached.insert("command left and adopted") }
-        if givenAgain > 0 { report.reached.insert("command taken without an answer") }
+        if written.breaker != .closed { report.reached.insert("breaker \(written.breaker.rawValue)") }
+        if written.resurrected > 0 { report.reached.insert("records resurrected") }
+        if written.spooled > 1000 { report.reached.insert("backlog") }
+        if collected.gapRecords > 0 { report.reached.insert("gap recorded") }
+        if collected.missedLate > 0 { report.reached.insert("instants slept through") }
+    }
+
+    /// - Parameter name: of what must hold; when it does not, that is said once.
+    private mutating func demand(_ name: String, _ holds: Bool, _ problem: @autoclosure () -> String) {
+        guard !holds, broken.insert(name).inserted else { return }
+        report.problems.append("\(problem()), \(world.now - World.beginning) into the run")
+    }
+
+    /// Each terminal reaches what it needs, and its last word from there was no failure.
+    mutating func checkConnections() {
+        guard let life else { return }
+        let (control, recipes) = (life.control.statistics, life.recipes.status)
+        let faults: [(String, String?)] = [
+            ("Terminal 1 does not read", life.collection.statistics.lastFailure),
+            ("Terminal 1 does not write", life.writer.statistics.lastFault),
+            ("Terminal 2 has no tables", recipes.problem), ("Terminal 3 has no table", control.problem),
+            ("Terminal 2 hears no bell", recipes.hearsBell ? nil : "none rings"),
+            ("Terminal 3 hears no bell", control.hearsBell ? nil : "none rings"),
+        ]
+        for case (let what, let why?) in faults {
+            report.problems.append("\(what) \(Self.reconnecting) after everything was healed: \(why)")
+        }
     }
 
     /// What is in the database, beside what the machine said and what was accepted.
@@ -50,6 +70,9 @@ extension MachineDay {
         let asked = Set(machine.registerMap.parameters.filter(WorldOperator.isAsked).map(\.id))
         let audit = CommandAudit(queue: queue, writes: written.writes.filter { asked.contains($0.point.parameter) })
         report.problems += audit.problems()
+        if queue.adopted > 0 { report.reached.insert("command left and adopted") }
+        if queue.givenAgain > 0 { report.reached.insert("command taken without an answer") }
+        if commands.swept > 0 { report.reached.insert("sweep found a command") }
         report.commands = queue.asked.count
         report.commandEnds = queue.commands.values.reduce(into: [:]) { $0[$1.status.rawValue, default: 0] += 1 }
         // Whoever asked has to ask again: a restored database knows nothing of them.
@@ -58,6 +81,7 @@ extension MachineDay {
 
     private mutating func auditRecords() {
         report.landed = database.records
+        if database.resolved > 0 { report.reached.insert("delivery in doubt resolved") }
         report.bites.merge(database.bites) { $0 + $1 }
         report.toothless = Set(planned.map(\.bite)).subtracting(report.bites.keys).sorted()
         if database.records != report.accepted {

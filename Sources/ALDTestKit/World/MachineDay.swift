@@ -6,8 +6,9 @@ import Synchronization
 /// collection, spool and writer, the recipes and the parameter commands that operators ask for.
 ///
 /// Safety first: while the faults last, no record may be lost, doubled or changed, no command written twice, too late or
-/// out of turn, no two valves open that exclude each other, and none while nothing runs. Then everything is healed, and
-/// within ``healing`` all that was accepted has to be in the database, and every command and run has to have an end.
+/// out of turn, no two valves open that exclude each other, and none while nothing runs. Then everything is healed:
+/// within ``reconnecting`` controller and database have to be reached again, and within ``healing`` all that was accepted
+/// has to be in the database, and every command and run has to have an end.
 public struct MachineDay {
     public struct Configuration: Sendable {
         public var length = Duration.seconds(3600)
@@ -68,6 +69,10 @@ public struct MachineDay {
 
     /// From the end of the faults until everything has landed.
     public static let healing = Duration.seconds(120)
+    /// From the end of the faults until controller and database are reached again.
+    public static let reconnecting = Duration.seconds(30)
+    /// Between two looks at what must always hold.
+    private static let look = Duration.seconds(1)
 
     public struct Report: Sendable {
         public var seed: UInt64
@@ -139,6 +144,8 @@ public struct MachineDay {
     var planned: Set<WorldFault.Kind> = []
     /// Faults that are going on.
     var active: [WorldFault] = []
+    /// What must always hold and has not; each is said once.
+    var broken: Set<String> = []
 
     /// Runs the day of this seed.
     ///
@@ -197,13 +204,17 @@ public struct MachineDay {
         try begin()
         WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()
         WorldShift(recipes, recipes: WorldShift.recipes(valves).count, until: end, world: world).begin()
-        for moment in Self.moments(of: faults, every: .seconds(60), until: end) {
+        var coming = faults[...]
+        for moment in Self.moments(of: faults, every: Self.look, until: end) {
             // Days of virtual time hold a thread: who ends the program does not wait for all of them.
             try Task.checkCancellation()
             try world.run(until: moment)
             for fault in active where fault.end <= moment { try heal(fault) }
             active.removeAll { $0.end <= moment }
-            for fault in faults where fault.at == moment { try strike(fault) }
+            while let fault = coming.first, fault.at <= moment {
+                coming.removeFirst()
+                try strike(fault)
+            }
             checkInvariants()
         }
         for fault in active { try heal(fault) }
@@ -221,10 +232,11 @@ public struct MachineDay {
 
     /// Every instant at which something begins or ends, and the invariants' own.
     private static func moments(
-        of faults: [WorldFault], every interval: Duration, until end: MonotonicInstant
+        of faults: [WorldFault], from start: MonotonicInstant = World.beginning, every interval: Duration,
+        until end: MonotonicInstant
     ) -> [MonotonicInstant] {
         var moments = Set(faults.flatMap { [$0.at, $0.end] })
-        var next = World.beginning
+        var next = start
         while next < end {
             next = min(next + interval, end)
             moments.insert(next)
@@ -235,11 +247,20 @@ public struct MachineDay {
     private mutating func awaitHealing() throws {
         let from = world.now
         guard let writer = life?.writer else { return }
-        let isHealed = try world.run(until: from + Self.healing) {
-            writer.statistics.spooled == 0 && writer.statistics.isReconciled && commands.openCommands == 0
-                && recipes.isIdle
+        var isHealed = false
+        for moment in Self.moments(of: [], from: from, every: Self.look, until: from + Self.healing) {
+            if !isHealed {
+                isHealed = try world.run(until: moment) {
+                    writer.statistics.spooled == 0 && writer.statistics.isReconciled && commands.openCommands == 0
+                        && recipes.isIdle
+                }
+                if isHealed { report.healedAfter = world.now - from }
+            }
+            try world.run(until: moment)
+            checkInvariants()
+            if moment == from + Self.reconnecting { checkConnections() }
+            if isHealed, moment >= from + Self.reconnecting { break }
         }
-        if isHealed { report.healedAfter = world.now - from }
         let statistics = writer.statistics
         if !isHealed, statistics.spooled > 0 || !statistics.isReconciled {
             report.problems.append(

@@ -39,6 +39,8 @@ public final class WorldDatabase: BatchSink {
         var landed: [Timestamp: Landed] = [:]
         var gaps: [CollectionGap] = []
         var records = 0
+        /// How often a batch came again that was in.
+        var resolved = 0
         /// How often each event of a process is in.
         var events: [ProcessEvent: Int] = [:]
         /// Told of events of processes as they land.
@@ -69,6 +71,8 @@ public final class WorldDatabase: BatchSink {
 
     /// Records that are in, gaps included.
     public var records: Int { state.withLock(\.records) }
+    /// How often a batch was delivered once more that had landed although nobody heard of it.
+    public var resolved: Int { state.withLock(\.resolved) }
     public var landed: [Timestamp: Landed] { state.withLock(\.landed) }
     /// Events of processes, and how often each is in.
     public var processEvents: [ProcessEvent: Int] { state.withLock(\.events) }
@@ -150,7 +154,10 @@ public final class WorldDatabase: BatchSink {
     }
 
     private static func land(_ batch: Batch, _ state: inout State, now: MonotonicInstant) -> BatchLanding {
-        if let landing = past(of: batch, state.ledger[batch.id]) { return landing }
+        if let landing = past(of: batch, state.ledger[batch.id]) {
+            if landing == .known { state.resolved += 1 }
+            return landing
+        }
         state.ledger[batch.id] = .applied(batch.digest)
         state.commits.append((now, batch.id, batch))
         change(&state, batch, by: 1)

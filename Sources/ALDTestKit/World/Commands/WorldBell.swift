@@ -5,12 +5,19 @@ import Synchronization
 final class WorldBells: Sendable {
     private let server: WorldServer
     private let bell = Mutex<WorldBell?>(nil)
+    private let count = Mutex(0)
 
     init(_ server: WorldServer) { self.server = server }
 
+    /// How often a terminal was told to look.
+    var heard: Int { count.withLock(\.self) }
+
     /// For the terminal of this life; the bell of the one before is taken down.
     func hang(on node: WorldNode, onRing: @escaping @Sendable () -> Void) -> WorldBell {
-        let made = WorldBell(server, node: node, onRing: onRing)
+        let made = WorldBell(server, node: node) { [weak self] in
+            self?.count.withLock { $0 += 1 }
+            onRing()
+        }
         bell.withLock { $0 = made }
         return made
     }

@@ -8,6 +8,11 @@ final class WorldCommandTable: Sendable {
     private struct State {
         var queue: CommandQueueModel
         var traces: SeededGenerator
+        /// Of each command that nobody has taken, how often the bell had been heard when it was asked for.
+        var heard: [Int64: Int] = [:]
+        /// Terminals that have asked for commands.
+        var workers: Set<String> = []
+        var swept = 0
     }
 
     private let server: WorldServer
@@ -25,7 +30,8 @@ final class WorldCommandTable: Sendable {
     }
 
     var queue: CommandQueueModel { state.withLock(\.queue) }
-    var foundAgain: (adopted: Int, givenAgain: Int) { state.withLock { ($0.queue.adopted, $0.queue.givenAgain) } }
+    /// How many commands were taken that no bell had told of, and no start.
+    var swept: Int { state.withLock(\.swept) }
     var openCommands: Int { state.withLock(\.queue.openCommands) }
 
     /// Somebody asks for a value to be written within `timeout`, while the server is there.
@@ -33,7 +39,9 @@ final class WorldCommandTable: Sendable {
         if server.faults.isDown { return }
         let id = state.withLock { state in
             let trace = UUID(from: &state.traces)
-            return state.queue.ask(target, trace: trace, notAfter: server.now + timeout, now: server.now)
+            let id = state.queue.ask(target, trace: trace, notAfter: server.now + timeout, now: server.now)
+            state.heard[id] = bells.heard
+            return id
         }
         server.world.note("command \(id): \(target.parameter) to \(target.value) within \(timeout)")
         bells.ring()
@@ -52,23 +60,31 @@ final class WorldCommandTable: Sendable {
         let worker: String
 
         func take(limit: Int, known: Set<Int64>, deadline: MonotonicInstant) async throws -> [CommandDesk.Taken] {
-            try await table.give(to: worker, deadline) { $0.take(worker, limit: limit, known: known, now: $1) }
+            try await table.give(to: worker, deadline) { state, now in
+                let taken = state.queue.take(worker, limit: limit, known: known, now: now)
+                let isFirst = state.workers.insert(worker).inserted
+                for command in taken {
+                    guard let heard = state.heard.removeValue(forKey: command.id) else { continue }
+                    if !isFirst, heard == table.bells.heard { state.swept += 1 }
+                }
+                return taken
+            }
         }
 
         func adopt(deadline: MonotonicInstant) async throws -> [CommandDesk.Taken] {
-            try await table.give(to: worker, deadline) { $0.adopt(worker, now: $1) }
+            try await table.give(to: worker, deadline) { $0.queue.adopt(worker, now: $1) }
         }
 
         func begun(deadline: MonotonicInstant) async throws -> [Int64] {
-            try await table.call(deadline) { queue, _ in queue.begun(worker) }
+            try await table.call(deadline) { state, _ in state.queue.begun(worker) }
         }
 
         func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws -> Set<Int64> {
-            try await table.call(deadline) { queue, now in queue.renew(ids, worker, now: now) }
+            try await table.call(deadline) { state, now in state.queue.renew(ids, worker, now: now) }
         }
 
         func finish(_ finished: [CommandDesk.Finished], deadline: MonotonicInstant) async throws -> Set<Int64> {
-            let noted = try await table.call(deadline) { queue, now in queue.finish(finished, worker, now: now) }
+            let noted = try await table.call(deadline) { state, now in state.queue.finish(finished, worker, now: now) }
             for end in finished where noted.contains(end.id) {
                 table.server.world.note("command \(end.id) has \(end.ending.words.status)")
             }
@@ -78,10 +94,10 @@ final class WorldCommandTable: Sendable {
 
     private func give(
         to worker: String, _ deadline: MonotonicInstant,
-        _ body: @escaping @Sendable (inout CommandQueueModel, MonotonicInstant) -> [CommandQueueModel.Command]
+        _ body: @escaping @Sendable (inout State, MonotonicInstant) -> [CommandQueueModel.Command]
     ) async throws -> [CommandDesk.Taken] {
-        try await call(deadline) { queue, now in
-            body(&queue, now).map { command in
+        try await call(deadline) { state, now in
+            body(&state, now).map { command in
                 let how = command.isAdopted ? "left to" : "given to"
                 self.server.world.note("command \(command.id) is \(how) \(worker)")
                 return CommandDesk.Taken(command, now, self.server.clock)
@@ -91,11 +107,11 @@ final class WorldCommandTable: Sendable {
 
     private func call<Answer: Sendable>(
         _ deadline: MonotonicInstant,
-        _ body: @escaping @Sendable (inout CommandQueueModel, MonotonicInstant) -> Answer
+        _ body: @escaping @Sendable (inout State, MonotonicInstant) -> Answer
     ) async throws -> Answer {
         do throws(WorldServer.Failure) {
             return try await server.call(deadline: deadline) {
-                self.state.withLock { body(&$0.queue, self.server.now) }
+                self.state.withLock { body(&$0, self.server.now) }
             }
         } catch {
             throw PostgresError(error)
