@@ -18,9 +18,9 @@ struct SimulateCommand: AsyncParsableCommand {
             While the faults last no record may be lost, doubled or changed, no
             command written twice, after its deadline or out of turn, no two valves
             open that exclude each other, and none while no recipe runs. Then
-            everything is healed, and within two virtual minutes all that was accepted
-            has to be in the database, and every command and every run has to have an
-            end.
+            everything is healed: within 30 virtual seconds controller and database
+            have to be reached again, and within two minutes all that was accepted has
+            to be in the database, and every command and every run to have an end.
 
             EXAMPLES
               ald simulate                           a day with faults, some seed
@@ -99,11 +99,12 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let first = seed ?? UInt64.random(in: 0...(.max / 2))
+            let commit = await Repository.commit()
             let tally = try await cancelledBySignals {
                 // Before it runs: whatever happens, this replays it. And where signals are heard: who has read it may
                 // end the program.
-                StandardStream.error.write("\(opening(first))\n")
-                return try await simulateAll(from: first)
+                StandardStream.error.write("\(opening(first))\ncommit: \(commit ?? "unknown, there is no checkout")\n")
+                return try await simulateAll(from: first, commit)
             }
             if runs > 1 {
                 let line = tally.text(of: runs)
@@ -122,7 +123,7 @@ struct SimulateCommand: AsyncParsableCommand {
         return line + " --parameters \(parameters) --faults \(faults)" + (files ? " --files" : "")
     }
 
-    private func simulateAll(from first: UInt64) async throws -> SimulationTally {
+    private func simulateAll(from first: UInt64, _ commit: String?) async throws -> SimulationTally {
         var tally = SimulationTally()
         for number in 0..<runs {
             // A run holds its thread: here the task of the signals has its turn, also on a single processor.
@@ -131,7 +132,7 @@ struct SimulateCommand: AsyncParsableCommand {
                 try Task.checkCancellation()
                 let started = SystemTime().now
                 let report = try simulate(seed: first &+ number)
-                let outcome = SimulationOutcome(report, took: SystemTime().now - started)
+                let outcome = SimulationOutcome(report, commit, took: SystemTime().now - started)
                 if json {
                     try LineOutput.write(json: outcome)
                 } else {
@@ -162,6 +163,8 @@ struct SimulateCommand: AsyncParsableCommand {
 /// One run of `ald simulate`, for people and for programs.
 struct SimulationOutcome: Encodable {
     var seed: UInt64
+    /// Of the checkout; `nil` without one.
+    var commit: String?
     var digest: String
     var verdict: String
     var virtualSeconds: Double
@@ -182,8 +185,9 @@ struct SimulationOutcome: Encodable {
     var reached: [String]
     var problems: [String]
 
-    init(_ report: MachineDay.Report, took: Duration) {
+    init(_ report: MachineDay.Report, _ commit: String?, took: Duration) {
         seed = report.seed
+        self.commit = commit
         digest = "\(report.digest)"
         verdict = !report.problems.isEmpty ? "fail" : report.toothless.isEmpty ? "pass" : "unknown"
         virtualSeconds = report.length.inSeconds

@@ -123,9 +123,18 @@ import Testing
         ])
         #expect(result.exitCode == 0, "\(result.transcript)")
         #expect(result.errors.first?.contains("--seed 5 --hours 0.02 --runs 2") == true, "\(result.transcript)")
+        #expect(result.errors.dropFirst().first?.hasPrefix("commit: ") == true, "\(result.transcript)")
         #expect(result.output.last == "2 runs: 2 passed, 0 unknown, 0 failed", "\(result.transcript)")
         let nothing = try await Self.ald(["simulate", "--faults", ","])
         #expect(nothing.exitCode == 64 && nothing.transcript.contains("a name is missing"), "\(nothing.transcript)")
+    }
+
+    @Test("a run for programs says its commit, too")
+    func simulateForPrograms() async throws {
+        let result = try await Self.ald(["simulate", "--hours", "0.01", "--faults", "none", "--json"])
+        let line = try #require(result.output.first, "\(result.transcript)")
+        let outcome = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+        #expect(outcome?["commit"] as? String == (await Repository.commit()), "\(line)")
     }
 
     @Test("a signal ends a long day, and the runs before it are counted")
