@@ -93,7 +93,9 @@ import Testing
                 ($0.length, $0.isSwarm, $0.plantedBug) = (.seconds(1200), false, bug)
                 $0.kinds = bug.shownBy
             }
-            if !report.problems.isEmpty { return }
+            if report.problems.isEmpty { continue }
+            if bug == .losesTheBell { #expect(report.problems.allSatisfy { $0.contains("Terminal 3 hears no bell") }) }
+            return
         }
         Issue.record("\(bug) was not found in ten runs")
     }

@@ -31,7 +31,7 @@ struct BuggySink: ForwardingSink {
         case .changesValues:
             return try await sink.deliver(batches.map(changed), deadline: deadline)
         case .neverReconciles, .writesAgain, .forgetsOrder, .outlivesDeadlines, .outlivesLeases, .claimsSuccess,
-            .leavesValvesOpen:
+            .leavesValvesOpen, .losesTheBell:
             return try await sink.deliver(batches, deadline: deadline)
         }
     }

@@ -52,6 +52,8 @@ public struct MachineDay {
         case claimsSuccess
         /// What closes a valve is not written.
         case leavesValvesOpen
+        /// Whoever has lost the bell of the commands never gets another one. The sweep finds them all the same.
+        case losesTheBell
 
         /// What has to go wrong for it to show.
         public var shownBy: [WorldFault.Kind] {
@@ -63,6 +65,7 @@ public struct MachineDay {
             case .outlivesDeadlines, .claimsSuccess: [.plcDown, .plcLossy]
             case .outlivesLeases: [.plcDown, .databaseDown]
             case .leavesValvesOpen: []
+            case .losesTheBell: [.databaseRestarts]
             }
         }
     }

@@ -4,17 +4,21 @@ import Synchronization
 /// What rings when somebody inserts a command: the bell of the terminal that lives now.
 final class WorldBells: Sendable {
     private let server: WorldServer
+    private let isLostForEver: Bool
     private let bell = Mutex<WorldBell?>(nil)
     private let count = Mutex(0)
 
-    init(_ server: WorldServer) { self.server = server }
+    /// - Parameter isLostForEver: with true a bug: who has lost the bell never gets another one.
+    init(_ server: WorldServer, isLostForEver: Bool = false) {
+        (self.server, self.isLostForEver) = (server, isLostForEver)
+    }
 
     /// How often a terminal was told to look.
     var heard: Int { count.withLock(\.self) }
 
     /// For the terminal of this life; the bell of the one before is taken down.
     func hang(on node: WorldNode, onRing: @escaping @Sendable () -> Void) -> WorldBell {
-        let made = WorldBell(server, node: node) { [weak self] in
+        let made = WorldBell(server, node: node, isLostForEver: isLostForEver) { [weak self] in
             self?.count.withLock { $0 += 1 }
             onRing()
         }
@@ -40,12 +44,13 @@ final class WorldBell: Doorbell {
     private let time: any TimeSource
     private let state: Mutex<State>
     private let lost = Wakeup()
+    private let isLostForEver: Bool
     private let onRing: @Sendable () -> Void
     /// How long it takes at the most until silence is noticed: an echo every 10 s has 2 s.
     private static let deafness = 12_000
 
-    init(_ server: WorldServer, node: WorldNode, onRing: @escaping @Sendable () -> Void) {
-        self.server = server
+    init(_ server: WorldServer, node: WorldNode, isLostForEver: Bool, onRing: @escaping @Sendable () -> Void) {
+        (self.server, self.isLostForEver) = (server, isLostForEver)
         self.node = node
         time = node.time
         self.onRing = onRing
@@ -74,7 +79,7 @@ final class WorldBell: Doorbell {
                 return Duration.milliseconds(Int.random(in: 100...5000, using: &state.random))
             }
             // Cancelled: the loop ends.
-            do { try await time.sleep(for: pause) } catch {}
+            do { try await time.sleep(for: isLostForEver ? .seconds(86_400 * 366) : pause) } catch {}
         }
     }
 

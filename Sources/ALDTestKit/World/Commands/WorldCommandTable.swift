@@ -22,7 +22,7 @@ final class WorldCommandTable: Sendable {
 
     init(_ server: WorldServer, lease: Duration, bug: MachineDay.PlantedBug?) {
         self.server = server
-        bells = WorldBells(server)
+        bells = WorldBells(server, isLostForEver: bug == .losesTheBell)
         state = Mutex(
             State(
                 queue: CommandQueueModel(lease: lease, keepsOrder: bug != .forgetsOrder),
