@@ -194,6 +194,7 @@ import Testing
 
     private func clients(_ id: String, _ bug: (inout ClientAccount) -> Void) async throws -> ScenarioResult {
         var account = ClientAccount(clients: Array(repeating: Self.load(succeeded: 30), count: 10))
+        account.audit = PlantedRows.well
         bug(&account)
         return try await result(id) { [account] in account.note($0) }
     }
@@ -212,6 +213,88 @@ import Testing
             try await clients("DB-CE-02") { $0.clients[9] = LoadReport() }, by: "clients without success")
         let few = try await clients("DB-CE-02") { $0.clients[9] = Self.load(succeeded: 20, failed: 10) }
         #expect(few.verdict == .pass)
+    }
+
+    @Test("a row that a client was told has landed and that is nowhere or twice, and both at once")
+    func clientRows() async throws {
+        for bug in PlantedRows.bugs {
+            expectFailure(try await clients("DB-CE-01") { bug(&$0.audit) }, by: "lost or doubled")
+        }
+    }
+
+    /// Says that batches have landed and drops them.
+    private struct DroppingSink: ForwardingSink {
+        let sink: any BatchSink
+
+        func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
+            guard batches.contains(where: { $0.id.number.isMultiple(of: 2) }) else {
+                return try await sink.deliver(batches, deadline: deadline)
+            }
+            return batches.map { _ in .landed }
+        }
+    }
+
+    @Test("clients whose sink drops batches and says that they have landed")
+    func droppingSink() async throws {
+        var scenario = try #require(Catalogue.scenario("DB-CE-01"))
+        scenario.work = ClientLoad(clients: 2, rate: 40) { DroppingSink(sink: $0) }
+        var options = ScenarioRunner.Options()
+        options.duration = .seconds(1)
+        let host = ScenarioHost()
+        try await withCleanup {
+            let result = await ScenarioRunner(options: options, host: host).run(scenario)
+            #expect(result.verdict == .fail, "\(result.line)")
+            #expect(result.measurement("lost or doubled").map { $0 > 0 } == true)
+        } cleanup: {
+            try await host.stop()
+        }
+    }
+
+    // MARK: Collection and batches
+
+    private func collection(_ bug: (inout CollectionAccount) -> Void) async throws -> ScenarioResult {
+        var jitter = DurationHistogram()
+        jitter.record(.milliseconds(2))
+        var account = CollectionAccount(
+            planned: 10, due: 10, accepted: 100, recorded: RecordedRows(rows: 100, distinct: 100), jitter: jitter)
+        bug(&account)
+        return try await result("DB-HF-01") { [account] in account.note($0) }
+    }
+
+    @Test("a collection that loses or doubles a row, is irregular, misses an instant, or has none due")
+    func collectionLoad() async throws {
+        let good = try await collection { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        for rows in [(99, 99), (101, 100), (101, 101), (100, 99)] {
+            expectFailure(
+                try await collection { $0.recorded = RecordedRows(rows: rows.0, distinct: rows.1) },
+                by: "lost or doubled")
+        }
+        expectFailure(try await collection { $0.jitter.record(.milliseconds(150)) }, by: "jitter p99")
+        expectFailure(try await collection { $0.missed = 1 }, by: "failures")
+        expectFailure(try await collection { $0.due = 9 }, by: "instants that were never due")
+        let none = try await collection { $0.jitter = DurationHistogram() }
+        #expect(none.verdict == .unknown, "nobody knows how regular it was")
+    }
+
+    @Test("batches of which a delivery fails, or a row is lost or doubled")
+    func batchLoad() async throws {
+        func result(failures: Int = 0, _ bug: (inout LandingAudit) -> Void = { _ in }) async throws -> ScenarioResult {
+            var audit = PlantedRows.well
+            bug(&audit)
+            return try await self.result("DB-BI-01") { [audit] run in
+                let times = DeliveryTimes()
+                times.add(.milliseconds(5), rows: 10)
+                for _ in 0..<failures { times.addFailure() }
+                times.note(run)
+                audit.note(run)
+                PartialBatch(good: 9, landed: 9, bad: 1, letters: 1).note(run)
+            }
+        }
+        let good = try await result()
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        expectFailure(try await result(failures: 1), by: "insert failures")
+        for bug in PlantedRows.bugs { expectFailure(try await result(bug), by: "lost or doubled") }
     }
 
     // MARK: Capacity

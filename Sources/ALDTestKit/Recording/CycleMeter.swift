@@ -7,6 +7,7 @@ public final class CycleMeter: Sendable {
     private struct State {
         var reads = DurationHistogram()
         var deliveries = DurationHistogram()
+        var batches = 0
         var start = CollectionStatistics()
     }
 
@@ -18,6 +19,9 @@ public final class CycleMeter: Sendable {
     public var reads: DurationHistogram { state.withLock(\.reads) }
     /// Deliveries that have landed, each from its beginning to the database's word.
     public var deliveries: DurationHistogram { state.withLock(\.deliveries) }
+
+    /// Batches that have landed; a delivery has one or more.
+    public var batches: Int { state.withLock(\.batches) }
 
     /// What the collection had done when the meter was last restarted.
     var start: CollectionStatistics { state.withLock(\.start) }
@@ -62,7 +66,10 @@ public final class CycleMeter: Sendable {
             let began = meter.time.now
             let landings = try await sink.deliver(batches, deadline: deadline)
             let took = meter.time.now - began
-            meter.state.withLock { $0.deliveries.record(took) }
+            meter.state.withLock { state in
+                state.deliveries.record(took)
+                state.batches += batches.count
+            }
             return landings
         }
     }

@@ -10,6 +10,7 @@ public struct RecordingRig: Sendable {
     public let collection: DataCollectionService
     public let writer: BatchWriter
     public let plc: any PLC
+    public let pool: ConnectionPool
     public let database: PostgresConfiguration
 
     /// What there was to be told when everything had ended.
@@ -77,7 +78,8 @@ public struct RecordingRig: Sendable {
             let collection = try DataCollectionService(
                 plc: meter?.before(plc) ?? plc, writer: writer, machine: machine, configuration: pace, time: time,
                 logger: logger)
-            let rig = RecordingRig(collection: collection, writer: writer, plc: plc, database: database)
+            let rig = RecordingRig(
+                collection: collection, writer: writer, plc: plc, pool: pool, database: database)
             try await rig.run(pool, logger, body)
             return Summary(
                 collection: collection.statistics, writer: writer.statistics, pool: pool.statistics)

@@ -5,6 +5,10 @@ public import ALDCore
 /// The law: accepted = landed + dead letters (open or discarded by name) + still spooled. Records that were being
 /// accepted when their process ended may be there, too, but never twice.
 public struct LandingAudit: Sendable {
+    /// Numbers that must be there; 0 while some of them may still be in the spool.
+    public var promised = 0
+    /// Numbers that may be there: of some nobody has heard whether they were taken.
+    public var sent = 0
     public var rows = 0
     public var gaps = 0
     public var events = 0
@@ -22,6 +26,12 @@ public struct LandingAudit: Sendable {
 
     public var found: Int { rows + gaps + events + deadLetters }
 
+    /// Records that are nowhere, too many times, or that nobody has sent: what is lost and what is doubled do not make up
+    /// for each other. Of many it knows the balance only.
+    public var lostOrDoubled: Int {
+        max(missing.count + doubled.count + unknown.count, promised - found, found - sent)
+    }
+
     /// Empty when nothing is lost and nothing doubled.
     public var problems: [String] {
         let lists: [(String, [Int64])] = [
@@ -32,6 +42,9 @@ public struct LandingAudit: Sendable {
         if inLedger != found { problems.append("the ledger has \(inLedger) records, the tables have \(found)") }
         return problems
     }
+
+    /// Of nothing.
+    init() {}
 
     /// - Parameters:
     ///   - poisonEvery: as the records were made with.
@@ -49,6 +62,8 @@ public struct LandingAudit: Sendable {
             .int8(poisonEvery), .int8(NumberedRecords.epoch.microseconds),
             .int8Array(letters),
         ]
+        promised = isDrained ? accepted.reduce(0) { $0 + $1.count } : 0
+        sent = attempted.reduce(0) { $0 + $1.count }
         var audit = self
         // Millions of records take minutes.
         let deadline = SystemTime().now + .seconds(600)

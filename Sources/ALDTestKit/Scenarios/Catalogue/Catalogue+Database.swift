@@ -48,12 +48,12 @@ extension Catalogue {
             "DB-CE-\(number)", title,
             requirement: "\(clients) clients with \(Int(rate)) operations a second together for \(minutes) min: "
                 + (failures == 0 ? "all succeed" : "fewer than \(Quantity.ratio.text(failures)) fail")
-                + ", no connection is left over.",
+                + ", no connection is left over, no row lost or doubled.",
             nominal: .minutes(minutes), short: .seconds(3),
             criteria: [
                 Criterion("operations failures", failures == 0 ? .exactly : .below, failures),
                 Criterion("clients without success", .exactly, 0), Criterion("connections left", .exactly, 0),
-                Criterion("database deadlocks", .exactly, 0),
+                Criterion("database deadlocks", .exactly, 0), Criterion("lost or doubled", .exactly, 0),
             ],
             work: ClientLoad(clients: clients, rate: rate))
     }

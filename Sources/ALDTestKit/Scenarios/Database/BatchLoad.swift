@@ -31,9 +31,8 @@ struct BatchLoad: ScenarioWork {
                     let letter = try await deliverPartly(run, rig)
                     let audit = try await LandingAudit(
                         of: promises, machine: rig.options.machine, letters: [letter], in: database)
-                    for problem in audit.problems { run.fail(problem) }
+                    audit.note(run)
                     run.note("rows", count: audit.rows)
-                    run.note("lost or doubled", count: abs(promises.acceptedCount - audit.found))
                 }
             }
         }
@@ -48,6 +47,7 @@ struct BatchLoad: ScenarioWork {
         let load = OpenLoop(rate: rate, duration: run.duration, clients: 4)
         let report = try await run.looking { run in
             run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+            run.sample("connections in use", Double(rig.pool.statistics.leased), .count)
             run.sampleHeap()
         } while: {
             try await load.run { _, _ in try await rig.append(size, kind: .history) }

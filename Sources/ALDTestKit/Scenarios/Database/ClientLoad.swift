@@ -6,11 +6,14 @@ struct ClientLoad: ScenarioWork {
     var clients: Int
     /// Operations of all of them per second.
     var rate: Double
+    /// Puts something between a client and its sink.
+    var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
     func run(_ run: ScenarioRun) async throws {
         try await run.withMeteredDatabase { database in
+            let promises = Promises()
             var account = ClientAccount(
-                clients: try await load(run, database.withApplicationName(Self.name)))
+                clients: try await load(run, database.withApplicationName(Self.name), promises))
             do {
                 try await eventually("every session has ended") { try await Self.sessions(database) == 0 }
             } catch let problem as NeverHappened {
@@ -19,9 +22,8 @@ struct ClientLoad: ScenarioWork {
             }
             account.connectionsLeft = try await Self.sessions(database)
             account.deadlocks = try await Self.deadlocks(database)
+            account.audit = try await LandingAudit(of: promises, machine: 1, in: database)
             account.note(run)
-            let rows = try await TestDatabase.number("SELECT count(*) FROM ald.parameter_value_history", database)
-            run.note("rows", count: rows)
         }
     }
 
@@ -43,7 +45,9 @@ struct ClientLoad: ScenarioWork {
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)
     }
 
-    private func load(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws -> [LoadReport] {
+    private func load(
+        _ run: ScenarioRun, _ database: PostgresConfiguration, _ promises: Promises
+    ) async throws -> [LoadReport] {
         var configuration = PoolConfiguration()
         configuration.maximumConnections = 2
         let pools = try (0..<run.scaled(clients)).map { _ in
@@ -51,9 +55,10 @@ struct ClientLoad: ScenarioWork {
         }
         let reports = try await run.looking { run in
             run.sample("callers that wait", Double(pools.reduce(0) { $0 + $1.statistics.waiting }), .count)
+            run.sample("connections in use", Double(pools.reduce(0) { $0 + $1.statistics.leased }), .count)
             run.sampleHeap()
         } while: {
-            try await load(run, pools)
+            try await load(run, pools, promises)
         }
         run.note("connections created", count: pools.reduce(0) { $0 + $1.statistics.connectsSucceeded })
         run.note("connections closed", count: pools.reduce(0) { $0 + $1.statistics.closed })
@@ -61,17 +66,21 @@ struct ClientLoad: ScenarioWork {
         return reports
     }
 
-    private func load(_ run: ScenarioRun, _ pools: [ConnectionPool]) async throws -> [LoadReport] {
+    private func load(
+        _ run: ScenarioRun, _ pools: [ConnectionPool], _ promises: Promises
+    ) async throws -> [LoadReport] {
         let loop = OpenLoop(rate: rate / Double(clients), duration: run.duration, clients: 1)
         return try await withThrowingTaskGroup(of: LoadReport.self) { group in
             for (client, pool) in zip(1..., pools) {
                 group.addTask {
-                    let sink = PostgresSink(
-                        pool: pool, registration: NumberedRecords.registration(machine: 1), logger: TestDatabase.quiet)
+                    let sink = around(
+                        PostgresSink(
+                            pool: pool, registration: NumberedRecords.registration(machine: 1),
+                            logger: TestDatabase.quiet))
                     return try await withThrowingTaskGroup(of: Void.self) { pooling in
                         pooling.addTask { try await pool.run() }
                         let report = try await loop.run { _, number in
-                            try await Self.operate(client, number, pool, sink, run)
+                            try await Self.operate(client, number, pool, sink, promises, run)
                         }
                         pooling.cancelAll()
                         try await pooling.waitForAll()
@@ -84,7 +93,8 @@ struct ClientLoad: ScenarioWork {
     }
 
     private static func operate(
-        _ client: Int, _ number: Int, _ pool: ConnectionPool, _ sink: PostgresSink, _ run: ScenarioRun
+        _ client: Int, _ number: Int, _ pool: ConnectionPool, _ sink: any BatchSink, _ promises: Promises,
+        _ run: ScenarioRun
     ) async throws {
         let deadline = run.time.now + .seconds(5)
         guard number.isMultiple(of: 2) else {
@@ -95,12 +105,14 @@ struct ClientLoad: ScenarioWork {
             }
             return
         }
-        // Each client is an origin of its own; its numbers go up.
-        let first = Int64(client) * 1_000_000 + Int64(number) * 10
+        // Each client is an origin of its own.
+        let numbers = promises.take(10)
         let batch = Batch(
             id: BatchID(origin: Int64(client), number: Int64(number / 2 + 1)), machine: 1,
-            records: NumberedRecords.records(first..<first + 10, .history))
+            records: NumberedRecords.records(numbers, .history))
+        // What has failed may have landed all the same, unheard; but not twice.
         try await sink.apply(batch, deadline: deadline)
+        promises.accept(numbers)
     }
 }
 
@@ -110,6 +122,8 @@ struct ClientAccount: Sendable {
     /// Sessions that were still there when all had ended.
     var connectionsLeft = 0
     var deadlocks = 0
+    /// Of the rows that they have been told have landed.
+    var audit = LandingAudit()
 
     func note(_ run: ScenarioRun) {
         run.note("operations", clients.reduce(into: LoadReport()) { $0.add($1) })
@@ -117,5 +131,6 @@ struct ClientAccount: Sendable {
         run.note("clients without success", count: clients.count { $0.succeeded == 0 })
         run.note("connections left", count: connectionsLeft)
         run.note("database deadlocks", count: deadlocks)
+        audit.note(run)
     }
 }

@@ -17,10 +17,18 @@ struct CollectionLoad: ScenarioWork {
         try await run.withMeteredDatabase { database in
             try await withTemporaryDirectory(in: run.host.directory()) { directory in
                 try await ControllerWay.wired.with(map, seed: run.seed) { bench in
+                    let meter = CycleMeter()
                     let summary = try await RecordingRig.record(
-                        map, fromPort: bench.port, into: database, directory: directory, period: .seconds(1 / rate)
+                        map, fromPort: bench.port, into: database, directory: directory, period: .seconds(1 / rate),
+                        meter: meter
                     ) { rig in try await watch(rig, run) }
-                    try await judge(summary, run, database)
+                    let collection = summary.collection
+                    CollectionAccount(
+                        planned: planned(run), due: collection.due, missed: collection.missed,
+                        late: collection.missedLate, accepted: collection.rows,
+                        recorded: try await RecordedRows(in: database), jitter: collection.jitter
+                    ).note(run)
+                    note(summary, meter, run)
                 }
             }
         }
@@ -35,29 +43,52 @@ struct CollectionLoad: ScenarioWork {
         let end = run.time.now + run.duration + .seconds(0.5 / rate)
         try await run.looking { run in
             run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+            run.sample("connections in use", Double(rig.pool.statistics.leased), .count)
             run.sampleHeap()
         } while: {
             try await run.time.sleep(until: end)
         }
     }
 
-    private func judge(
-        _ summary: RecordingRig.Summary, _ run: ScenarioRun, _ database: PostgresConfiguration
-    ) async throws {
+    private func note(_ summary: RecordingRig.Summary, _ meter: CycleMeter, _ run: ScenarioRun) {
         let collection = summary.collection
-        run.note("jitter", collection.jitter)
         run.note("cycle", collection.cycleTime)
+        run.note("read", meter.reads)
+        run.note("insert", meter.deliveries)
+        run.note("batches", count: meter.batches)
         run.note("cycles", count: collection.cycles)
-        run.note("instants that were never due", count: max(0, planned(run) - collection.due))
-        run.note("failures", Double(collection.missed) / Double(max(1, collection.due)), .ratio)
         run.note("bad readings", count: collection.badRows)
-        let recorded = try await RecordedRows(in: database)
-        run.note("rows", count: recorded.rows)
-        run.note("rows per second", Double(recorded.rows) / run.duration.inSeconds, .perSecond)
-        run.note("lost or doubled", count: recorded.lostOrDoubled(of: collection.rows))
         run.note("failed deliveries", count: summary.writer.failedAttempts)
         run.note("connections created", count: summary.pool.connectsSucceeded)
         run.note("connections closed", count: summary.pool.closed)
+        run.note("connection timeouts", count: summary.pool.timeouts)
         if let failure = collection.lastFailure { run.say(failure) }
+    }
+}
+
+/// What a collection has come to, beside what was due.
+struct CollectionAccount: Sendable {
+    /// Instants that had to be due in the time that was asked for.
+    var planned: Int
+    /// Those that were.
+    var due: Int
+    /// Of them, without readings, whatever the cause.
+    var missed = 0
+    /// Of those, because the collector was not there in time.
+    var late = 0
+    /// Rows that the collection has accepted.
+    var accepted: Int
+    var recorded: RecordedRows
+    var jitter: DurationHistogram
+
+    func note(_ run: ScenarioRun) {
+        run.note("jitter", jitter)
+        run.note("instants that were never due", count: max(0, planned - due))
+        run.note("failures", Double(missed) / Double(max(1, due)), .ratio)
+        run.note("timing violations", Double(missed) / Double(max(1, due)), .ratio)
+        run.note("instants missed late", count: late)
+        run.note("rows", count: recorded.rows)
+        run.note("rows per second", Double(recorded.rows) / run.duration.inSeconds, .perSecond)
+        run.note("lost or doubled", count: recorded.lostOrDoubled(of: accepted))
     }
 }
