@@ -78,6 +78,31 @@ import Testing
         expectFailure(try await commands { $0.writes?[Self.target(2)] = nil }, by: "events lost")
     }
 
+    @Test("of a burst a command may be late or too late, but not lost, executed twice or failed for another reason")
+    func burst() async throws {
+        func result(_ bug: (inout CommandAccount) -> Void) async throws -> ScenarioResult {
+            try await commands { account in
+                account.commands[3].isOfBurst = true
+                bug(&account)
+            }
+        }
+        let late = try await result { account in
+            account.commands[3].isLate = true
+            account.commands[3].total = .seconds(40)
+        }
+        #expect(late.verdict == .pass, "\(late.reasons)")
+        #expect(late.measurement("inserted to finalised max").map { $0 < 1 } == true)
+        let expired = try await result { account in
+            account.commands[3].status = "expired"
+            account.writes?[Self.target(2, value: 2)] = nil
+        }
+        #expect(expired.verdict == .pass, "\(expired.reasons)")
+        expectFailure(try await result { $0.commands[3].total = nil }, by: "events lost")
+        expectFailure(try await result { $0.writes?[Self.target(2, value: 2)] = nil }, by: "events lost")
+        expectFailure(try await result { $0.writes?[Self.target(2, value: 2)] = 2 }, by: "events doubled")
+        expectFailure(try await result { $0.commands[3].status = "failed" }, by: "events failed")
+    }
+
     @Test("one that is lost and one that is executed twice do not make up for each other")
     func lostAndDoubled() async throws {
         let both = try await commands { account in

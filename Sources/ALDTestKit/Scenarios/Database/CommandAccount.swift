@@ -19,10 +19,14 @@ struct CommandAccount: Sendable {
         var total: Duration?
         /// Whether its deadline was over when it ended.
         var isLate = false
+        /// Of many that came at once, more than can be carried out in time.
+        var isOfBurst = false
         var error: String?
 
         var isOpen: Bool { total == nil }
         var hasSucceeded: Bool { status == "succeeded" }
+        /// A burst may be too much to be begun in time: the terminal says so, and the machine is not told.
+        var hasFailed: Bool { !isOpen && !hasSucceeded && !(isOfBurst && status == "expired") }
     }
 
     /// Commands whose insertion the database has confirmed.
@@ -56,21 +60,28 @@ struct CommandAccount: Sendable {
         run.note("events", count: commands.count)
         run.note("events lost", count: lost)
         run.note("events doubled", count: doubled)
-        run.note("events failed", count: commands.count { !$0.isOpen && !$0.hasSucceeded })
-        run.note("events late", count: commands.count(where: \.isLate))
+        run.note("events failed", count: commands.count(where: \.hasFailed))
+        // How late those of a burst are says how large it is.
+        run.note("events late", count: commands.count { $0.isLate && !$0.isOfBurst })
         for problem in Set(commands.compactMap { command in command.error.map { "\(command.status): \($0)" } }).sorted()
         {
             run.say(problem)
         }
         var total = DurationHistogram()
-        for command in commands where command.hasSucceeded { if let took = command.total { total.record(took) } }
+        for command in commands where command.hasSucceeded && !command.isOfBurst {
+            if let took = command.total { total.record(took) }
+        }
         run.note("inserted to finalised", total)
     }
 }
 
 extension CommandAccount {
     /// As the table and those who saw the commands tell it.
-    init(of terminals: [CommandChannel.Terminal], in database: PostgresConfiguration) async throws {
+    ///
+    /// - Parameter paced: with higher numbers than this commands are of a burst; `nil` without one.
+    init(
+        of terminals: [CommandChannel.Terminal], paced: Int? = nil, in database: PostgresConfiguration
+    ) async throws {
         asked = terminals.reduce(0) { $0 + $1.witness.asked }
         taken = terminals.reduce(0) { $0 + $1.service.statistics.taken }
         writes = nil
@@ -81,15 +92,16 @@ extension CommandAccount {
             try await connection.query(
                 """
                 SELECT machine_id, parameter_id, target_value, status, error,
-                    extract(epoch FROM finished_at - created_at)::float8, coalesce(finished_at > not_after, false)
+                    extract(epoch FROM finished_at - created_at)::float8, coalesce(finished_at > not_after, false),
+                    coalesce(command_id > $1, false)
                 FROM ald.parameter_control_commands
-                """, deadline: deadline
+                """, [paced.map { .int8(Int64($0)) } ?? .null], deadline: deadline
             ).map { row in
                 Command(
                     target: Target(
                         machine: try row.decode(0), parameter: try row.decode(1), value: try row.decode(2)),
                     status: try row.decode(3), total: try row.decode(5, as: Double?.self).map { .seconds($0) },
-                    isLate: try row.decode(6), error: try row.decode(4))
+                    isLate: try row.decode(6), isOfBurst: try row.decode(7), error: try row.decode(4))
             }
         }
     }

@@ -26,6 +26,14 @@ struct CommandChannel: ScenarioWork {
         var parameters: [Int32]
         var service: ParameterControlService
         var witness: CommandWitness
+        /// Of all terminals.
+        var pool: ConnectionPool
+
+        /// Commands that were asked for and have not ended, as far as this terminal knows.
+        var waiting: Int {
+            let statistics = service.statistics
+            return max(0, witness.asked - statistics.succeeded - statistics.failed - statistics.unknown)
+        }
     }
 
     func run(_ run: ScenarioRun) async throws {
@@ -37,8 +45,15 @@ struct CommandChannel: ScenarioWork {
                         let report = try await load(run, terminals, database, proxy)
                         run.note("insertion", report)
                     }
-                    try await judge(run, terminals, database)
-                    if measuresLimit { try await limit(run, terminals, database) }
+                    var paced: Int?
+                    if measuresLimit {
+                        try await settle(run, database)
+                        paced = try await TestDatabase.number(
+                            "SELECT coalesce(max(command_id), 0) FROM ald.parameter_control_commands", database)
+                        try await limit(run, terminals, database)
+                    }
+                    try await judge(run, terminals, database, paced: paced)
+                    noteConnections(run, terminals)
                 }
             }
         }
@@ -69,7 +84,7 @@ struct CommandChannel: ScenarioWork {
                     service: try ParameterControlService(
                         plc: executesOn ?? witness.watching(SimulatedPLC(map, seed: run.seed)), pool: pool,
                         machine: machine, configuration: settings, logger: TestDatabase.quiet),
-                    witness: witness))
+                    witness: witness, pool: pool))
         }
         try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
@@ -94,7 +109,11 @@ struct CommandChannel: ScenarioWork {
         let pool = try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
         return try await withThrowingTaskGroup(of: Void.self) { pooling in
             pooling.addTask { try await pool.run() }
-            let report = try await load(run, terminals, pool, proxy)
+            let report = try await run.looking { run in
+                sample(run, terminals, askers: pool)
+            } while: {
+                try await load(run, terminals, pool, proxy)
+            }
             pooling.cancelAll()
             try await pooling.waitForAll()
             return report
@@ -127,6 +146,27 @@ struct CommandChannel: ScenarioWork {
             if resets > 0 { try await disturb(run, terminals, proxy) } else { try await watch(run, terminals) }
             return try await group.reduce(into: OpenLoop.Report()) { $0.add($1) }
         }
+    }
+
+    private func sample(_ run: ScenarioRun, _ terminals: [Terminal], askers: ConnectionPool) {
+        run.sampleHeap()
+        run.sample("queue depth", Double(terminals.reduce(0) { $0 + $1.waiting }), .count)
+        let pools = [askers.statistics] + (terminals.first.map { [$0.pool.statistics] } ?? [])
+        for (name, count) in Self.connections(pools) { run.sample(name, Double(count), .count) }
+        run.sample("connections in use", Double(pools.reduce(0) { $0 + $1.leased }), .count)
+    }
+
+    private func noteConnections(_ run: ScenarioRun, _ terminals: [Terminal]) {
+        guard let pool = terminals.first?.pool else { return }
+        for (name, count) in Self.connections([pool.statistics]) { run.note(name, count: count) }
+    }
+
+    private static func connections(_ pools: [PoolStatistics]) -> [(String, Int)] {
+        [
+            ("connections created", pools.reduce(0) { $0 + $1.connectsSucceeded }),
+            ("connections closed", pools.reduce(0) { $0 + $1.closed }),
+            ("connection timeouts", pools.reduce(0) { $0 + $1.timeouts }),
+        ]
     }
 
     /// Connections are reset over and over; each time the bell must work again.
@@ -192,9 +232,17 @@ struct CommandChannel: ScenarioWork {
     }
 
     /// Waits until every command has ended, and notes what has become of all of them.
+    ///
+    /// - Parameter paced: with higher numbers than this commands are of a burst.
     func judge(
-        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration
+        _ run: ScenarioRun, _ terminals: [Terminal], _ database: PostgresConfiguration, paced: Int? = nil
     ) async throws {
+        try await settle(run, database)
+        try await CommandAccount(of: terminals, paced: paced, in: database).note(run)
+    }
+
+    /// Waits until every command has ended.
+    private func settle(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws {
         do {
             try await eventually("every command has ended", within: .seconds(60)) {
                 try await TestDatabase.number(
@@ -204,7 +252,6 @@ struct CommandChannel: ScenarioWork {
             // The account says how many have not.
             run.say("\(problem)")
         }
-        try await CommandAccount(of: terminals, in: database).note(run)
     }
 
     /// A thousand commands at once: how many a second are carried out. What is not begun before its deadline has ended, too.
@@ -214,11 +261,16 @@ struct CommandChannel: ScenarioWork {
         for terminal in terminals { try await insert(1000, from: 0, terminal, database) }
         let wanted = before + 1000 * terminals.count
         let open = "SELECT count(*) FROM ald.parameter_control_commands WHERE finished_at IS NULL"
-        try await eventually("all of them are done", within: .seconds(120)) {
-            if succeeded() >= wanted { return true }
-            // Seldom: whoever looks takes time from those who work.
-            guard run.time.now - began > .seconds(30) else { return false }
-            return try await TestDatabase.number(open, database) == 0
+        do {
+            try await eventually("all of them are done", within: .seconds(120)) {
+                if succeeded() >= wanted { return true }
+                // Seldom: whoever looks takes time from those who work.
+                guard run.time.now - began > .seconds(30) else { return false }
+                return try await TestDatabase.number(open, database) == 0
+            }
+        } catch let problem as NeverHappened {
+            // The account says which of them are lost.
+            run.say("\(problem)")
         }
         let seconds = (run.time.now - began).inSeconds
         run.note("throughput limit", Double(succeeded() - before) / seconds, .perSecond)
