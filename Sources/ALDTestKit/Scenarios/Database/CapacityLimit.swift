@@ -25,7 +25,7 @@ struct CapacityLimit: ScenarioWork {
     private static let rates: [Double] = [10, 50, 100, 500, 1000]
 
     func run(_ run: ScenarioRun) async throws {
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             for place in Place.allCases {
                 try await limited(place, run, database) { try await search(place, run, $0) }
             }

@@ -36,7 +36,7 @@ struct LockedTables: ScenarioWork {
     func run(_ run: ScenarioRun) async throws {
         let map = try Machine51.map()
         let book = LogBook()
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             try await ControllerWay.wired.with(map, seed: run.seed) { bench in
                 try await record(run, bench, database, book).note(run)
             }
@@ -53,10 +53,14 @@ struct LockedTables: ScenarioWork {
     private func record(
         _ run: ScenarioRun, _ bench: ControllerBench, _ database: PostgresConfiguration, _ book: LogBook
     ) async throws -> LockedTerminals {
-        let stage = LockStage(expected: recorders)
+        let (stage, meter) = (LockStage(expected: recorders), CycleMeter())
+        // A delivery is a statement, and those behind the lock are among them.
+        defer { run.note("statement", meter.deliveries) }
         return try await withThrowingTaskGroup(of: Part.self) { group in
             for machine in 1...Int32(recorders) {
-                group.addTask { .recorder(try await record(machine, run, bench, database, book, stage)) }
+                group.addTask {
+                    .recorder(try await record(machine, run, bench, database, book, stage, meter))
+                }
             }
             group.addTask { .recipes(try await disturb(run, bench, database, stage)) }
             return try await group.reduce(into: LockedTerminals(expected: recorders, recorders: [])) { all, part in
@@ -72,7 +76,7 @@ struct LockedTables: ScenarioWork {
 
     private func record(
         _ machine: Int32, _ run: ScenarioRun, _ bench: ControllerBench, _ database: PostgresConfiguration,
-        _ book: LogBook, _ stage: LockStage
+        _ book: LogBook, _ stage: LockStage, _ meter: CycleMeter
     ) async throws -> LockedTerminals.Recorder {
         try await withTemporaryDirectory(in: run.host.directory()) { directory in
             // Before the start, when that is what is slow.
@@ -81,7 +85,8 @@ struct LockedTables: ScenarioWork {
             let watch = Mutex((probe: Int?.none, goesOn: false, recovery: Duration.zero))
             let summary = try await RecordingRig.record(
                 bench.device.registerMap, machine: machine, fromPort: bench.port, into: database, directory: directory,
-                period: .milliseconds(500), logger: book.logger(), configure: { $0.attemptTimeout = .seconds(1) }
+                period: .milliseconds(500), logger: book.logger(), meter: meter,
+                configure: { $0.attemptTimeout = .seconds(1) }
             ) { rig in
                 try await eventually("recording has begun", within: .seconds(60)) { rig.writer.statistics.landed > 0 }
                 if place == .metadata { run.note("start", run.time.now - began) }
@@ -106,6 +111,7 @@ struct LockedTables: ScenarioWork {
                 accepted: summary.collection.rows,
                 recorded: try await RecordedRows(of: machine, in: database),
                 missed: summary.collection.missedPLC + summary.collection.missedSpool,
+                connectionTimeouts: summary.pool.timeouts,
                 cyclesBehindLock: seen.probe.flatMap { stage.counted($0) }, goesOn: seen.goesOn,
                 recovery: seen.recovery)
         }

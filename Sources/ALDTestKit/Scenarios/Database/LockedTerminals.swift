@@ -11,6 +11,8 @@ struct LockedTerminals: Sendable {
         var recorded: RecordedRows
         /// Instants that it missed for want of controller or disk.
         var missed: Int
+        /// Waits for a connection that were given up.
+        var connectionTimeouts = 0
         /// Instants at which it recorded while the tables were locked; `nil` when it had not begun by then.
         var cyclesBehindLock: Int?
         /// Whether it records again, or still, when all is over.
@@ -40,6 +42,7 @@ struct LockedTerminals: Sendable {
         run.note("lost or doubled", count: recorders.reduce(0) { $0 + $1.recorded.lostOrDoubled(of: $1.accepted) })
         run.note("terminals that stopped", count: expected - recorders.count { !$0.hasStopped })
         run.note("collection missed", count: recorders.reduce(0) { $0 + $1.missed })
+        run.note("connection timeouts", count: recorders.reduce(0) { $0 + $1.connectionTimeouts })
         if let recovery = recorders.map(\.recovery).max() { run.note("recovery", recovery) }
         guard let recipes else { return }
         run.note("recipes done", count: recipes.succeeded)

@@ -8,7 +8,7 @@ struct StatementHang: ScenarioWork {
     }
 
     func run(_ run: ScenarioRun) async throws {
-        try await run.host.withDatabase { database in
+        try await run.withMeteredDatabase { database in
             let pool = try ConnectionPool(
                 configuration: database.withApplicationName(Self.name), logger: TestDatabase.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -36,6 +36,7 @@ struct StatementHang: ScenarioWork {
                 account.hanging = try await Self.hanging(database)
                 account.kept = pool.statistics.leased + pool.statistics.reclaimed
                 account.note(run)
+                run.note("connection timeouts", count: pool.statistics.timeouts)
                 group.cancelAll()
                 try await group.waitForAll()
             }
