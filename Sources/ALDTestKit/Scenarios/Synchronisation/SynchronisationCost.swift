@@ -1,4 +1,5 @@
 import ALDCore
+import Synchronization
 
 /// The same cycles with and without current values beside the history, in turns in one run, so that whatever else the
 /// machine does meets both. Each turn has two parts: cycles at a fixed rate show how late they land, cycles one after the
@@ -7,6 +8,8 @@ struct SynchronisationCost: ScenarioWork {
     var parameters = 84
     /// Cycles per second of the first part.
     var rate = 40.0
+    /// What the sink of a side is really told; a test may tell it something else.
+    var recording: @Sendable (PostgresSink.Recording) -> PostgresSink.Recording = { $0 }
     private static let rounds = 8
     /// Of a turn, what the fixed rate has.
     private static let openShare = 0.5
@@ -14,29 +17,32 @@ struct SynchronisationCost: ScenarioWork {
     func run(_ run: ScenarioRun) async throws {
         try await run.host.withDatabase { database in
             let slice = run.duration / (2 * Self.rounds)
+            var account = SynchronisationAccount()
             // What this process and the server do once must not count against whoever comes first.
             for recording in [PostgresSink.Recording.historyOnly, .synchronized] {
-                _ = try await measure(recording, round: Self.rounds, lasting: .milliseconds(50), run, database)
+                _ = try await measure(
+                    recording, round: Self.rounds, lasting: .milliseconds(50), &account, run, database)
             }
             var comparison = SynchronisationComparison(rate: rate)
             // Also of a run that is cut off: the rounds that are whole say what they say.
             defer { note(run, comparison) }
             for round in 0..<Self.rounds {
-                try await compare(&comparison, round, slice, run, database)
+                try await compare(&comparison, &account, round, slice, run, database)
             }
+            account.note(run, try await RecordedRows(in: database))
         }
     }
 
     private func compare(
-        _ comparison: inout SynchronisationComparison, _ round: Int, _ slice: Duration, _ run: ScenarioRun,
-        _ database: PostgresConfiguration
+        _ comparison: inout SynchronisationComparison, _ account: inout SynchronisationAccount, _ round: Int,
+        _ slice: Duration, _ run: ScenarioRun, _ database: PostgresConfiguration
     ) async throws {
         // Whoever comes first in a round has the colder caches.
         let order: [PostgresSink.Recording] =
             round % 2 == 0 ? [.historyOnly, .synchronized] : [.synchronized, .historyOnly]
         var sides: [PostgresSink.Recording: SynchronisationSide] = [:]
         for recording in order {
-            sides[recording] = try await measure(recording, round: round, lasting: slice, run, database)
+            sides[recording] = try await measure(recording, round: round, lasting: slice, &account, run, database)
         }
         if let plain = sides[.historyOnly], let both = sides[.synchronized] {
             comparison.add(plain: plain, both: both)
@@ -76,8 +82,8 @@ struct SynchronisationCost: ScenarioWork {
     // MARK: One turn
 
     private func measure(
-        _ recording: PostgresSink.Recording, round: Int, lasting slice: Duration, _ run: ScenarioRun,
-        _ database: PostgresConfiguration
+        _ recording: PostgresSink.Recording, round: Int, lasting slice: Duration,
+        _ account: inout SynchronisationAccount, _ run: ScenarioRun, _ database: PostgresConfiguration
     ) async throws -> SynchronisationSide {
         let map = try run.generatedMachine(parameters: parameters)
         let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
@@ -85,9 +91,12 @@ struct SynchronisationCost: ScenarioWork {
             device: SimulatedPLC(map, seed: run.seed),
             sink: PostgresSink(
                 pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
-                recording: recording, logger: TestDatabase.quiet),
+                recording: self.recording(recording), logger: TestDatabase.quiet),
             origin: Int64(run.seed % 1_000_000) * 100 + Int64(round) * 2 + (recording == .synchronized ? 1 : 0) + 1)
+        let isFirst = account.landed == 0
         let deadlocks = try await Self.deadlocks(database)
+        // Before the first cycle of all there is no schema to ask.
+        let current = isFirst ? CurrentValues() : try await CurrentValues(in: database)
         // With room for its histograms: what we count with is not to count.
         var side = SynchronisationSide()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -104,6 +113,9 @@ struct SynchronisationCost: ScenarioWork {
             try await group.waitForAll()
         }
         side.deadlocks = try await Self.deadlocks(database) - deadlocks
+        account.add(
+            cycle.record, isSynchronized: recording == .synchronized, before: current,
+            after: try await CurrentValues(in: database))
         return side
     }
 
@@ -129,15 +141,29 @@ struct SynchronisationCost: ScenarioWork {
     }
 
     /// Reads the machine and lands what it said.
-    private struct Cycle: Sendable {
-        let device: SimulatedPLC
-        let sink: PostgresSink
-        let origin: Int64
+    private final class Cycle: Sendable {
+        private let device: SimulatedPLC
+        private let sink: PostgresSink
+        private let origin: Int64
+        private let state = Mutex(CycleRecord())
+
+        init(device: SimulatedPLC, sink: PostgresSink, origin: Int64) {
+            (self.device, self.sink, self.origin) = (device, sink, origin)
+        }
+
+        var record: CycleRecord { state.withLock(\.self) }
 
         func land(_ number: Int, by deadline: MonotonicInstant) async throws {
             let records = Records(try await device.scan(deadline: deadline))
             let batch = Batch(id: BatchID(origin: origin, number: Int64(number + 1)), machine: 1, records: records)
-            try await sink.apply(batch, deadline: deadline)
+            guard case .history(let rows) = records else { return }
+            do {
+                try await sink.apply(batch, deadline: deadline)
+            } catch {
+                state.withLock { $0.fail(rows) }
+                throw error
+            }
+            state.withLock { $0.land(rows) }
         }
     }
 }

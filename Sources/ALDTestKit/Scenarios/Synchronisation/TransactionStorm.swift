@@ -11,7 +11,7 @@ struct TransactionStorm: ScenarioWork {
             // A server grants so many connections; beyond that transactions wait for one.
             let room = try await TestDatabase.number("SELECT current_setting('max_connections')::int - 10", database)
             let promises = Promises()
-            var (succeeded, failed) = (0, 0)
+            var account = StormAccount()
             for (stage, crowd) in Self.crowds.enumerated() {
                 var configuration = PoolConfiguration()
                 configuration.maximumConnections = min(crowd, room)
@@ -24,17 +24,13 @@ struct TransactionStorm: ScenarioWork {
                 run.note("\(crowd) at a time", report.latency)
                 run.note("\(crowd) at a time: transactions per second", report.throughput, .perSecond)
                 run.sample("transactions per second", report.throughput, .perSecond)
-                succeeded += report.succeeded
-                failed += report.failed
+                account.succeeded += report.succeeded
+                account.failed += report.failed
                 if let error = report.firstError { run.say(error) }
             }
-            run.note("transactions", count: succeeded)
-            run.note("success", Double(succeeded) / Double(max(1, succeeded + failed)), .ratio)
-            let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-            run.note("database deadlocks", count: try await TestDatabase.number(deadlocks, database))
-            let audit = try await LandingAudit(of: promises, machine: 1, in: database)
-            for problem in audit.problems { run.fail(problem) }
-            run.note("lost or doubled", count: abs(promises.acceptedCount - audit.rows))
+            account.deadlocks = try await ClientLoad.deadlocks(database)
+            account.audit = try await LandingAudit(of: promises, machine: 1, in: database)
+            account.note(run)
         }
     }
 
@@ -50,12 +46,8 @@ struct TransactionStorm: ScenarioWork {
                 let batch = Batch(
                     id: BatchID(origin: Int64(stage * 1000 + client + 1), number: Int64(number + 1)), machine: 1,
                     records: NumberedRecords.records(numbers, .history))
-                do {
-                    try await Self.land(batch, sink, by: run.patience, run.time)
-                } catch {
-                    promises.refuse(numbers)
-                    throw error
-                }
+                // What has failed may have landed all the same, unheard; but not twice.
+                try await Self.land(batch, sink, by: run.patience, run.time)
                 promises.accept(numbers)
             }
             run.note("\(crowd) at a time: waits given up", count: pool.statistics.timeouts)
@@ -79,6 +71,21 @@ struct TransactionStorm: ScenarioWork {
             }
             try await time.sleep(for: .milliseconds(10))
         }
+    }
+}
+
+/// What simultaneous transactions have come to.
+struct StormAccount: Sendable {
+    var succeeded = 0
+    var failed = 0
+    var deadlocks = 0
+    var audit = LandingAudit()
+
+    func note(_ run: ScenarioRun) {
+        run.note("transactions", count: succeeded)
+        run.note("success", Double(succeeded) / Double(max(1, succeeded + failed)), .ratio)
+        run.note("database deadlocks", count: deadlocks)
+        audit.note(run)
     }
 }
 
@@ -113,13 +120,37 @@ struct PoolExhaustion: ScenarioWork {
                 try await group.waitForAll()
                 return report
             }
-            run.note("operation", report.latency)
-            run.note("operations per second", report.throughput, .perSecond)
-            run.note("failed operations", count: report.failed)
-            if let error = report.firstError { run.say(error) }
             let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ald.workers'"
-            try await eventually("every session has ended") { try await TestDatabase.number(sessions, database) == 0 }
-            run.note("connections left", count: try await TestDatabase.number(sessions, database))
+            do {
+                try await eventually("every session has ended") {
+                    try await TestDatabase.number(sessions, database) == 0
+                }
+            } catch let problem as NeverHappened {
+                // The account says how many have not.
+                run.say("\(problem)")
+            }
+            PoolAccount(
+                load: report, asked: workers * operations,
+                connectionsLeft: try await TestDatabase.number(sessions, database)
+            ).note(run)
         }
+    }
+}
+
+/// What workers on a pool that is too small for them have come to.
+struct PoolAccount: Sendable {
+    var load: LoadReport
+    /// Operations that there were to do.
+    var asked: Int
+    /// Sessions that were still there when all had ended.
+    var connectionsLeft: Int
+
+    func note(_ run: ScenarioRun) {
+        run.note("operation", load.latency)
+        run.note("operations per second", load.throughput, .perSecond)
+        // One that was never done has failed, too.
+        run.note("failed operations", count: max(load.failed, asked - load.succeeded))
+        run.note("connections left", count: connectionsLeft)
+        if let error = load.firstError { run.say(error) }
     }
 }

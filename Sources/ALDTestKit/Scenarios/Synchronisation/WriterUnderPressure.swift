@@ -8,7 +8,7 @@ struct WriterMemory: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run) { rig in
-            var points: [Series.Point] = []
+            var growth = RoundGrowth()
             for round in 0..<Self.rounds {
                 try await rig.append(run.scaled(Self.sizes[round % Self.sizes.count]), kind: .history)
                 try await eventually("it has landed") { rig.writer.statistics.spooled == 0 }
@@ -17,43 +17,56 @@ struct WriterMemory: ScenarioWork {
                     continue
                 }
                 run.sample("heap in use", Double(heap), .bytes)
-                points.append(Series.Point(at: Double(round), value: Double(heap)))
+                growth.add(heap, round: round)
             }
-            // The first rounds fill caches and pools.
-            if let slope = RobustSlope.of(Array(points.dropFirst(2))) { run.note("growth per round", slope, .bytes) }
+            growth.note(run)
         }
     }
 }
 
-/// A writer whose database is disturbed while it works: connections are reset, statements cancelled, sessions ended.
+/// What was allocated after rounds that are alike.
+struct RoundGrowth: Sendable {
+    private var points: [Series.Point] = []
+
+    /// - Parameters:
+    ///   - bytes: what was allocated then.
+    ///   - round: its number, those that were not looked at included.
+    mutating func add(_ bytes: Int, round: Int) {
+        points.append(Series.Point(at: Double(round), value: Double(bytes)))
+    }
+
+    /// Of a round, bytes; `nil` when there were too few. The first ones fill caches and pools.
+    var perRound: Double? { RobustSlope.of(Array(points.dropFirst(2))) }
+
+    func note(_ run: ScenarioRun) {
+        if let perRound { run.note("growth per round", perRound, .bytes) }
+    }
+}
+
+/// A writer whose database is disturbed while it works: statements are cancelled, which rolls their transactions back,
+/// sessions ended, connections reset.
 struct WriterDisturbance: ScenarioWork {
     var unheeded: [RunOption: String] { [.scale: "what is disturbed is one writer, at work all the time"] }
+    private static let pause = Duration.milliseconds(50)
+    /// How much longer than asked for statements may be cancelled: whoever works in short moments is not met by each look.
+    private static let mostExtension = Duration.seconds(20)
+
+    private static let sessions =
+        "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
 
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run, isProxied: true) { rig, proxy, database in
-            let sessions =
-                "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
             try await rig.withLoad(callers: 2, rows: 20) {
-                for (name, call) in [
-                    ("statements cancelled", "pg_cancel_backend"), ("sessions ended", "pg_terminate_backend"),
-                ] {
-                    try await run.fault(name) {
-                        let end = run.time.now + run.duration / 3
-                        var hits = 0
-                        while run.time.now < end {
-                            try await run.time.sleep(for: .milliseconds(100))
-                            hits += try await TestDatabase.number(
-                                "SELECT count(\(call)(pid)) FROM pg_stat_activity WHERE \(sessions)", database)
-                        }
-                        return hits
+                try await cancel(run, rig, database)
+                try await run.fault("sessions ended") {
+                    var ended = 0
+                    try await repeating(run) {
+                        ended += try await Self.call("pg_terminate_backend", on: Self.sessions, database)
                     }
+                    return ended
                 }
                 try await run.fault("connections reset") {
-                    let end = run.time.now + run.duration / 3
-                    while run.time.now < end {
-                        try await run.time.sleep(for: .milliseconds(100))
-                        proxy.reset()
-                    }
+                    try await repeating(run) { proxy.reset() }
                     return proxy.evidence.resets
                 }
             }
@@ -61,7 +74,58 @@ struct WriterDisturbance: ScenarioWork {
             try await rig.drain()
             run.note("recovery", run.time.now - healed)
             run.note("failed deliveries", count: rig.writer.statistics.failedAttempts)
+            run.note("waits given up", count: rig.pool.statistics.timeouts)
+            try await noteRollbacks(run, database)
         }
+    }
+
+    /// What the writer notices counts: in a session that does nothing there is nothing to cancel.
+    private func cancel(_ run: ScenarioRun, _ rig: WriterRig, _ database: PostgresConfiguration) async throws {
+        try await run.fault("statements cancelled") {
+            let before = rig.writer.statistics.failedAttempts
+            func bites() -> Int { rig.writer.statistics.failedAttempts - before }
+            var cancelled = 0
+            try await repeating(run, orUntil: { bites() > 0 }) {
+                cancelled += try await Self.call(
+                    "pg_cancel_backend", on: Self.sessions + " AND state = 'active'", database)
+            }
+            run.note("statements cancelled", count: cancelled)
+            return bites()
+        }
+    }
+
+    /// - Returns: on how many sessions of this kind the server's function was called.
+    private static func call(
+        _ function: String, on sessions: String, _ database: PostgresConfiguration
+    ) async throws -> Int {
+        try await TestDatabase.number(
+            "SELECT count(\(function)(pid)) FROM pg_stat_activity WHERE \(sessions)", database)
+    }
+
+    /// - Parameter isFelt: without this it goes on, ``mostExtension`` longer at the most.
+    private func repeating(
+        _ run: ScenarioRun, orUntil isFelt: () -> Bool = { true }, _ body: () async throws -> Void
+    ) async throws {
+        let end = run.time.now + run.duration / 3
+        while run.time.now < end || !isFelt() && run.time.now < end + Self.mostExtension {
+            try await run.time.sleep(for: Self.pause)
+            try await body()
+        }
+    }
+
+    private func noteRollbacks(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws {
+        var count = 0
+        do {
+            // A session tells what it has counted when it has nothing else to do.
+            try await eventually("the server has counted what was rolled back") {
+                count = try await TestDatabase.number(
+                    "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()", database)
+                return count > 0
+            }
+        } catch let problem as NeverHappened {
+            run.say("\(problem)")
+        }
+        run.note("transactions rolled back", count: count)
     }
 }
 
@@ -85,9 +149,7 @@ extension ScenarioWork {
                         try await rig.drain()
                         return try await rig.audit()
                     }
-                    for problem in audit.problems { run.fail(problem) }
-                    run.note("records", count: promises.acceptedCount)
-                    run.note("lost or doubled", count: abs(promises.acceptedCount - audit.found))
+                    audit.note(run)
                 }
             }
         }
