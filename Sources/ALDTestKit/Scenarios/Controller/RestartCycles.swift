@@ -32,7 +32,7 @@ struct RestartCycles: ScenarioWork {
                 if failing {
                     run.sometimes("\(way.rawValue): a start that fails", account.starts.contains { $0.error != nil })
                 }
-                account.connectionsLeft = try await settledConnections(bench, database)
+                account.connectionsLeft = try await settledConnections(run, bench, database)
                 account.recorded = try await RecordedRows(in: database)
                 let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
                 account.deadlocks = try await TestDatabase.number(deadlocks, database)
@@ -43,22 +43,16 @@ struct RestartCycles: ScenarioWork {
 
     /// To the controller, where there are any, and to the database. Either side takes a moment to notice an end; what is
     /// left after half a minute is a leak.
-    private func settledConnections(_ bench: ControllerBench, _ database: PostgresConfiguration) async throws -> Int {
+    private func settledConnections(
+        _ run: ScenarioRun, _ bench: ControllerBench, _ database: PostgresConfiguration
+    ) async throws -> Int {
         let sessions = """
             SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
             AND backend_type = 'client backend' AND pid <> pg_backend_pid()
             """
-        // What the last look has found: another one could see the session of this one end.
-        var left = 0
-        do {
-            try await eventually("all connections are closed") {
-                left = try await TestDatabase.number(sessions, database) + (bench.server?.statistics.open ?? 0)
-                return left == 0
-            }
-        } catch is NeverHappened {
-            // The count says it.
+        return try await run.leftovers("all connections are closed") {
+            try await TestDatabase.number(sessions, database) + (bench.server?.statistics.open ?? 0)
         }
-        return left
     }
 
     private func inTurn(
