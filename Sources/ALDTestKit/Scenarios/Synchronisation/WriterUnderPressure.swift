@@ -56,6 +56,10 @@ struct WriterDisturbance: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         try await withWriter(run, isProxied: true) { rig, proxy, database in
+            // A start asks for what may not be there yet, and is refused.
+            try await rig.append(kind: .history)
+            try await rig.drain()
+            let before = try await Self.rollbacks(database)
             try await rig.withLoad(callers: 2, rows: 20) {
                 try await cancel(run, rig, database)
                 try await run.fault("sessions ended") {
@@ -75,7 +79,7 @@ struct WriterDisturbance: ScenarioWork {
             run.note("recovery", run.time.now - healed)
             run.note("failed deliveries", count: rig.writer.statistics.failedAttempts)
             run.note("waits given up", count: rig.pool.statistics.timeouts)
-            try await noteRollbacks(run, database)
+            try await noteRollbacks(run, after: before, database)
         }
     }
 
@@ -113,13 +117,20 @@ struct WriterDisturbance: ScenarioWork {
         }
     }
 
-    private func noteRollbacks(_ run: ScenarioRun, _ database: PostgresConfiguration) async throws {
+    /// How many transactions of this database were not committed, as far as its sessions have said so.
+    private static func rollbacks(_ database: PostgresConfiguration) async throws -> Int {
+        try await TestDatabase.number(
+            "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()", database)
+    }
+
+    private func noteRollbacks(
+        _ run: ScenarioRun, after before: Int, _ database: PostgresConfiguration
+    ) async throws {
         var count = 0
         do {
             // A session tells what it has counted when it has nothing else to do.
             try await eventually("the server has counted what was rolled back") {
-                count = try await TestDatabase.number(
-                    "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()", database)
+                count = try await Self.rollbacks(database) - before
                 return count > 0
             }
         } catch let problem as NeverHappened {
