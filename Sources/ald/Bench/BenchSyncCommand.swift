@@ -29,7 +29,8 @@ struct BenchSyncCommand: AsyncParsableCommand {
             TARGETS
               throughput falls by less than 20 %, latency (p50) rises by less than 30 %,
               the heap by less than 40 %, more than 95 % of the cycles succeed, also of
-              three writers, without a deadlock, and what they have landed is there once
+              three writers, without a deadlock; what has landed is there once, and current
+              values are the newest of it
 
             EXIT STATUS
               0   all targets are met        1   one is not: the table says which

@@ -32,6 +32,8 @@ import Testing
             run.note("latency increase", increase, .ratio)
             run.note("memory increase", 0, .ratio)
             run.note("success", 1, .ratio)
+            run.note("lost or doubled", count: 0)
+            run.note("wrong current values", count: 0)
             run.note("cycles a side", count: cycles)
         }
     }
