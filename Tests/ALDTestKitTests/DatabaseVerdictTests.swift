@@ -97,6 +97,12 @@ import Testing
             account.writes?[Self.target(2, value: 2)] = nil
         }
         #expect(expired.verdict == .pass, "\(expired.reasons)")
+        let over = try await result { account in
+            account.commands[3].status = "failed"
+            account.commands[3].error = ParameterCommandMachine.notReached
+            account.writes?[Self.target(2, value: 2)] = nil
+        }
+        #expect(over.verdict == .pass, "\(over.reasons)")
         expectFailure(try await result { $0.commands[3].total = nil }, by: "events lost")
         expectFailure(try await result { $0.writes?[Self.target(2, value: 2)] = nil }, by: "events lost")
         expectFailure(try await result { $0.writes?[Self.target(2, value: 2)] = 2 }, by: "events doubled")

@@ -10,6 +10,9 @@ public struct ProcessProbe: Hashable, Sendable {
     public var descriptors: Int?
     /// Sockets among the descriptors.
     public var sockets: Int?
+    /// Timers of the kernel among the descriptors. Dispatch opens one for each clock the first time that somebody has to
+    /// wait on it, and keeps it.
+    public var timers: Int?
     /// All there are.
     public var threads: Int?
     /// Those of Dispatch among them, by their names, which a thread without one of its own has from who began it. Dispatch
@@ -33,10 +36,11 @@ public struct ProcessProbe: Hashable, Sendable {
         (residentBytes, privateBytes) = (Self.bytes(status["VmRSS"]), Self.bytes(status["RssAnon"]))
         let entries = try? FileManager.default.contentsOfDirectory(atPath: folder + "/fd")
         descriptors = entries?.count
-        sockets = entries?.count { entry in
-            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/fd/\(entry)")
-            return target?.hasPrefix("socket:") == true
+        let targets = entries?.compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/fd/\($0)")
         }
+        sockets = targets?.count { $0.hasPrefix("socket:") }
+        timers = targets?.count { $0 == "anon_inode:[timerfd]" }
         let io = Self.fields(folder + "/io", separator: ":")
         readBytes = io["read_bytes"].flatMap { Int($0) }
         writtenBytes = io["write_bytes"].flatMap { Int($0) }

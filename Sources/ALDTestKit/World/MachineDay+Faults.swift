@@ -29,6 +29,7 @@ extension MachineDay {
         case .freeze:
             guard let life else { return }
             life.node.freeze(for: fault.duration)
+            thawed = max(thawed, world.now + fault.duration)
             report.bites[fault.kind.bite, default: 0] += 1
         case .clockStep:
             // Never by the same amount twice, so that no two readings bear the same time.

@@ -124,6 +124,8 @@ public struct MachineDay {
     }
 
     let configuration: Configuration
+    /// Until when the last freeze goes on: a crash that waits for its moment puts off what was to come after it.
+    var thawed = World.beginning
     let journal: String
     let spoolDirectory: String
     /// Under the spool; `nil`: it lies in files.
@@ -208,7 +210,7 @@ public struct MachineDay {
         WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()
         WorldShift(recipes, recipes: WorldShift.recipes(valves).count, until: end, world: world).begin()
         var coming = faults[...]
-        for moment in Self.moments(of: faults, every: Self.look, until: end) {
+        for moment in Moments(of: faults, from: World.beginning, every: Self.look, until: end) {
             // Days of virtual time hold a thread: who ends the program does not wait for all of them.
             try Task.checkCancellation()
             try world.run(until: moment)
@@ -233,25 +235,12 @@ public struct MachineDay {
         return report
     }
 
-    /// Every instant at which something begins or ends, and the invariants' own.
-    private static func moments(
-        of faults: [WorldFault], from start: MonotonicInstant = World.beginning, every interval: Duration,
-        until end: MonotonicInstant
-    ) -> [MonotonicInstant] {
-        var moments = Set(faults.flatMap { [$0.at, $0.end] })
-        var next = start
-        while next < end {
-            next = min(next + interval, end)
-            moments.insert(next)
-        }
-        return moments.sorted()
-    }
-
     private mutating func awaitHealing() throws {
+        if thawed > world.now { try world.run(until: thawed) }
         let from = world.now
         guard let writer = life?.writer else { return }
         var isHealed = false
-        for moment in Self.moments(of: [], from: from, every: Self.look, until: from + Self.healing) {
+        for moment in Moments(of: [], from: from, every: Self.look, until: from + Self.healing) {
             if !isHealed {
                 isHealed = try world.run(until: moment) {
                     writer.statistics.spooled == 0 && writer.statistics.isReconciled && commands.openCommands == 0
@@ -270,5 +259,30 @@ public struct MachineDay {
                 "\(statistics.spooled) records still wait \(Self.healing) after everything was healed: "
                     + "\(statistics.lastFault ?? statistics.heldBecause ?? "no fault")")
         }
+    }
+}
+
+/// Every instant at which something begins or ends, and those at which one looks, in their order. None is made before it
+/// is asked for: a year has thirty million.
+private struct Moments: Sequence, IteratorProtocol {
+    private var edges: ArraySlice<MonotonicInstant>
+    private var look: MonotonicInstant?
+    private let interval: Duration
+    private let end: MonotonicInstant
+
+    init(
+        of faults: [WorldFault], from start: MonotonicInstant, every interval: Duration, until end: MonotonicInstant
+    ) {
+        (self.interval, self.end) = (interval, end)
+        edges = Set(faults.flatMap { [$0.at, $0.end] }).sorted()[...]
+        look = start < end ? Swift.min(start + interval, end) : nil
+    }
+
+    mutating func next() -> MonotonicInstant? {
+        let edge = edges.first
+        guard let moment = edge.map({ edge in look.map { Swift.min(edge, $0) } ?? edge }) ?? look else { return nil }
+        if edge == moment { edges.removeFirst() }
+        if look == moment { look = moment < end ? Swift.min(moment + interval, end) : nil }
+        return moment
     }
 }

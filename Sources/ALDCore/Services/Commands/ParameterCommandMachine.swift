@@ -131,7 +131,7 @@ public struct ParameterCommandMachine: Sendable {
         }
     }
 
-    static let notReached = "the controller was not reached in time"
+    package static let notReached = "the controller was not reached in time"
     static let notHeld =
         "not written: the terminal's lease on the command had ended, because it stood still or did not reach the database"
     static let shutDown = "the terminal was shut down before the controller was reached"

@@ -25,8 +25,12 @@ struct CommandAccount: Sendable {
 
         var isOpen: Bool { total == nil }
         var hasSucceeded: Bool { status == "succeeded" }
-        /// A burst may be too much to be begun in time: the terminal says so, and the machine is not told.
-        var hasFailed: Bool { !isOpen && !hasSucceeded && !(isOfBurst && status == "expired") }
+        /// Not begun in time, or given out in the last moment and over when it was there: the machine has not been told.
+        private var isTooLate: Bool {
+            status == "expired" || status == "failed" && error == ParameterCommandMachine.notReached
+        }
+        /// A burst may be too much to be begun in time.
+        var hasFailed: Bool { !isOpen && !hasSucceeded && !(isOfBurst && isTooLate) }
     }
 
     /// Commands whose insertion the database has confirmed.

@@ -64,13 +64,13 @@ struct WriterDisturbance: ScenarioWork {
                 try await cancel(run, rig, database)
                 try await run.fault("sessions ended") {
                     var ended = 0
-                    try await repeating(run) {
+                    try await repeating(run, orUntil: { ended > 0 }) {
                         ended += try await Self.call("pg_terminate_backend", on: Self.sessions, database)
                     }
                     return ended
                 }
                 try await run.fault("connections reset") {
-                    try await repeating(run) { proxy.reset() }
+                    try await repeating(run, orUntil: { proxy.evidence.resets > 0 }) { proxy.reset() }
                     return proxy.evidence.resets
                 }
             }
