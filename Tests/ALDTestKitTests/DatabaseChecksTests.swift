@@ -29,9 +29,9 @@ import Testing
             #expect(meanwhile == 1)
             try await eventually("it has ended") { try await ClientLoad.sessions(database) == 0 }
 
-            #expect(try await ClientLoad.deadlocks(database) == 0)
+            #expect(try await TestDatabase.deadlocks(in: database) == 0)
             try await meetInACircle(database)
-            try await eventually("the server says so") { try await ClientLoad.deadlocks(database) == 1 }
+            try await eventually("the server says so") { try await TestDatabase.deadlocks(in: database) == 1 }
         }
     }
 

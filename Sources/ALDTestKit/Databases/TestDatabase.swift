@@ -57,14 +57,19 @@ public enum TestDatabase {
             }
             return try await body(Lease(configuration: given.withDatabase(name), directory: nil))
         } cleanup: {
-            // Also when whoever made it was cut off and does not know. In a task of its own, which is awaited here: in a
-            // cancelled one nothing would be sent.
-            try await Task {
-                try await withConnection(given) {
-                    _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
-                }
-            }.value
+            // Also when whoever made it was cut off and does not know.
+            try await drop(name, on: given)
         }
+    }
+
+    /// Removes a database that may be there, whoever is connected to it, also when this task is cancelled.
+    static func drop(_ name: String, on server: PostgresConfiguration) async throws {
+        // In a task of its own, which is awaited here: in a cancelled one nothing would be sent.
+        try await Task {
+            try await withConnection(server) {
+                _ = try await $0.execute(script: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)", deadline: $1)
+            }
+        }.value
     }
 
     /// The process of the server whose cluster lies in `directory`; for signals.
@@ -101,6 +106,11 @@ public enum TestDatabase {
             guard let row = result.first else { throw NeverHappened(description: "no row: \(statement)") }
             return Int(try row.decode(0, as: Int64.self))
         }
+    }
+
+    /// How many deadlocks the server has found in this database, as far as its sessions have said so; one that ends does.
+    static func deadlocks(in database: PostgresConfiguration) async throws -> Int {
+        try await number("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)
     }
 
     /// The seconds that a statement returns, one a row; nulls are left out.

@@ -155,12 +155,9 @@ public actor ScenarioHost {
         return name
     }
 
-    /// In a task of its own, which is awaited here: in a cancelled one nothing would be sent.
     private func drop(_ name: String, on configuration: PostgresConfiguration?) async throws {
         guard let configuration else { return }
-        try await Task {
-            try await Self.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)", configuration)
-        }.value
+        try await TestDatabase.drop(name, on: configuration)
         databases.remove(name)
     }
 

@@ -32,14 +32,7 @@ struct ControllerConnectionLimit: ScenarioWork {
             } cleanup: {
                 for client in clients { await client.close() }
             }
-            do {
-                try await eventually("all connections are closed") {
-                    account.left = bench.server?.statistics.open ?? 0
-                    return account.left == 0
-                }
-            } catch is NeverHappened {
-                // The account says it.
-            }
+            account.left = try await run.leftovers("all connections are closed") { bench.server?.statistics.open ?? 0 }
             account.note(run)
         }
     }

@@ -34,8 +34,7 @@ struct RestartCycles: ScenarioWork {
                 }
                 account.connectionsLeft = try await settledConnections(run, bench, database)
                 account.recorded = try await RecordedRows(in: database)
-                let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-                account.deadlocks = try await TestDatabase.number(deadlocks, database)
+                account.deadlocks = try await TestDatabase.deadlocks(in: database)
                 account.note(run, way)
             }
         }

@@ -14,14 +14,10 @@ struct ClientLoad: ScenarioWork {
             let promises = Promises()
             var account = ClientAccount(
                 clients: try await load(run, database.withApplicationName(Self.name), promises))
-            do {
-                try await eventually("every session has ended") { try await Self.sessions(database) == 0 }
-            } catch let problem as NeverHappened {
-                // The account says how many have not.
-                run.say("\(problem)")
+            account.connectionsLeft = try await run.leftovers("every session has ended") {
+                try await Self.sessions(database)
             }
-            account.connectionsLeft = try await Self.sessions(database)
-            account.deadlocks = try await Self.deadlocks(database)
+            account.deadlocks = try await TestDatabase.deadlocks(in: database)
             account.audit = try await LandingAudit(of: promises, machine: 1, in: database)
             account.note(run)
         }
@@ -37,12 +33,6 @@ struct ClientLoad: ScenarioWork {
             SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = '\(name)'
             """, database)
-    }
-
-    /// How many the server has found in this database, as far as the sessions have said so; one that ends does.
-    static func deadlocks(_ database: PostgresConfiguration) async throws -> Int {
-        try await TestDatabase.number(
-            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)
     }
 
     private func load(

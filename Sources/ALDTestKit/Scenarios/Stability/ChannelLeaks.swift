@@ -17,12 +17,8 @@ struct ChannelLeaks: ScenarioWork {
                     try await channel.judge(run, terminals, database)
                 }
                 watch.noteCounts(run, ["listeners", LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads])
-                do {
-                    try await eventually("nobody listens") { try await listeners(database) == 0 }
-                } catch let problem as NeverHappened {
-                    run.say("\(problem)")
-                }
-                run.note("listeners left", count: try await listeners(database))
+                let left = try await run.leftovers("nobody listens") { try await listeners(database) }
+                run.note("listeners left", count: left)
             }
         }
     }

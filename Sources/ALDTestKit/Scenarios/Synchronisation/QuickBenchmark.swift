@@ -25,8 +25,7 @@ package struct QuickBenchmark: ScenarioWork {
                 group.cancelAll()
                 try await group.waitForAll()
             }
-            let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-            run.note("together: deadlocks", count: try await TestDatabase.number(deadlocks, database))
+            run.note("together: deadlocks", count: try await TestDatabase.deadlocks(in: database))
             let audit = try await LandingAudit(of: promises, machine: 1, in: database)
             for problem in audit.problems { run.fail(problem) }
             run.note("together: lost or doubled", count: audit.lostOrDoubled)

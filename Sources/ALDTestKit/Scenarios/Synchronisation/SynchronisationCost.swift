@@ -94,7 +94,7 @@ struct SynchronisationCost: ScenarioWork {
                 recording: self.recording(recording), logger: TestDatabase.quiet),
             origin: Int64(run.seed % 1_000_000) * 100 + Int64(round) * 2 + (recording == .synchronized ? 1 : 0) + 1)
         let isFirst = account.landed == 0
-        let deadlocks = try await Self.deadlocks(database)
+        let deadlocks = try await TestDatabase.deadlocks(in: database)
         // Before the first cycle of all there is no schema to ask.
         let current = isFirst ? CurrentValues() : try await CurrentValues(in: database)
         // With room for its histograms: what we count with is not to count.
@@ -112,7 +112,7 @@ struct SynchronisationCost: ScenarioWork {
             group.cancelAll()
             try await group.waitForAll()
         }
-        side.deadlocks = try await Self.deadlocks(database) - deadlocks
+        side.deadlocks = try await TestDatabase.deadlocks(in: database) - deadlocks
         account.add(
             cycle.record, isSynchronized: recording == .synchronized, before: current,
             after: try await CurrentValues(in: database))
@@ -133,11 +133,6 @@ struct SynchronisationCost: ScenarioWork {
         side.open.add(paced)
         side.closed.add(rest)
         side.closedSeconds += rest.elapsed.inSeconds
-    }
-
-    private static func deadlocks(_ database: PostgresConfiguration) async throws -> Int {
-        try await TestDatabase.number(
-            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)
     }
 
     /// Reads the machine and lands what it said.

@@ -28,7 +28,7 @@ struct TransactionStorm: ScenarioWork {
                 account.failed += report.failed
                 if let error = report.firstError { run.say(error) }
             }
-            account.deadlocks = try await ClientLoad.deadlocks(database)
+            account.deadlocks = try await TestDatabase.deadlocks(in: database)
             account.audit = try await LandingAudit(of: promises, machine: 1, in: database)
             account.note(run)
         }
@@ -121,18 +121,10 @@ struct PoolExhaustion: ScenarioWork {
                 return report
             }
             let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ald.workers'"
-            do {
-                try await eventually("every session has ended") {
-                    try await TestDatabase.number(sessions, database) == 0
-                }
-            } catch let problem as NeverHappened {
-                // The account says how many have not.
-                run.say("\(problem)")
+            let left = try await run.leftovers("every session has ended") {
+                try await TestDatabase.number(sessions, database)
             }
-            PoolAccount(
-                load: report, asked: workers * operations,
-                connectionsLeft: try await TestDatabase.number(sessions, database)
-            ).note(run)
+            PoolAccount(load: report, asked: workers * operations, connectionsLeft: left).note(run)
         }
     }
 }
