@@ -58,7 +58,8 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "Print what happened, with virtual milliseconds.")
     var trace = false
 
-    @Flag(help: "Keep the spool in real files, not on a simulated disk: the same run, slower, with SQLite in it.")
+    @Flag(
+        help: "Keep the spool in real files, not on a simulated disk: slower, with SQLite in it, and without diskFull.")
     var files = false
 
     @Flag(help: "Write one JSON object per run.")
@@ -73,6 +74,9 @@ struct SimulateCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--parameters is \(parameters); a machine has \(GeneratedMachine.sizes.lowerBound) to "
                     + "\(GeneratedMachine.sizes.upperBound)")
+        }
+        if files, faults != "all", try kinds().contains(.diskFull) {
+            throw ValidationError("diskFull fills the simulated disk: leave out --files or diskFull")
         }
         _ = try kinds()
     }
@@ -175,6 +179,7 @@ struct SimulationOutcome: Encodable {
     var missed: Int
     var accepted: Int
     var landed: Int
+    var deadLetters: Int
     var commands: Int
     var commandEnds: [String: Int]
     var runs: Int
@@ -193,7 +198,7 @@ struct SimulationOutcome: Encodable {
         virtualSeconds = report.length.inSeconds
         realSeconds = took.inSeconds
         (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
-        (accepted, landed) = (report.accepted, report.landed)
+        (accepted, landed, deadLetters) = (report.accepted, report.landed, report.deadLetters)
         (commands, commandEnds) = (report.commands, report.commandEnds)
         (runs, runEnds) = (report.runs, report.runEnds)
         healedAfterSeconds = report.healedAfter?.inSeconds
@@ -220,6 +225,7 @@ struct SimulationOutcome: Encodable {
             ("Cycles", "\(TextTable.grouped(cycles)) recorded, \(TextTable.grouped(missed)) missed"),
             ("Records", "\(TextTable.grouped(accepted)) accepted = \(TextTable.grouped(landed)) in the database"),
         ]
+        if deadLetters > 0 { rows.append(("", "\(TextTable.grouped(deadLetters)) of them as dead letters")) }
         for (name, count, ends) in [("Commands", commands, commandEnds), ("Recipes", runs, runEnds)] {
             let words = ends.sorted { $0.key < $1.key }.map { "\(TextTable.grouped($0.value)) \($0.key)" }
             rows.append((name, (["\(TextTable.grouped(count)) in all"] + words).joined(separator: ", ")))

@@ -45,6 +45,7 @@ import Testing
         for keepsFiles in [false, true] {
             let report = try await day(seed) {
                 ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1200), false, keepsFiles)
+                $0.kinds.removeAll { $0 == .diskFull }
             }
             #expect(report.problems == [], "seed \(seed)")
             reports.append(report)
@@ -62,14 +63,14 @@ import Testing
         }
     }
 
-    /// The same faults in every run, so that what they have to reach is reached in every run. With the spool in files.
+    /// The same faults in every run, so that what they have to reach is reached in every run. Once with the spool in files.
     @Test("each fault bites, and the rare states are reached")
     func coverage() async throws {
         var bites: Set<String> = []
         var reached: Set<String> = []
         for seed in 0..<3 as Range<UInt64> {
             let report = try await day(seed) {
-                ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1800), false, true)
+                ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1800), false, seed == 0)
             }
             #expect(report.problems == [], "seed \(seed)")
             bites.formUnion(report.bites.keys)
@@ -82,7 +83,7 @@ import Testing
                 "instants slept through", "crash with records waiting", "database forgot commits",
                 "records resurrected", "delivery in doubt resolved", "sweep found a command",
                 "command left and adopted", "command taken without an answer", "recipe command left and adopted",
-                "recipe command taken without an answer",
+                "recipe command taken without an answer", "dead letter written", "spool refused",
             ])
     }
 

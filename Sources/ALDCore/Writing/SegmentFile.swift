@@ -97,6 +97,8 @@ package protocol SegmentDisk: Sendable {
     func names(in directory: String) -> [String]
 
     /// Opens the segment, or makes it.
+    ///
+    /// - Throws: ``SpoolError``, `full` when there is no room for a new one.
     func segment(index: Int64, path: String) throws -> any SegmentFile
 
     /// Of a small file; `nil` when there is none.

@@ -12,7 +12,8 @@ extension MachineDay {
         case .databaseRestarts: database.restart()
         case .databaseForgets:
             // Further back than the spool keeps what has landed nobody can help.
-            let instant = world.now - .milliseconds(Int64(strength * 120_000))
+            if active.contains(where: { $0.kind == .diskFull }) { retainedSince = world.now }
+            let instant = max(world.now - .milliseconds(Int64(strength * 120_000)), retainedSince)
             let forgotten = database.restore(to: instant)
             commands.restore(to: instant)
             if forgotten > 0 { report.reached.insert("database forgot commits") }
@@ -37,6 +38,12 @@ extension MachineDay {
             clockAhead = .milliseconds(Int64((strength - 0.5) * 120_000)) + .microseconds(clockSteps)
             life?.node.setClock(ahead: clockAhead)
             report.bites[fault.kind.bite, default: 0] += 1
+        case .readingsRefused:
+            // Single ones are an accident and become dead letters; of many the schema is the cause, and they wait.
+            database.faults.refusedReadings = strength < 0.7 ? 0.000_5 + strength * 0.01 : strength
+        case .diskFull:
+            // Others have taken the rest: of what there is only a part has room, until something of it goes.
+            if let disk { disk.capacity = Int64(Double(disk.used) * strength) }
         }
         life?.plc.faults = plcFaults
         if fault.duration > .zero { active.append(fault) }
@@ -64,6 +71,10 @@ extension MachineDay {
         case .plcSlow: plcFaults.delay = .zero
         case .plcLossy: plcFaults.lostCalls = 0
         case .crash: if life == nil { try begin() }
+        case .readingsRefused: database.faults.refusedReadings = 0
+        case .diskFull:
+            disk?.capacity = SimulatedDisk.plenty
+            retainedSince = world.now
         case .databaseRestarts, .databaseForgets, .freeze, .clockStep: break
         }
         life?.plc.faults = plcFaults

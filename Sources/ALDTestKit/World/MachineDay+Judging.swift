@@ -4,7 +4,7 @@ import ALDCore
 extension MachineDay {
     mutating func checkInvariants() {
         guard let life else { return }
-        let (written, collected) = (life.writer.statistics, life.collection.statistics)
+        let written = life.writer.statistics
         demand("account", written.isBalanced, "the writer's account: \(written)")
         demand("disk", written.lost == 0, "\(written.lost) records were lost on the disk")
         if life.recipes.status.phase == .ready {
@@ -14,8 +14,6 @@ extension MachineDay {
         if written.breaker != .closed { report.reached.insert("breaker \(written.breaker.rawValue)") }
         if written.resurrected > 0 { report.reached.insert("records resurrected") }
         if written.spooled > 1000 { report.reached.insert("backlog") }
-        if collected.gapRecords > 0 { report.reached.insert("gap recorded") }
-        if collected.missedLate > 0 { report.reached.insert("instants slept through") }
     }
 
     /// - Parameter name: of what must hold; when it does not, that is said once.
@@ -79,20 +77,41 @@ extension MachineDay {
         if !queue.forgotten.isEmpty { report.commandEnds["forgotten"] = queue.forgotten.count }
     }
 
+    /// Readings that are where they belong, and those that are there as dead letters.
+    private mutating func arrivedReadings() -> [Timestamp: WorldDatabase.Landed] {
+        let letters = database.deadLetters
+        report.deadLetters = letters.count
+        if !letters.isEmpty { report.reached.insert("dead letter written") }
+        let doubled = letters.count { $0.value != 1 }
+        if doubled > 0 { report.problems.append("\(doubled) dead letters have landed more than once") }
+        var arrived = database.landed
+        for letter in letters.keys {
+            do throws(SpoolError) {
+                guard case .history(let rows) = try letter.record() else {
+                    report.problems.append("a dead letter of batch \(letter.batch) holds no reading")
+                    continue
+                }
+                for row in rows { arrived[row.time, default: WorldDatabase.Landed()].add(row) }
+            } catch {
+                report.problems.append("\(error)")
+            }
+        }
+        return arrived
+    }
+
     private mutating func auditRecords() {
         report.landed = database.records
         if database.resolved > 0 { report.reached.insert("delivery in doubt resolved") }
         report.bites.merge(database.bites) { $0 + $1 }
+        let shortages = disk?.shortages ?? 0
+        if shortages > 0 { report.bites[WorldFault.Kind.diskFull.bite, default: 0] += shortages }
         report.toothless = Set(planned.map(\.bite)).subtracting(report.bites.keys).sorted()
         if database.records != report.accepted {
             report.problems.append("\(report.accepted) records were accepted, \(database.records) are in the database")
         }
-        var wrong = 0
-        for (time, landed) in database.landed {
-            guard let said = scans[time], said == landed.checksum, landed.rows == configuration.parameters else {
-                wrong += 1
-                continue
-            }
+        let arrived = arrivedReadings()
+        let wrong = arrived.count { time, there in
+            scans[time] != there.checksum || there.rows != configuration.parameters
         }
         if wrong > 0 { report.problems.append("\(wrong) instants in the database are not what the machine said") }
         if database.gaps.contains(where: { $0.cause == .stopped }) { report.reached.insert("stop recorded") }
@@ -104,7 +123,7 @@ extension MachineDay {
         // A clock that is set makes holes of its own.
         guard clockSteps == 0 else { return }
         let holes = HoleAudit.unexplained(
-            between: database.landed.keys, database.gaps, longerThan: configuration.period * 2)
+            between: arrived.keys, database.gaps, longerThan: configuration.period * 2)
         if let first = holes.first {
             report.problems.append("\(holes.count) times without readings that no gap explains, the first \(first)")
         }

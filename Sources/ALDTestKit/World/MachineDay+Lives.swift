@@ -98,6 +98,12 @@ extension MachineDay {
 
     mutating func takeAccount(of life: Life) {
         let (collected, written) = (life.collection.statistics, life.writer.statistics)
+        if collected.gapRecords > 0 { report.reached.insert("gap recorded") }
+        if collected.missedLate > 0 { report.reached.insert("instants slept through") }
+        if collected.missedSpool > 0 {
+            report.reached.insert("spool refused")
+            report.bites[WorldFault.Kind.diskFull.bite, default: 0] += collected.missedSpool
+        }
         report.cycles += collected.cycles
         report.missed += collected.missed
         report.accepted += written.accepted

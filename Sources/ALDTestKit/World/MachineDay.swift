@@ -30,46 +30,6 @@ public struct MachineDay {
         var instants: Int { period > .zero ? Int(min(length / period, 1_000_000)) : 0 }
     }
 
-    /// Between a terminal and the database; each breaks a promise.
-    public enum PlantedBug: String, CaseIterable, Sendable {
-        /// A batch whose answer was lost counts as landed.
-        case trustsSilence
-        /// A batch that was known already lands again.
-        case forgetsNames
-        /// One value of some batches is another one.
-        case changesValues
-        /// Nothing is ever compared with the ledger.
-        case neverReconciles
-        /// A command that an earlier life left is written again instead of read back.
-        case writesAgain
-        /// The newest command of a parameter comes first.
-        case forgetsOrder
-        /// A command is written after its deadline, too.
-        case outlivesDeadlines
-        /// A command is written although its lease has ended.
-        case outlivesLeases
-        /// A command that has failed is noted as succeeded.
-        case claimsSuccess
-        /// What closes a valve is not written.
-        case leavesValvesOpen
-        /// Whoever has lost the bell of the commands never gets another one. The sweep finds them all the same.
-        case losesTheBell
-
-        /// What has to go wrong for it to show.
-        public var shownBy: [WorldFault.Kind] {
-            switch self {
-            case .trustsSilence, .forgetsNames, .changesValues, .neverReconciles:
-                [.answersLost, .callsLost, .databaseForgets]
-            case .writesAgain: [.crash]
-            case .forgetsOrder: [.databaseDown]
-            case .outlivesDeadlines, .claimsSuccess: [.plcDown, .plcLossy]
-            case .outlivesLeases: [.plcDown, .databaseDown]
-            case .leavesValvesOpen: []
-            case .losesTheBell: [.databaseRestarts]
-            }
-        }
-    }
-
     /// From the end of the faults until everything has landed.
     public static let healing = Duration.seconds(120)
     /// From the end of the faults until controller and database are reached again.
@@ -87,6 +47,8 @@ public struct MachineDay {
         public var missed = 0
         public var accepted = 0
         public var landed = 0
+        /// Of these, how many as dead letters.
+        public var deadLetters = 0
         /// Commands that were asked for, and how many have ended in which way.
         public var commands = 0
         public var commandEnds: [String: Int] = [:]
@@ -126,6 +88,8 @@ public struct MachineDay {
     let configuration: Configuration
     /// Until when the last freeze goes on: a crash that waits for its moment puts off what was to come after it.
     var thawed = World.beginning
+    /// Since when the spool keeps what has landed for its whole window: a full disk makes it give that up early.
+    var retainedSince = World.beginning
     let journal: String
     let spoolDirectory: String
     /// Under the spool; `nil`: it lies in files.
@@ -173,7 +137,7 @@ public struct MachineDay {
         self.configuration = configuration
         spoolDirectory = directory + "/spool"
         journal = directory + "/recipe.json"
-        disk = configuration.keepsFiles ? nil : SimulatedDisk()
+        disk = configuration.keepsFiles ? nil : SimulatedDisk(bug: configuration.plantedBug)
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
         let database = WorldDatabase(world, instants: configuration.instants)
         self.database = database
@@ -202,9 +166,10 @@ public struct MachineDay {
 
     private mutating func run() throws -> Report {
         let end = World.beginning + configuration.length
+        // Nobody can fill the disk of this machine for one spool.
+        let kinds = configuration.kinds.filter { disk != nil || $0 != .diskFull }
         let faults = WorldFaultPlan.draw(
-            from: World.beginning, to: end, kinds: configuration.kinds, isSwarm: configuration.isSwarm,
-            random: &random)
+            from: World.beginning, to: end, kinds: kinds, isSwarm: configuration.isSwarm, random: &random)
         planned = Set(faults.map(\.kind))
         try begin()
         WorldOperator(commands, map: machine.registerMap, until: end, world: world).begin()

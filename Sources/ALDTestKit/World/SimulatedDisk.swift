@@ -4,7 +4,7 @@ import Synchronization
 /// The disk under the spool of a simulated world: what every commit has made durable, in memory.
 ///
 /// It is a model and not SQLite, and keeps what the spool relies on: a commit is there as a whole or not at all, and a
-/// crash leaves every commit that was. What SQLite, a file system and a disk do beyond that is shown in real files, by the
+/// crash leaves every commit that was; what does not fit is refused. What SQLite, a file system and a disk do beyond that is shown in real files, by the
 /// spool's own tests and by processes that are killed.
 ///
 /// ``WorldNode/spool(in:on:configuration:random:logger:)`` puts a spool on it.
@@ -14,7 +14,7 @@ public final class SimulatedDisk: SegmentDisk {
         var batches: [StoredBatch] = []
         var progress: [Int64: SpoolProgress] = [:]
         var extent: Int64 = 0
-        var bytes: Int64 = 0
+        var bytes = SimulatedSegment.emptyBytes
 
         /// The place of the first one at `row` or behind it.
         func place(of row: Int64) -> Int {
@@ -37,29 +37,85 @@ public final class SimulatedDisk: SegmentDisk {
         /// Of the segments.
         fileprivate var contents: [String: Content] = [:]
         fileprivate var smallFiles: [String: [UInt8]] = [:]
+
+        /// What the segments take, in bytes. The small files are small.
+        fileprivate var used: Int64 { contents.values.reduce(0) { $0 + $1.bytes } }
     }
 
+    private struct Space {
+        var capacity = SimulatedDisk.plenty
+        var used: Int64 = 0
+        var shortages = 0
+
+        var free: Int64 { max(0, capacity - used) }
+    }
+
+    /// More than any run needs, in bytes.
+    public static let plenty: Int64 = 1 << 40
+
     private let now = Mutex(Image())
+    private let space = Mutex(Space())
 
-    public init() {}
+    private let swallows: Bool
 
-    /// Bytes that it still has for us: it never fills up.
-    package let freeSpace: Int64 = 1 << 40
+    public init() { swallows = false }
+
+    init(bug: MachineDay.PlantedBug?) { swallows = bug == .swallowsWhatDoesNotFit }
+
+    // MARK: Room
+
+    /// What all segments together may take, in bytes: what others leave of it. Less than ``used`` is nothing unusual, and
+    /// only means that there is no room. Defaults to ``plenty``.
+    public var capacity: Int64 {
+        get { space.withLock(\.capacity) }
+        set { space.withLock { $0.capacity = newValue } }
+    }
+
+    /// What all segments together take, in bytes.
+    public var used: Int64 { space.withLock(\.used) }
+
+    /// How often it had no room for what was to be written, and how often something had to go because there was none.
+    public var shortages: Int { space.withLock(\.shortages) }
+
+    package var freeSpace: Int64 { swallows ? Self.plenty : space.withLock(\.free) }
+
+    /// - Returns: whether it is to be written; always, but for a planted bug.
+    /// - Throws: ``SpoolError/Code/full`` when there are not so many bytes.
+    fileprivate func take(_ bytes: Int64, for path: String) throws(SpoolError) -> Bool {
+        let isThere = space.withLock { space in
+            guard bytes <= space.free else {
+                space.shortages += 1
+                return false
+            }
+            space.used += bytes
+            return true
+        }
+        guard isThere || swallows else {
+            throw SpoolError(.full, file: path, "no space left on the simulated disk for \(bytes) bytes")
+        }
+        return isThere
+    }
+
+    // MARK: Files
 
     /// What a crash in this moment leaves.
     public var image: Image { now.withLock(\.self) }
 
     /// The disk is as it was then.
-    public func restore(_ image: Image) { now.withLock { $0 = image } }
+    public func restore(_ image: Image) {
+        now.withLock { $0 = image }
+        space.withLock { $0.used = image.used }
+    }
 
     package func names(in directory: String) -> [String] {
         let paths = now.withLock { $0.contents.keys.sorted() + $0.smallFiles.keys.sorted() }
         return paths.filter { $0.hasPrefix(directory + "/") }.map { String($0.dropFirst(directory.count + 1)) }
     }
 
-    package func segment(index: Int64, path: String) -> any SegmentFile {
-        now.withLock { now in
-            if now.contents[path] == nil { now.contents[path] = Content() }
+    package func segment(index: Int64, path: String) throws -> any SegmentFile {
+        if content(path) == nil {
+            _ = try take(SimulatedSegment.emptyBytes, for: path)
+            now.withLock { $0.contents[path] = Content() }
         }
         return SimulatedSegment(index: index, path: path, disk: self)
     }
@@ -69,7 +125,14 @@ public final class SimulatedDisk: SegmentDisk {
     package func replace(_ path: String, by content: [UInt8]) { now.withLock { $0.smallFiles[path] = content } }
 
     package func delete(_ path: String) {
-        now.withLock { ($0.contents[path], $0.smallFiles[path]) = (nil, nil) }
+        let bytes = now.withLock { now in
+            defer { (now.contents[path], now.smallFiles[path]) = (nil, nil) }
+            return now.contents[path]?.bytes ?? 0
+        }
+        space.withLock { space in
+            if space.free == 0 { space.shortages += 1 }
+            space.used -= bytes
+        }
     }
 
     fileprivate func content(_ path: String) -> Content? { now.withLock { $0.contents[path] } }
@@ -91,21 +154,30 @@ struct SimulatedSegment: SegmentFile {
 
     /// What a batch takes beside its payload, about.
     private static let overhead: Int64 = 300
-    private static let emptyBytes: Int64 = 40_960
+    fileprivate static let emptyBytes: Int64 = 40_960
+    /// What it takes to note what became of a batch, about.
+    private static let progressBytes: Int64 = 32
 
     var size: Int64 { sizeInPlace ?? 0 }
-    var sizeInPlace: Int64? { disk.content(path).map { $0.bytes + Self.emptyBytes } }
+    var sizeInPlace: Int64? { disk.content(path).map(\.bytes) }
 
     func write(_ batches: [StoredBatch], progress: [SpoolProgress], extent: Int64?, beforeCommit: () -> Void) throws {
         beforeCommit()
         try disk.change(path) { content in
+            var last = content.batches.last?.position.row ?? 0
             for batch in batches {
-                guard batch.position.row > content.batches.last?.position.row ?? 0 else {
+                guard batch.position.row > last else {
                     throw SpoolError(.inputOutput, file: path, "row \(batch.position.row) is there already")
                 }
-                content.batches.append(batch)
-                content.bytes += Int64(batch.payload.count) + Self.overhead
+                last = batch.position.row
             }
+            let news = progress.count { content.progress[$0.row] == nil }
+            let bytes = batches.reduce(Int64(news) * Self.progressBytes) { sum, batch in
+                sum + Int64(batch.payload.count) + Self.overhead
+            }
+            guard try disk.take(bytes, for: path) else { return }
+            content.bytes += bytes
+            content.batches += batches
             for entry in progress { content.progress[entry.row] = entry }
             content.extent = extent ?? batches.last?.position.row ?? content.extent
         }

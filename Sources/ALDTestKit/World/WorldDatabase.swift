@@ -17,6 +17,8 @@ public final class WorldDatabase: BatchSink {
         public var lateCalls = 0.0
         /// The server says no, and would have said yes a moment later.
         public var refusals = 0.0
+        /// Of all readings, how many break a rule of their table: the same ones at every attempt.
+        public var refusedReadings = 0.0
         /// What every call takes beside its work.
         public var delay = Duration.zero
 
@@ -28,6 +30,11 @@ public final class WorldDatabase: BatchSink {
         public var rows = 0
         /// Of parameters and values, whatever their order.
         public var checksum: UInt64 = 0
+
+        mutating func add(_ row: HistoryRow) {
+            rows += 1
+            checksum &+= WorldPLC.digest(row.parameter, row.value)
+        }
     }
 
     private enum Entry { case applied([UInt8]), voided(BatchCut) }
@@ -38,6 +45,7 @@ public final class WorldDatabase: BatchSink {
         var commits: [(at: MonotonicInstant, id: BatchID, batch: Batch?)] = []
         var landed: [Timestamp: Landed] = [:]
         var gaps: [CollectionGap] = []
+        var letters: [DeadLetter: Int] = [:]
         var records = 0
         /// How often a batch came again that was in.
         var resolved = 0
@@ -77,6 +85,8 @@ public final class WorldDatabase: BatchSink {
     /// Events of processes, and how often each is in.
     public var processEvents: [ProcessEvent: Int] { state.withLock(\.events) }
     public var gaps: [CollectionGap] { state.withLock(\.gaps) }
+    /// Dead letters, and how often each is in.
+    public var deadLetters: [DeadLetter: Int] { state.withLock(\.letters) }
     /// How often each fault had an effect.
     public var bites: [String: Int] { server.bites }
 
@@ -112,9 +122,16 @@ public final class WorldDatabase: BatchSink {
         _ batches: [Batch], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchLanding] {
         let rows = batches.reduce(0) { $0 + $1.records.count }
-        return try await call(work: .seconds(rows) / Self.rowsPerSecond, deadline: deadline) { state, now in
-            batches.map { Self.land($0, &state, now: now) }
+        let outcome = try await call(work: .seconds(rows) / Self.rowsPerSecond, deadline: deadline) {
+            [server] state, now -> Result<[BatchLanding], SinkFault> in
+            let rule = WorldRule(share: server.faults.refusedReadings)
+            if let refusal = rule.refusal(of: batches, isKnown: { state.ledger[$0] != nil }) {
+                server.bite(.readingsRefused)
+                return .failure(refusal)
+            }
+            return .success(batches.map { Self.land($0, &state, now: now) })
         }
+        return try outcome.get()
     }
 
     public func void(
@@ -168,7 +185,7 @@ public final class WorldDatabase: BatchSink {
     private static func past(of batch: Batch, _ entry: Entry?) -> BatchLanding? {
         switch entry {
         case .applied(let digest): digest == batch.digest ? .known : .collision
-        case .voided: .collision
+        case .voided: .voided
         case nil: nil
         }
     }
@@ -191,12 +208,17 @@ public final class WorldDatabase: BatchSink {
         case .gaps(let gaps):
             if sign > 0 { state.gaps += gaps } else { state.gaps.removeAll { gaps.contains($0) } }
         case .processEvents(let events):
-            for event in events {
-                let count = state.events[event, default: 0] + sign
-                state.events[event] = count == 0 ? nil : count
-            }
+            count(events, in: &state.events, by: sign)
             if sign > 0 { for follower in state.followers { follower(events) } }
-        default: break
+        case .deadLetters(let letters): count(letters, in: &state.letters, by: sign)
+        case .unregistered: break
+        }
+    }
+
+    private static func count<Record: Hashable>(_ records: [Record], in all: inout [Record: Int], by sign: Int) {
+        for record in records {
+            let count = all[record, default: 0] + sign
+            all[record] = count == 0 ? nil : count
         }
     }
 

@@ -7,6 +7,7 @@ public struct WorldFault: Hashable, Sendable {
         case answersLost, callsLost, callsLate
         case plcDown, plcSlow, plcLossy
         case crash, freeze, clockStep
+        case readingsRefused, diskFull
 
         /// Under which name its effects are counted.
         public var bite: String {
@@ -25,6 +26,8 @@ public struct WorldFault: Hashable, Sendable {
             case .crash: "crash"
             case .freeze: "freeze"
             case .clockStep: "clock step"
+            case .readingsRefused: "refused reading"
+            case .diskFull: "full disk"
             }
         }
     }
@@ -64,6 +67,8 @@ public enum WorldFaultPlan {
         case .crash: Shape(perHour: 6, shortest: .milliseconds(100), longest: .seconds(60))
         case .freeze: Shape(perHour: 6, shortest: .milliseconds(200), longest: .seconds(90))
         case .clockStep: Shape(perHour: 3, shortest: .zero, longest: .zero)
+        case .readingsRefused: Shape(perHour: 6, shortest: .seconds(5), longest: .seconds(600))
+        case .diskFull: Shape(perHour: 4, shortest: .seconds(2), longest: .seconds(300))
         }
     }
 

@@ -51,6 +51,9 @@ final class WorldServer: Sendable {
         set { state.withLock { $0.faults = newValue } }
     }
 
+    /// A fault of this kind has had an effect.
+    func bite(_ kind: WorldFault.Kind) { state.withLock { $0.bites[kind.bite, default: 0] += 1 } }
+
     /// What is under way is lost, and every connection is new.
     ///
     /// - Parameter kind: counts as a bite; `nil` when it had no effect.

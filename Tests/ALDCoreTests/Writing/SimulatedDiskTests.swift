@@ -59,7 +59,7 @@ import Testing
             var random = SeededGenerator(seed: TestSeed.draw())
             let files: [any SegmentFile] = [
                 try SpoolSegment(index: 1, path: directory + "/segment-1-0.sqlite"),
-                disk.segment(index: 1, path: directory + "/segment-1-1.sqlite"),
+                try disk.segment(index: 1, path: directory + "/segment-1-1.sqlite"),
             ]
             var written: [StoredBatch] = []
             for _ in 0..<60 {
@@ -94,16 +94,43 @@ import Testing
         }
     }
 
+    private func batch(_ row: Int64) -> StoredBatch {
+        EncodedRecords(Fixture.rows(1), machine: 1).sealed(
+            BatchID(origin: 1, number: row), at: SpoolPosition(segment: 1, row: row),
+            acceptedAt: Timestamp(microseconds: 0), parent: nil)
+    }
+
+    @Test("a full disk refuses what does not fit, as a whole, and takes it again when something is gone")
+    func full() throws {
+        let disk = SimulatedDisk()
+        let (path, other) = ("/spool/segment-1-0.sqlite", "/spool/segment-2-0.sqlite")
+        let (file, _) = (try disk.segment(index: 1, path: path), try disk.segment(index: 2, path: other))
+        try file.write([batch(1)], progress: [])
+        #expect(disk.shortages == 0 && disk.freeSpace > 1 << 30)
+        let progress = SpoolProgress(
+            row: 1, settlement: .acknowledged, at: Timestamp(microseconds: 1), attempts: 1)
+        disk.capacity = disk.used
+        let image = disk.image
+        for (batches, progress) in [([batch(2)], []), ([], [progress])] {
+            let refusal = try #require(throws: SpoolError.self) { try file.write(batches, progress: progress) }
+            #expect(refusal.code == .full)
+        }
+        #expect(throws: SpoolError.self) { try disk.segment(index: 3, path: "/spool/segment-3-0.sqlite") }
+        #expect(try file.extent() == 1 && file.progress().isEmpty && disk.names(in: "/spool").count == 2)
+        #expect(disk.shortages == 3 && disk.freeSpace == 0)
+        disk.delete(other)
+        #expect(disk.shortages == 4)
+        try file.write([batch(2)], progress: [progress])
+        #expect(try file.extent() == 2 && file.progress() == [progress])
+        disk.restore(image)
+        #expect(try file.extent() == 1 && disk.used == disk.capacity)
+    }
+
     @Test("a crash leaves what was committed, and what is deleted is gone")
     func crash() throws {
         let disk = SimulatedDisk()
-        func batch(_ row: Int64) -> StoredBatch {
-            EncodedRecords(Fixture.rows(1), machine: 1).sealed(
-                BatchID(origin: 1, number: row), at: SpoolPosition(segment: 1, row: row),
-                acceptedAt: Timestamp(microseconds: 0), parent: nil)
-        }
         let (path, small) = ("/spool/segment-1-0.sqlite", "/spool/manifest.json")
-        let file = disk.segment(index: 1, path: path)
+        let file = try disk.segment(index: 1, path: path)
         try file.write([batch(1)], progress: [])
         disk.replace(small, by: [1])
         #expect(disk.names(in: "/spool").sorted() == ["manifest.json", "segment-1-0.sqlite"])
@@ -114,7 +141,7 @@ import Testing
         #expect(throws: SpoolError.self) { try file.write([batch(2)], progress: []) }
         #expect(try file.extent() == 2 && file.size > 0 && disk.contents(of: small) == [2])
         disk.restore(image)
-        let again = disk.segment(index: 1, path: path)
+        let again = try disk.segment(index: 1, path: path)
         #expect(try again.extent() == 1 && again.salvage(2) == nil && again.salvage(1) == batch(1))
         #expect(disk.contents(of: small) == [1])
         disk.delete(path)
