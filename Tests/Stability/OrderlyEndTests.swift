@@ -9,7 +9,7 @@ final class OrderlyEndTests: XCTestCase {
         var rows: Int
         /// (Parameter, time) pairs that occur more than once.
         var doubled: Int
-        /// Quarters of a second and more without readings and without a gap record that says why.
+        /// Quarters of a second and more without readings and without gap records that say why.
         var unexplained: Int
         /// Gap records of the times between two processes.
         var stops: Int
@@ -23,7 +23,8 @@ final class OrderlyEndTests: XCTestCase {
         let distinct = try await TestDatabase.number(
             "SELECT count(DISTINCT (machine_id, parameter_id, sampled_at)) FROM ald.parameter_value_history",
             configuration)
-        let unexplained = try await RecordingHoles.unexplained(longerThan: .milliseconds(250), in: configuration)
+        let unexplained = try await RecordingHoles.unexplained(
+            longerThan: .milliseconds(250), everyInstantOf: .milliseconds(100), in: configuration)
         let stops = try await TestDatabase.number(
             "SELECT count(*) FROM ald.collection_gaps WHERE cause = 'stopped'", configuration)
         try await server.stop()

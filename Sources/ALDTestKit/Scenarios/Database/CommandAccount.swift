@@ -92,7 +92,14 @@ extension CommandAccount {
         for terminal in terminals {
             if let written = terminal.witness.writes { writes = (writes ?? [:]).merging(written, uniquingKeysWith: +) }
         }
-        commands = try await TestDatabase.withConnection(database) { connection, deadline in
+        commands = try await Self.commands(paced: paced, in: database)
+    }
+
+    /// All that the table has.
+    ///
+    /// - Parameter paced: with higher numbers than this commands are of a burst; `nil` without one.
+    static func commands(paced: Int? = nil, in database: PostgresConfiguration) async throws -> [Command] {
+        try await TestDatabase.withConnection(database) { connection, deadline in
             try await connection.query(
                 """
                 SELECT machine_id, parameter_id, target_value, status, error,

@@ -1,73 +1,18 @@
 import ALDCore
-import Foundation
 
-/// What is left of a ``ProcessPlant`` when every process has ended: in the database, on disk and at the machine.
+/// What is left of a ``ProcessPlant`` when every process has ended, in the database, on disk and at the machine, and what
+/// is concluded from it.
 struct ProcessAccount: Sendable {
-    let database: PostgresConfiguration
-    let station: AldProcess
-    let log: MachineLog
-    let map: RegisterMap
+    typealias Kind = TerminalProcesses.Kind
 
-    func judge(_ run: ScenarioRun, _ ended: [TerminalProcesses.Ended]) async throws {
-        try await judgeCommands(run)
-        try await judgeRecords(run)
-        try judgePulses(run)
-        let killed = ended.count(where: \.wasKilled)
-        let crashes = "SELECT count(*) FROM ald.terminal_instances WHERE status = 'crashed'"
-        run.note("crashes without a record", count: killed - (try await TestDatabase.number(crashes, database)))
-        let summaries = try ended.filter { $0.kind == .collect && !$0.wasKilled }
-            .map { try AldProcess.summary(of: $0.result) }
-        run.note("cycles", count: summaries.reduce(0) { $0 + $1.cycles })
-        run.note("missed instants", count: summaries.reduce(0) { $0 + $1.missedLate + $1.missedPlc + $1.missedSpool })
-        run.note("unbalanced accounts", count: summaries.count { !$0.isBalanced })
-    }
-
-    private func judgeCommands(_ run: ScenarioRun) async throws {
-        let commands = "SELECT count(*) FROM ald.parameter_control_commands"
-        run.note("events", count: try await TestDatabase.number(commands, database))
-        let open = commands + " WHERE finished_at IS NULL"
-        run.note("events lost", count: try await TestDatabase.number(open, database))
-        let failed = commands + " WHERE finished_at IS NOT NULL AND status <> 'succeeded'"
-        run.note("events failed", count: try await TestDatabase.number(failed, database))
-        let parameters = Set(ProcessPlant.commanded(of: map).map(\.id))
-        run.note("events doubled", count: log.repetitions(in: parameters))
-    }
-
-    // MARK: Records
-
-    private func judgeRecords(_ run: ScenarioRun) async throws {
-        var problems = 0
-        for spool in ["spool", "recipe-spool"] {
-            let directory = station.dataDirectory + "/" + spool
-            let verified = try await station.command(["verify", "--from", "6h", "--json", "--spool", directory])
-            guard verified.errors.isEmpty else {
-                throw NeverHappened(description: "ald verify: \(verified.transcript)")
-            }
-            let report = try JSONDecoder().decode(
-                Verified.self, from: Data(verified.output.joined(separator: "\n").utf8))
-            for machine in report.machines {
-                // What has not landed waits on this disk and is counted there.
-                problems += machine.finding_counts.values.reduce(0, +)
-                for doubt in machine.not_proved { run.doubt("\(spool): \(doubt)") }
-                for finding in machine.findings { run.say("\(finding.kind): \(finding.detail)") }
-                run.note("records in the \(spool)", count: machine.spooled ?? 0)
-                run.note("readings", count: machine.readings_found)
-                run.note("gap records", count: machine.gaps)
-            }
-        }
-        run.note("lost or doubled", count: problems)
-        let holes = try await RecordingHoles.unexplained(longerThan: ProcessPlant.period * 2, in: database)
-        run.note("violations without a record", count: holes)
-    }
-
-    /// What `ald verify --json` writes.
-    private struct Verified: Decodable {
-        struct Finding: Decodable {
+    /// What `ald verify --json` says of a spool and the database.
+    struct Verified: Sendable, Decodable {
+        struct Finding: Sendable, Decodable {
             var kind: String
             var detail: String
         }
 
-        struct Machine: Decodable {
+        struct Machine: Sendable, Decodable {
             var spooled: Int?
             var readings_found: Int
             var gaps: Int
@@ -79,16 +24,63 @@ struct ProcessAccount: Sendable {
         var machines: [Machine]
     }
 
-    // MARK: Pulses
+    /// What a collector says when it ends in order.
+    struct Collected: Sendable {
+        var cycles: Int
+        var missed: Int
+        var isBalanced: Bool
+    }
 
-    /// As the machine has seen them.
-    private func judgePulses(_ run: ScenarioRun) throws {
-        let valve = try map.parameter(named: ProcessPlant.valve).id
-        let (pulses, isOpen) = log.pulses(of: valve)
-        run.note("valves left open", count: isOpen ? 1 : 0)
+    var commands: CommandAccount
+    /// By the name of the spool.
+    var verified: [String: Verified]
+    /// Stretches without readings that no gap record explains.
+    var holes: Int
+    /// Of the valve, as the machine has seen it.
+    var pulses: [MachineLog.Pulse]
+    var isValveOpen: Bool
+    /// Processes that were killed, and those that the registry says have crashed.
+    var killed: [Kind: Int]
+    var crashed: [Kind: Int]
+    var collected: [Collected]
+
+    /// Crashes that the registry does not know, and those that it has made up. Terminal by terminal: one of each do not
+    /// make up for each other.
+    var crashesWithoutRecord: Int {
+        Kind.allCases.reduce(0) { $0 + abs(killed[$1, default: 0] - crashed[$1, default: 0]) }
+    }
+
+    func note(_ run: ScenarioRun) {
+        commands.note(run)
+        noteRecords(run)
+        run.note("valves left open", count: isValveOpen ? 1 : 0)
         run.note("pulses", count: pulses.count)
-        var lengths = DurationHistogram()
-        for pulse in pulses { lengths.record(pulse.length) }
-        run.note("pulse", lengths)
+        run.note("pulse", pulses.reduce(into: DurationHistogram()) { $0.record($1.length) })
+        run.note("crashes without a record", count: crashesWithoutRecord)
+        run.note("cycles", count: collected.reduce(0) { $0 + $1.cycles })
+        run.note("missed instants", count: collected.reduce(0) { $0 + $1.missed })
+        run.note("unbalanced accounts", count: collected.count { !$0.isBalanced })
+        run.sometimes("a collector has ended in order and given account", !collected.isEmpty)
+    }
+
+    private func noteRecords(_ run: ScenarioRun) {
+        var problems = 0
+        for (spool, report) in verified.sorted(by: { $0.key < $1.key }) {
+            run.sometimes("the \(spool) was verified", !report.machines.isEmpty)
+            for machine in report.machines {
+                // What has not landed waits on this disk and is counted there.
+                problems += machine.finding_counts.values.reduce(0, +)
+                for doubt in machine.not_proved { run.doubt("\(spool): \(doubt)") }
+                for finding in machine.findings { run.say("\(finding.kind): \(finding.detail)") }
+            }
+            run.note("records in the \(spool)", count: report.machines.reduce(0) { $0 + ($1.spooled ?? 0) })
+        }
+        let machines = verified.values.flatMap(\.machines)
+        let readings = machines.map(\.readings_found).max() ?? 0
+        run.note("readings", count: readings)
+        run.sometimes("readings were verified", readings > 0)
+        run.note("gap records", count: machines.map(\.gaps).max() ?? 0)
+        run.note("lost or doubled", count: problems)
+        run.note("violations without a record", count: holes)
     }
 }

@@ -13,6 +13,7 @@ struct ProcessPlant: Sendable {
     let terminals: TerminalProcesses
     let controller: ModbusServer
     let controllerPort: Int
+    private let witness: CommandWitness
 
     static let machine: Int32 = 1
     static let period: Duration = .milliseconds(200)
@@ -38,6 +39,7 @@ struct ProcessPlant: Sendable {
     ) async throws -> [TerminalProcesses.Ended] {
         let map = try Machine51.map()
         let log = MachineLog()
+        let witness = CommandWitness(machine: machine, seesMachine: false)
         let device = SimulatedPLC(map, seed: run.seed) { log.note($0, $1) }
         let server = ModbusServer(device: device, logger: TestDatabase.quiet)
         // The socket stays where it was made.
@@ -61,7 +63,7 @@ struct ProcessPlant: Sendable {
                 let ended = try await TerminalProcesses.run(made, arguments: words) { terminals in
                     let plant = ProcessPlant(
                         database: database, map: map, log: log, station: made, terminals: terminals,
-                        controller: server, controllerPort: port)
+                        controller: server, controllerPort: port, witness: witness)
                     // Terminal 1 enters the machine; the others need it.
                     for kind in TerminalProcesses.Kind.allCases { try await terminals.start(kind) }
                     try await plant.importRecipe(directory)
@@ -69,8 +71,9 @@ struct ProcessPlant: Sendable {
                     try await body(plant)
                     try await plant.settle(run)
                 }
-                try await ProcessAccount(database: database, station: made, log: log, map: map)
-                    .judge(run, ended)
+                try await ProcessAccount(
+                    ended, asked: witness.asked, database: database, station: made, log: log, map: map
+                ).note(run)
                 return ended
             }
         } cleanup: {
@@ -156,8 +159,9 @@ struct ProcessPlant: Sendable {
                     let number = before + index
                     let parameter = parameters[number % parameters.count]
                     let range = parameter.range
-                    let value =
-                        range.lowerBound + (range.upperBound - range.lowerBound) * Double(number + 1) / 1_000_003
+                    // As a register holds it, so that what the machine was told is the same number.
+                    let part = Double(number + 1) / 1_000_003
+                    let value = Double(Float(range.lowerBound + (range.upperBound - range.lowerBound) * part))
                     try await TestDatabase.withConnection(asker) { connection, deadline in
                         _ = try await connection.query(
                             """
@@ -166,6 +170,7 @@ struct ProcessPlant: Sendable {
                             """, [.int4(Self.machine), .int4(parameter.id.rawValue), .float8(value)],
                             deadline: deadline)
                     }
+                    witness.ask(1)
                 }
             }
             try await body()

@@ -59,28 +59,31 @@ struct TerminalEnding: ScenarioWork {
     }
 
     private func end(_ run: ScenarioRun, _ plant: ProcessPlant, _ scene: TerminalScene) async throws {
+        var (began, end) = (run.time.now, Duration.zero)
+        var (hadRecipe, closing) = (false, TerminalScene.Closing())
         // The recipe has the valve open half of the time, and commands are asked for throughout.
         try await plant.whileCommanding(run, for: Self.work * 2) {
             try await run.time.sleep(for: Self.work)
-            let pulses = try plant.pulses.count
-            let began = run.time.now
+            hadRecipe = try !plant.pulses.isEmpty
+            began = run.time.now
             try await run.fault("\(cause.words) to all terminals") {
                 try await plant.terminals.end(Self.all, by: cause.signal, exitCode: cause.exitCode)
                 return Self.all.count { plant.terminals.child($0) == nil }
             }
-            run.note("end", run.time.now - began)
-            run.sometimes("a recipe was under way", pulses > 0)
-            try await scene.awaitClosedConnections(run, since: began)
+            end = run.time.now - began
+            closing = try await scene.awaitClosedConnections(run, since: began)
         }
-        run.sometimes("commands came when nobody was there", try await plant.commands("finished_at IS NULL") > 0)
-        run.note("processes left", count: scene.processes)
-        run.note("locks held", count: try scene.locksHeld)
-        guard cause != .kill else { return }
-        // Whoever is killed leaves these to the next one.
-        run.note("valves left open at the end", count: try scene.openValves)
-        run.note("recipes left running at the end", count: try await plant.processes("ended_at IS NULL"))
-        run.note("files left over", count: try scene.leftOver(run))
-        run.note("last words missing", count: scene.missing(cause.lastWords, run))
+        try await EndingAccount(
+            cause: cause, end: end, closing: closing.took, databaseConnections: closing.sessions,
+            controllerConnections: closing.open, hadRecipe: hadRecipe,
+            hadCommands: plant.commands("finished_at IS NULL") > 0, processes: scene.processes,
+            locksHeld: scene.locksHeld,
+            tidied: cause == .kill
+                ? nil
+                : .init(
+                    openValves: scene.openValves, openRecipes: plant.processes("ended_at IS NULL"),
+                    files: scene.leftOver, lastLines: scene.lastLines)
+        ).note(run)
     }
 
     private func startAgain(_ run: ScenarioRun, _ plant: ProcessPlant, _ scene: TerminalScene) async throws {
@@ -88,15 +91,14 @@ struct TerminalEnding: ScenarioWork {
         for kind in TerminalProcesses.Kind.allCases { try await plant.terminals.start(kind) }
         try await plant.startRecipe()
         try await plant.everybodyWorks(since: ProcessWork(of: plant))
-        run.note("recovery", run.time.now - began)
-        let errors = Self.all.flatMap { plant.terminals.child($0)?.errors ?? [] }
-            .filter { $0.contains(" error ") || $0.contains(" critical ") }
-        for error in errors.prefix(3) { run.say(error) }
-        run.note("errors of the next start", count: errors.count)
-        // Of those before it only the one that still runs may be open.
-        run.note("recipes without an end", count: try await plant.processes("ended_at IS NULL") - 1)
+        let recovery = run.time.now - began
+        let lines = Self.all.flatMap { plant.terminals.child($0)?.errors ?? [] }
+        let open = try await plant.processes(
+            "ended_at IS NULL AND process_id < (SELECT max(process_id) FROM ald.process_executions)")
         try await plant.terminals.end(Self.all, by: SIGTERM)
-        run.note("files left over after the next end", count: try scene.leftOver(run))
-        run.note("locks held after the next end", count: try scene.locksHeld)
+        NextStartAccount(
+            recovery: recovery, lines: lines, openRecipes: open, files: try scene.leftOver,
+            locksHeld: try scene.locksHeld
+        ).note(run)
     }
 }

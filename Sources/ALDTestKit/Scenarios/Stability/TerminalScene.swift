@@ -10,16 +10,28 @@ struct TerminalScene: Sendable {
 
     private var dataDirectory: String { plant.station.dataDirectory }
 
-    /// Waits until neither server has a connection of theirs any more, and notes how long that was after `began`.
-    func awaitClosedConnections(_ run: ScenarioRun, since began: MonotonicInstant) async throws {
-        var (sessions, open) = (0, 0)
-        _ = try await run.leftovers("all connections are closed", within: run.duration) {
-            (sessions, open) = (try await databaseConnections(), plant.controller.statistics.open)
-            return sessions + open
+    /// How the connections of the terminals have ended.
+    struct Closing: Sendable {
+        /// Until none was left, or nobody waited any longer.
+        var took = Duration.zero
+        /// Those that are left at the database and at the controller.
+        var sessions = 0
+        var open = 0
+    }
+
+    /// Waits until neither server has a connection of theirs any more.
+    ///
+    /// - Parameter began: when they were told to end.
+    func awaitClosedConnections(_ run: ScenarioRun, since began: MonotonicInstant) async throws -> Closing {
+        var closing = Closing()
+        _ = try await run.leftovers("all connections are closed") {
+            (closing.sessions, closing.open) = (
+                try await databaseConnections(), plant.controller.statistics.open
+            )
+            return closing.sessions + closing.open
         }
-        run.note("connections closed", run.time.now - began)
-        run.note("database connections left", count: sessions)
-        run.note("controller connections left", count: open)
+        closing.took = run.time.now - began
+        return closing
     }
 
     /// Ours are those of this process: whoever asks for commands, and this question itself.
@@ -32,9 +44,9 @@ struct TerminalScene: Sendable {
             """, plant.database)
     }
 
-    /// Processes that run in this data directory, or were started by one that did.
-    var processes: Int {
-        let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    /// Processes that run in this data directory, or were started by one that did; `nil` where the kernel does not tell.
+    var processes: Int? {
+        guard let all = try? FileManager.default.contentsOfDirectory(atPath: "/proc") else { return nil }
         return all.compactMap { Int32($0) }.count { process in
             let words = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
             return String(decoding: words, as: UTF8.self).contains(dataDirectory) && !ChildProcess.isFinished(process)
@@ -61,21 +73,20 @@ struct TerminalScene: Sendable {
     }
 
     /// Files that belong to something that was under way: all temporary ones, and those of replacing and of SQLite's log.
-    func leftOver(_ run: ScenarioRun) throws -> Int {
-        let temporaries = try FileManager.default.subpathsOfDirectory(atPath: temporary)
-        let unfinished = try FileManager.default.subpathsOfDirectory(atPath: dataDirectory).filter { path in
-            [".new", ".tmp", ".pid", "-wal", "-shm", "-journal"].contains { path.hasSuffix($0) }
+    var leftOver: [String] {
+        get throws {
+            let temporaries = try FileManager.default.subpathsOfDirectory(atPath: temporary)
+            let unfinished = try FileManager.default.subpathsOfDirectory(atPath: dataDirectory).filter { path in
+                [".new", ".tmp", ".pid", "-wal", "-shm", "-journal"].contains { path.hasSuffix($0) }
+            }
+            return temporaries + unfinished
         }
-        for path in (temporaries + unfinished).prefix(3) { run.say("left over: \(path)") }
-        return temporaries.count + unfinished.count
     }
 
-    /// How many of the processes that have ended do not say these words in their last line.
-    func missing(_ words: String, _ run: ScenarioRun) -> Int {
-        TerminalProcesses.Kind.allCases.count { kind in
-            let last = plant.terminals.ended(kind)?.result.errors.last ?? ""
-            if !last.contains(words) { run.say("\(kind.rawValue) said last: \(last)") }
-            return !last.contains(words)
-        }
+    /// What the process that was each terminal has said last.
+    var lastLines: [TerminalProcesses.Kind: String] {
+        var lines: [TerminalProcesses.Kind: String] = [:]
+        for kind in TerminalProcesses.Kind.allCases { lines[kind] = plant.terminals.ended(kind)?.result.errors.last }
+        return lines
     }
 }
