@@ -1,7 +1,6 @@
 import ALDCore
 import Logging
 import Modbus
-import Synchronization
 
 /// Terminals 1 and 3 at a machine and a database, one or both of which are in trouble for the duration. What is judged:
 /// nothing accepted is lost, no command is lost or done twice, both go on, and both are back within half a minute.
@@ -49,7 +48,7 @@ struct TerminalsUnderFault: ScenarioWork {
         let server = device.makeServer(behavior: behavior)
         let port = try await server.start()
         let book = LogBook()
-        try await withCleanup {
+        var account = try await withCleanup {
             try await run.host.withDatabase { own in
                 try await ProxiedDatabase.run(before: own, seed: run.seed) { proxy, proxied in
                     let stage = FaultStage(proxy: proxy, database: own, server: server, faults: faults)
@@ -60,13 +59,16 @@ struct TerminalsUnderFault: ScenarioWork {
                             configure: { $0.attemptTimeout = .seconds(2) }
                         ) { rig in try await act(run, rig, stage, map, proxied) }
                     }
-                    try await judge(run, summary, own)
+                    var account = stage.account
+                    try await account.end(summary, in: own)
+                    return account
                 }
             }
         } cleanup: {
             await server.stop()
         }
-        run.note("errors logged", count: book.count(.warning))
+        account.warnings = book.count(.warning)
+        account.note(run)
         for line in book.lines.filter({ $0.level >= .warning }).prefix(3) { run.say(line.text) }
     }
 
@@ -103,11 +105,14 @@ struct TerminalsUnderFault: ScenarioWork {
 
     /// Trouble, the end of it, and how long it takes until everything is as it was.
     private func disturb(_ run: ScenarioRun, _ rig: RecordingRig, _ stage: FaultStage) async throws {
-        let (before, evidence) = ((rig.collection.statistics, rig.writer.statistics), stage.proxy.evidence)
+        let (before, evidence) = (TroubleAccount.Progress(of: rig), stage.proxy.evidence)
         try await run.fault(words) {
             try await stage.begin(self, run)
             func bites() -> Int {
-                self.bites(before, (rig.collection.statistics, rig.writer.statistics), stage, evidence)
+                let now = stage.proxy.evidence
+                return self.bites(before, TroubleAccount.Progress(of: rig), slowed: stage.slowed) {
+                    now.bites(of: $0) - evidence.bites(of: $0)
+                }
             }
             let end = run.time.now + run.duration
             // A delivery that hangs is given up after seconds, so a short trouble lasts until it has been felt.
@@ -118,24 +123,26 @@ struct TerminalsUnderFault: ScenarioWork {
                 run.sample("missed instants", Double(rig.collection.statistics.missed), .count)
             }
             try await stage.end(self)
-            let after = (rig.collection.statistics, rig.writer.statistics)
-            run.note("cycles under the fault", count: after.0.cycles - before.0.cycles)
-            run.note("violations", count: after.0.missed - before.0.missed)
-            // Without those at which this machine itself was late.
-            let lost = { (of: CollectionStatistics) in of.missedPLC + of.missedSpool }
-            run.note("violations for want of controller or disk", count: lost(after.0) - lost(before.0))
-            run.note("failed deliveries", count: after.1.failedAttempts - before.1.failedAttempts)
-            run.note("cycle time", after.0.cycleTime)
+            stage.note { account in
+                (account.before, account.after) = (before, TroubleAccount.Progress(of: rig))
+                account.cycleTime = rig.collection.statistics.cycleTime
+            }
             return bites()
         }
         let healed = run.time.now
         let cycles = rig.collection.statistics.cycles
         try await eventually("it records again, and nothing waits", within: .seconds(60)) {
-            rig.collection.statistics.cycles > cycles + 2 && rig.writer.statistics.spooled < parameters * 5
-                && rig.writer.statistics.breaker != .open
+            guard rig.collection.statistics.cycles > cycles + 2, rig.writer.statistics.spooled < parameters * 5,
+                rig.writer.statistics.breaker != .open
+            else { return false }
+            guard commands else { return true }
+            return try await TestDatabase.number(Self.open, stage.database) == 0
         }
-        run.note("recovery", run.time.now - healed)
+        let recovery = run.time.now - healed
+        stage.note { $0.recovery = recovery }
     }
+
+    private static let open = "SELECT count(*) FROM ald.parameter_control_commands WHERE finished_at IS NULL"
 
     private var words: String {
         let database = database.map { trouble in
@@ -161,17 +168,22 @@ struct TerminalsUnderFault: ScenarioWork {
         return low == high ? low : "\(low) to \(high)"
     }
 
-    /// How often the trouble is known to have hit something.
-    private func bites(
-        _ before: (CollectionStatistics, BatchWriter.Statistics),
-        _ after: (CollectionStatistics, BatchWriter.Statistics), _ stage: FaultStage,
-        _ evidence: FaultProxy.Evidence
+    /// How often the trouble is known to have hit something. Of two the one that has hit less counts: both have to.
+    ///
+    /// - Parameters:
+    ///   - slowed: requests that the controller has held up.
+    ///   - bitten: how often a fault of the way to the database has hit something since `before`.
+    func bites(
+        _ before: TroubleAccount.Progress, _ now: TroubleAccount.Progress, slowed: Int, _ bitten: (ProxyFault) -> Int
     ) -> Int {
         var bites: [Int] = []
-        if controller != nil { bites.append(after.0.missed - before.0.missed + stage.slowed) }
-        let now = stage.proxy.evidence
-        func bitten(_ fault: ProxyFault) -> Int { now.bites(of: fault) - evidence.bites(of: fault) }
-        let failed = after.1.failedAttempts - before.1.failedAttempts
+        switch controller {
+        case nil: break
+        case .latency: bites.append(slowed)
+        // An instant may go by for another reason, too.
+        case .gone: bites.append(now.missed(.plc) - before.missed(.plc))
+        }
+        let failed = now.failedDeliveries - before.failedDeliveries
         switch database {
         case nil: break
         case .latency: bites.append(bitten(.latency))
@@ -182,104 +194,5 @@ struct TerminalsUnderFault: ScenarioWork {
         case .lockedLedger: bites.append(failed)
         }
         return bites.min() ?? 0
-    }
-
-    private func judge(
-        _ run: ScenarioRun, _ summary: RecordingRig.Summary, _ database: PostgresConfiguration
-    ) async throws {
-        let collection = summary.collection
-        let recorded = try await RecordedRows(in: database)
-        run.note("rows", count: recorded.rows)
-        run.note("lost or doubled", count: recorded.lostOrDoubled(of: collection.rows))
-        run.note("cycles", count: collection.cycles)
-        run.note("missed instants", count: collection.missed)
-        let gaps = "SELECT coalesce(sum(instants), 0)::bigint FROM ald.collection_gaps"
-        let explained = try await TestDatabase.number(gaps, database)
-        // The last gap may be open when the collection ends.
-        run.note("violations without a record", count: max(0, collection.missed - explained - 1))
-        run.note("jitter", collection.jitter)
-    }
-}
-
-/// What can be broken, and how.
-private struct FaultStage: Sendable {
-    let proxy: FaultProxy
-    /// Not through the proxy.
-    let database: PostgresConfiguration
-    let server: ModbusServer
-    let faults: FaultInjector
-    let state = LockHolder()
-
-    /// Requests that were held up.
-    var slowed: Int { faults.counts.values.reduce(0, +) }
-
-    func begin(_ work: TerminalsUnderFault, _ run: ScenarioRun) async throws {
-        switch work.database {
-        case nil: break
-        case .latency(let range):
-            var slow = StreamFaults()
-            slow.latency = (range.lowerBound + range.upperBound) / 2
-            slow.jitter = (range.upperBound - range.lowerBound) / 2
-            proxy.set(slow, .downstream)
-        case .gone: proxy.down()
-        case .silent: proxy.freeze()
-        case .resets: proxy.reset()
-        case .lockedLedger: try await state.lock("ald_history.ingest_batches", database)
-        }
-        switch work.controller {
-        case nil: break
-        case .latency(let range, let functions):
-            // Several rules of equal share, since a rule has one delay.
-            let steps = 8
-            for step in 0..<steps {
-                let delay = range.lowerBound + (range.upperBound - range.lowerBound) * step / (steps - 1)
-                var rule = FaultRule("slow \(step)", .request(.delay(delay)))
-                rule.functions = functions
-                rule.probability = 1 / Double(steps - step)
-                try faults.add(rule)
-            }
-        case .gone: await server.strike(.reboot(run.duration + .seconds(1)))
-        }
-    }
-
-    /// What has to be done over and over.
-    func goOn(_ work: TerminalsUnderFault, now: MonotonicInstant) async throws {
-        if case .resets(let every) = work.database, state.isDue(every, now: now) { proxy.reset() }
-    }
-
-    func end(_ work: TerminalsUnderFault) async throws {
-        proxy.heal()
-        faults.clear()
-        try await state.unlock()
-        if case .gone = work.controller { await server.strike(.reboot(.zero)) }
-    }
-}
-
-/// Holds a lock in the database for as long as it is told to.
-private actor LockHolder {
-    private var connection: PostgresConnection?
-    private let last = Mutex(MonotonicInstant(nanoseconds: 0))
-
-    func lock(_ table: String, _ database: PostgresConfiguration) async throws {
-        let time = SystemTime()
-        let made = try await PostgresConnection.connect(
-            database, deadline: time.now + .seconds(30), time: time, logger: TestDatabase.quiet)
-        connection = made
-        _ = try await made.execute(
-            script: "BEGIN; LOCK TABLE \(table) IN ACCESS EXCLUSIVE MODE", deadline: time.now + .seconds(30))
-    }
-
-    func unlock() async throws {
-        guard let connection else { return }
-        self.connection = nil
-        await connection.close()
-    }
-
-    nonisolated func isDue(_ period: Duration, now: MonotonicInstant) -> Bool {
-        last.withLock { last in
-            guard now - last >= period else { return false }
-            last = now
-            return true
-        }
     }
 }
