@@ -11,14 +11,13 @@ struct ChannelLeaks: ScenarioWork {
         try await run.host.withDatabase { database in
             try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
                 let channel = CommandChannel(rate: 2)
-                var watch = LeakWatch()
+                var account = ChannelAccount()
                 try await channel.serve(map, run, database, through: proxied) { terminals in
-                    watch = try await cut(run, channel, terminals[0], database, proxy)
+                    account = try await cut(run, channel, terminals[0], database, proxy)
                     try await channel.judge(run, terminals, database)
                 }
-                watch.noteCounts(run, ["listeners", LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads])
-                let left = try await run.leftovers("nobody listens") { try await listeners(database) }
-                run.note("listeners left", count: left)
+                account.left = try await run.leftovers("nobody listens") { try await listeners(database) }
+                account.note(run)
             }
         }
     }
@@ -35,9 +34,9 @@ struct ChannelLeaks: ScenarioWork {
     private func cut(
         _ run: ScenarioRun, _ channel: CommandChannel, _ terminal: CommandChannel.Terminal,
         _ database: PostgresConfiguration, _ proxy: FaultProxy
-    ) async throws -> LeakWatch {
+    ) async throws -> ChannelAccount {
         let beginning = run.time.now
-        var (watch, most, times) = (LeakWatch(), 0, DurationHistogram())
+        var account = ChannelAccount()
         try await run.fault("the channel is cut") {
             for number in 0..<Self.reconnections {
                 try await run.time.sleep(until: beginning + run.duration * number / Self.reconnections)
@@ -48,23 +47,18 @@ struct ChannelLeaks: ScenarioWork {
                 try await eventually("the bell works again") {
                     proxy.evidence.connections > connections && terminal.service.statistics.hearsBell
                 }
-                times.record(run.time.now - cut)
+                account.times.record(run.time.now - cut)
                 let done = number + 1
                 try await eventually("the command is done") { terminal.service.statistics.succeeded >= done }
                 let open = try await run.leftovers("the listener that was cut is gone", expected: 1) {
                     try await listeners(database)
                 }
-                most = max(most, open)
-                watch.look(after: done, at: run.elapsed.inSeconds, others: ["listeners": open])
-                if let half = ProcessProbe.sockets(in: .closeWait) {
-                    run.note("sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
-                }
+                account.look(
+                    listeners: open, halfClosed: ProcessProbe.sockets(in: .closeWait), after: done,
+                    at: run.elapsed.inSeconds)
             }
             return proxy.evidence.resets
         }
-        run.note("reconnection", times)
-        run.note("reconnections", count: times.count)
-        run.note("listeners after a cut", count: most)
-        return watch
+        return account
     }
 }

@@ -43,11 +43,10 @@ struct ConnectionLeaks: ScenarioWork {
     /// Has `operation` done by several at once, round by round, disturbs every other round, and looks after each.
     private func rounds(
         _ run: ScenarioRun, _ operation: @escaping @Sendable () async throws -> Void,
-        disturb: () async throws -> Int, look: () async throws -> [String: Int]
-    ) async throws -> LeakWatch {
+        disturb: () async throws -> Int, look: () async throws -> Int, _ account: inout ConnectionAccount
+    ) async throws {
         let (pace, beginning) = (Pace(run.duration), run.time.now)
-        var watch = LeakWatch()
-        var (done, bites) = (0, 0)
+        var bites = 0
         try await run.fault("connections are lost") {
             for round in 0..<pace.rounds {
                 try await run.time.sleep(until: beginning + run.duration * round / pace.rounds)
@@ -58,33 +57,16 @@ struct ConnectionLeaks: ScenarioWork {
                     }
                     try await group.waitForAll()
                 }
-                done += pace.operations
+                account.operations += pace.operations
                 if round % 2 == 1 { bites += try await disturb() }
                 // In the same state each time: after an operation, with what that needs.
                 try await operation()
-                let others = try await look()
-                watch.look(after: done, at: run.elapsed.inSeconds, others: others)
+                let open = try await look()
+                run.sample(account.kind, Double(open), .count)
+                account.look(open: open, halfClosed: ProcessProbe.sockets(in: .closeWait), at: run.elapsed.inSeconds)
             }
             return bites
         }
-        run.note("operations", count: done)
-        return watch
-    }
-
-    private func judge(_ run: ScenarioRun, _ watch: LeakWatch, _ before: ProcessProbe, _ own: String) {
-        watch.noteCounts(run, [own, LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads])
-        let after = ProcessProbe()
-        if let (before, after) = Self.both(before.descriptors, after.descriptors) {
-            run.note("descriptors left", count: max(0, after - before))
-        }
-        if let (before, after) = Self.both(before.sockets, after.sockets) {
-            run.note("sockets left", count: max(0, after - before))
-        }
-    }
-
-    private static func both(_ before: Int?, _ after: Int?) -> (Int, Int)? {
-        guard let before, let after else { return nil }
-        return (before, after)
     }
 
     // MARK: Database
@@ -96,31 +78,30 @@ struct ConnectionLeaks: ScenarioWork {
         let sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = '\(Self.pool)'"
         // What the way to this server needs once is there now.
         _ = try await TestDatabase.number("SELECT count(*) \(sessions)", database)
-        let before = ProcessProbe()
+        var account = ConnectionAccount(kind: "database connections", before: ProcessProbe())
         var settings = PoolConfiguration()
         settings.maximumConnections = Self.bound
         (settings.initialBackoff, settings.maximumBackoff) = (.milliseconds(10), .milliseconds(100))
         let pool = try ConnectionPool(
             configuration: database.withApplicationName(Self.pool), pool: settings, logger: TestDatabase.quiet)
-        let watch = try await withThrowingTaskGroup(of: Void.self) { pooling in
+        account = try await withThrowingTaskGroup(of: Void.self) { [account] pooling in
+            var account = account
             pooling.addTask { try await pool.run() }
-            let watch = try await rounds(run) {
-                try await Self.query(pool, run)
-            } disturb: {
-                try await TestDatabase.number(
-                    "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) \(sessions)", database)
-            } look: {
-                let open = try await TestDatabase.number("SELECT count(*) \(sessions)", database)
-                run.sample("database connections", Double(open), .count)
-                run.note("connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
-                return ["database connections": open]
-            }
+            try await rounds(
+                run, { try await Self.query(pool, run) },
+                disturb: {
+                    try await TestDatabase.number(
+                        "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) \(sessions)", database)
+                }, look: { try await TestDatabase.number("SELECT count(*) \(sessions)", database) }, &account)
             pooling.cancelAll()
             try await pooling.waitForAll()
-            return watch
+            return account
         }
-        try await Self.awaitNone(run) { try await TestDatabase.number("SELECT count(*) \(sessions)", database) }
-        judge(run, watch, before, "database connections")
+        account.left = try await Self.left(run) {
+            try await TestDatabase.number("SELECT count(*) \(sessions)", database)
+        }
+        account.after = ProcessProbe()
+        account.note(run)
     }
 
     /// One that was ended while it lay in the pool is found out by whoever uses it first; the second attempt has another.
@@ -138,41 +119,41 @@ struct ConnectionLeaks: ScenarioWork {
         }
     }
 
-    private static func awaitNone(_ run: ScenarioRun, _ count: () async throws -> Int) async throws {
-        run.note("connections left", count: try await run.leftovers("all connections are closed", count))
+    /// How many are still there when there should be none.
+    private static func left(_ run: ScenarioRun, _ count: () async throws -> Int) async throws -> Int {
+        try await run.leftovers("all connections are closed", count)
     }
 
     // MARK: Controller
 
     private func reads(_ run: ScenarioRun) async throws {
         // What the first connection of a process opens once for all others belongs to the baseline.
-        try await Self.withController(run) { _, plc in try await Self.read(plc, run) }
-        let before = ProcessProbe()
-        let watch = try await Self.withController(run) { server, plc in
-            try await rounds(run) {
-                try await Self.read(plc, run)
-            } disturb: {
-                let accepted = server.statistics.accepted
-                await server.strike(.reboot(.milliseconds(20)))
-                try await Self.read(plc, run)
-                return server.statistics.accepted - accepted
-            } look: {
-                if let half = ProcessProbe.sockets(in: .closeWait) {
-                    run.note("sockets in CLOSE_WAIT", count: max(half, Int(run.value("sockets in CLOSE_WAIT") ?? 0)))
-                }
-                let open = server.statistics.open
-                run.sample("controller connections", Double(open), .count)
-                run.note("connections at the most", count: max(open, Int(run.value("connections at the most") ?? 0)))
-                return ["controller connections": open]
-            }
+        _ = try await Self.withController(run) { _, plc in try await Self.read(plc, run) }
+        let baseline = ConnectionAccount(kind: "controller connections", before: ProcessProbe())
+        let (seen, left) = try await Self.withController(run) { server, plc in
+            var account = baseline
+            try await rounds(
+                run, { try await Self.read(plc, run) },
+                disturb: {
+                    let accepted = server.statistics.accepted
+                    await server.strike(.reboot(.milliseconds(20)))
+                    try await Self.read(plc, run)
+                    return server.statistics.accepted - accepted
+                }, look: { server.statistics.open }, &account)
+            return account
         }
-        judge(run, watch, before, "controller connections")
+        var account = seen
+        account.left = left
+        account.after = ProcessProbe()
+        account.note(run)
     }
 
     /// Runs `body` with a controller and a client of it, then closes both.
+    ///
+    /// - Returns: what `body` does, and how many connections the controller still has when its client is closed.
     private static func withController<Result: Sendable>(
         _ run: ScenarioRun, _ body: (ModbusServer, ModbusPLC) async throws -> Result
-    ) async throws -> Result {
+    ) async throws -> (Result, left: Int) {
         let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
         var behavior = DeviceBehavior.ideal
         // With it the device can restart.
@@ -188,8 +169,7 @@ struct ConnectionLeaks: ScenarioWork {
             } cleanup: {
                 await client.close()
             }
-            try await awaitNone(run) { server.statistics.open }
-            return result
+            return (result, try await left(run) { server.statistics.open })
         } cleanup: {
             await server.stop()
         }

@@ -10,10 +10,11 @@ final class ForgetfulDatabase: Sendable {
         var names: [BatchID] = []
         var landed = 0
         var rows = 0
+        var repeated = 0
+        var order = RecordOrder()
         /// From reading to landing, of the batches since somebody asked.
         var delay = Duration.zero
         var scans = 0
-        var events = 0
         // Commands.
         var asked = 0
         var pending: [CommandDesk.Taken] = []
@@ -47,10 +48,11 @@ final class ForgetfulDatabase: Sendable {
 
     // MARK: What a test sees and does
 
-    /// Records that are in, and the readings and events among them.
+    /// Records that are in, each once, and the readings among them.
     var landed: Int { state.withLock(\.landed) }
     var rows: Int { state.withLock(\.rows) }
-    var events: Int { state.withLock(\.events) }
+    /// Records that came again, in whatever batch.
+    var repeated: Int { state.withLock(\.repeated) }
     var asked: Int { state.withLock(\.asked) }
     var recipesAsked: Int { state.withLock(\.recipesAsked) }
     /// By how they have ended.
@@ -127,15 +129,16 @@ extension ForgetfulDatabase: BatchSink {
         if state.names.contains(batch.id) { return .known }
         state.names.append(batch.id)
         if state.names.count > mostNames { state.names.removeFirst(mostNames / 2) }
-        state.landed += batch.records.count
+        let repeated = state.order.repetitions(in: batch.records)
+        state.repeated += repeated
+        state.landed += batch.records.count - repeated
         switch batch.records {
         case .history(let rows):
-            state.rows += rows.count
+            state.rows += rows.count - repeated
             guard let first = rows.first else { break }
             state.delay += .microseconds(now.microseconds - first.time.microseconds)
             state.scans += 1
         case .processEvents(let events):
-            state.events += events.count
             for event in events
             where event.kind == .state && ["completed", "failed", "aborted"].contains(event.text)
                 && event.process == state.processes && state.ending.isEmpty

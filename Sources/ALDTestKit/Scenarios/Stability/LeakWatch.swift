@@ -34,10 +34,13 @@ struct LeakWatch {
     /// - Parameters:
     ///   - operations: done so far.
     ///   - others: further numbers that are to stay the same.
-    mutating func look(after operations: Int, at seconds: Double, others: [String: Int] = [:]) {
-        let probe = ProcessProbe(of: process)
+    ///   - seen: what the process holds, for one that is not looked at; what it has allocated is among the others then.
+    mutating func look(
+        after operations: Int, at seconds: Double, others: [String: Int] = [:], seen: ProcessProbe? = nil
+    ) {
+        let probe = seen ?? ProcessProbe(of: process)
         var values = others.mapValues(Double.init)
-        if process == nil, let bytes = ProcessProbe.heapBytes { values[Self.heap] = Double(bytes) }
+        if seen == nil, process == nil, let bytes = ProcessProbe.heapBytes { values[Self.heap] = Double(bytes) }
         if let bytes = probe.residentBytes { values[Self.resident] = Double(bytes) }
         if let count = probe.descriptors { values[Self.descriptors] = Double(count) }
         if let count = probe.sockets { values[Self.sockets] = Double(count) }

@@ -42,7 +42,11 @@ struct VirtualPlant {
     private(set) var recipeWishes = 0
     private var commands = 0
 
-    init(_ load: Load, directory: String, seed: UInt64, logger makeLogger: (any TimeSource) throws -> Logger) throws {
+    /// - Parameter around: how a test plants a bug between writer and database.
+    init(
+        _ load: Load, directory: String, seed: UInt64, around: (any BatchSink) -> any BatchSink = { $0 },
+        logger makeLogger: (any TimeSource) throws -> Logger
+    ) throws {
         self.load = load
         world = World(seed: seed)
         node = world.node("plant")
@@ -57,7 +61,7 @@ struct VirtualPlant {
         database = ForgetfulDatabase(faults: faults, recipe: recipe, seed: seed, time: time)
         machine = SimulatedPLC(map, seed: seed, time: time)
         let plc = DistantPLC(machine: machine, faults: faults)
-        (spool, writer) = try Self.writer(load, directory, database, node, world, logger)
+        (spool, writer) = try Self.writer(load, directory, around(database), node, world, logger)
         var pace = DataCollectionService.Configuration()
         pace.period = load.period
         collection = try DataCollectionService(
@@ -73,7 +77,7 @@ struct VirtualPlant {
     }
 
     private static func writer(
-        _ load: Load, _ directory: String, _ database: ForgetfulDatabase, _ node: WorldNode, _ world: World,
+        _ load: Load, _ directory: String, _ database: any BatchSink, _ node: WorldNode, _ world: World,
         _ logger: Logger
     ) throws -> (Spool, BatchWriter) {
         var configuration = Spool.Configuration()
@@ -199,32 +203,17 @@ struct VirtualPlant {
 
     // MARK: Account
 
-    /// Records that were accepted and did not land, or landed twice.
-    var lostOrDoubled: Int { abs(writer.statistics.accepted - database.landed) }
+    var account: PlantAccount {
+        let collected = collection.statistics
+        return PlantAccount(
+            cycles: collected.cycles, due: collected.due, cycleTime: collected.cycleTime, collected: collected.rows,
+            accepted: writer.statistics.accepted, readings: database.rows, landed: database.landed,
+            repeated: database.repeated, commands: wishes, recipes: recipeWishes, commandEnds: database.commandEnds,
+            recipeEnds: database.recipeEnds)
+    }
 
     /// Notes what became of everything.
-    func note(_ run: ScenarioRun) {
-        let collected = collection.statistics
-        run.note("cycles", count: collected.cycles)
-        run.note("missed instants", count: collected.missed)
-        run.note("violations", Double(collected.missed) / Double(max(1, collected.due)), .ratio)
-        run.note("cycle time", collected.cycleTime)
-        run.note("readings", count: database.rows)
-        run.note("lost or doubled", count: lostOrDoubled + abs(collected.rows - database.rows))
-        let (succeeded, completed) = (
-            database.commandEnds["succeeded", default: 0], database.recipeEnds["completed", default: 0]
-        )
-        run.note("commands", count: wishes)
-        run.note("commands that did not succeed", count: max(0, wishes - succeeded))
-        run.note("recipes", count: recipeWishes)
-        run.note("recipes that did not complete", count: max(0, recipeWishes - completed))
-        for (end, count) in database.recipeEnds.sorted(by: { $0.key < $1.key }) where end != "completed" {
-            run.say("\(count) recipes: \(end)")
-        }
-        for (end, count) in database.commandEnds.sorted(by: { $0.key < $1.key }) where end != "succeeded" {
-            run.say("\(count) commands: \(end)")
-        }
-    }
+    func note(_ run: ScenarioRun) { account.note(run) }
 
     /// Where a plant's files lie: in memory where there is such a place, since nothing of them is meant to outlive the run.
     static func withDirectory<Result>(
