@@ -161,7 +161,8 @@ extension Catalogue {
     private static let rotated = [
         Criterion("lines lost, doubled, torn or out of order", .exactly, 0),
         Criterion("lines that the disk did not take", .exactly, 0), Criterion("files not compressed", .exactly, 0),
-        Criterion("files beyond those that are kept", .exactly, 0), Criterion("files that are too long", .exactly, 0),
+        Criterion("files beyond those that are kept", .exactly, 0),
+        Criterion("files deleted that are to be kept", .exactly, 0), Criterion("files that are too long", .exactly, 0),
         Criterion("lines in a file of another day", .exactly, 0),
         Criterion("services that rotate with others", .exactly, 0),
         Criterion("most on the disk, of what there may be", .atMost, 1),

@@ -6,13 +6,15 @@ struct LogReading {
     var lines = 0
     /// Lines that are missing, doubled, torn or out of order.
     var problems: [String] = []
+    /// That were put away.
     var files: Set<String> = []
+    /// Of these, and of the one that is being written.
     var sizes: [String: Int64] = [:]
     var dates: Set<String> = []
+    /// Lines of another day than that of the file.
     var misplaced = 0
-    var uncompressed = 0
-    var tooMany = 0
-    var deleted = 0
+    /// Lines of the file that is being written, by day.
+    private var written: [String: Int] = [:]
     private var next: [Int: Int] = [:]
     private var first: [Int: Int] = [:]
     private var lastTime = ""
@@ -22,10 +24,12 @@ struct LogReading {
         lines += 1
         let (time, date) = (String(line.prefix(27)), String(line.prefix(10)))
         dates.insert(date)
+        sizes[archive?.name ?? "", default: 0] += Int64(line.utf8.count + 1)
         if let archive {
             files.insert(archive.name)
-            sizes[archive.name, default: 0] += Int64(line.utf8.count + 1)
             if archive.date != date { misplaced += 1 }
+        } else {
+            written[date, default: 0] += 1
         }
         guard line.hasSuffix(" x=end"), let number = Self.number("number", line),
             let writer = Self.number("writer", line)
@@ -56,17 +60,9 @@ struct LogReading {
                 problems.append("writer \(writer) begins at \(first[writer] ?? -1)")
             }
         }
-    }
-
-    mutating func add(_ other: LogReading) {
-        lines += other.lines
-        problems += other.problems
-        files.formUnion(other.files)
-        sizes.merge(other.sizes) { $1 }
-        dates.formUnion(other.dates)
-        misplaced += other.misplaced
-        (uncompressed, tooMany, deleted) = (
-            uncompressed + other.uncompressed, tooMany + other.tooMany, deleted + other.deleted
-        )
+        // It is the file of the newest day in it.
+        let newest = written.keys.max()
+        misplaced += written.reduce(0) { $0 + ($1.key == newest ? 0 : $1.value) }
+        written = [:]
     }
 }

@@ -48,12 +48,10 @@ struct LogRotations: ScenarioWork {
                 if !service.file.finishArchives(within: .seconds(120)) { run.fail("\(service.name) is not compressed") }
                 service.file.close()
             }
-            run.note("most on the disk", Double(most), .bytes)
-            // Of each service: what is kept, what is written, and one file that is being compressed.
-            let bound = volumes.count * Int(policy(size).keptBytes + 2 * size)
-            run.note("most on the disk, of what there may be", Double(most) / Double(bound), .ratio)
-            try judge(run, services, size)
-            if fillsADisk { try fill(run, directory, time) }
+            var account = RotationAccount(policy: policy(size), most: most)
+            account.services = try zip(services, volumes).map { try read($0, volume: $1) }
+            if fillsADisk { account.full = try fill(directory, time) }
+            account.note(run)
         }
     }
 
@@ -117,44 +115,21 @@ struct LogRotations: ScenarioWork {
 
     // MARK: Reading back
 
-    private func judge(_ run: ScenarioRun, _ services: [Service], _ size: Int64) throws {
-        var all = LogReading()
-        for service in services {
-            let archives = try LogHistory.archives(of: service.path)
-            let wereDeleted = service.file.statistics.rotations - archives.count
-            var reading = LogReading()
-            try LogHistory.forEachLine(of: service.path) { reading.read($0, $1) }
-            reading.end(linesOfEach: service.linesPerStep * steps, writers: Self.writers, isComplete: wereDeleted == 0)
-            reading.uncompressed = archives.count { !$0.isCompressed }
-            reading.tooMany = max(0, archives.count - keptFiles)
-            reading.deleted = wereDeleted
-            for problem in reading.problems.prefix(3) { run.say("\(service.name): \(problem)") }
-            run.say("\(service.name): \(reading.lines) lines in \(archives.count + 1) files, \(wereDeleted) deleted")
-            all.add(reading)
-            run.note("lines that the disk did not take", count: service.file.statistics.lost)
-        }
-        run.note("lines", count: all.lines)
-        run.note("lines lost, doubled, torn or out of order", count: all.problems.count)
-        run.note("files", count: all.files.count + services.count)
-        run.note("files put away", count: services.reduce(0) { $0 + $1.file.statistics.rotations })
-        run.note("files deleted", count: all.deleted)
-        run.note("files not compressed", count: all.uncompressed)
-        run.note("files beyond those that are kept", count: all.tooMany)
-        run.note("files that are too long", count: all.sizes.values.count { $0 > size })
-        run.note("lines in a file of another day", count: all.misplaced)
-        run.note("days", count: Set(all.dates).count)
-        // As many as its own lines make, whatever the others do.
-        let wrong = zip(services, volumes).count { service, volume in
-            let rotations = Double(service.file.statistics.rotations)
-            return rotations < volume * 0.7 - 1 || rotations > volume * 1.3 + 2
-        }
-        run.note("services that rotate with others", count: wrong)
+    private func read(_ service: Service, volume: Double) throws -> RotationAccount.Service {
+        var account = RotationAccount.Service(
+            name: service.name, volume: volume, rotations: service.file.statistics.rotations,
+            lost: service.file.statistics.lost, archives: try LogHistory.archives(of: service.path))
+        try LogHistory.forEachLine(of: service.path) { account.reading.read($0, $1) }
+        account.reading.end(
+            linesOfEach: service.linesPerStep * steps, writers: Self.writers,
+            isComplete: account.deletable(keeping: keptFiles) == 0)
+        return account
     }
 
     // MARK: A full disk
 
     /// Logging on a disk that is full goes on, somebody is told, and it is told once.
-    private func fill(_ run: ScenarioRun, _ directory: String, _ time: ManualTime) throws {
+    private func fill(_ directory: String, _ time: ManualTime) throws -> RotationAccount.Full {
         let path = directory + "/full.log"
         try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
         let alerts = LogBook()
@@ -163,7 +138,6 @@ struct LogRotations: ScenarioWork {
         defer { file.close() }
         let full = Logger(label: "full") { _ in FileLogHandler(file, time: time) }
         for number in 0..<100 { full.info("line", metadata: ["number": "\(number)"]) }
-        run.note("alerts of a full disk", count: alerts.count(.warning))
-        run.sometimes("a disk was full", file.statistics.lost == 100)
+        return RotationAccount.Full(lines: 100, lost: file.statistics.lost, alerts: alerts.count(.warning))
     }
 }
