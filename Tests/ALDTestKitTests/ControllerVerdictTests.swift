@@ -279,5 +279,10 @@ struct ControllerVerdictTests {
         let unheeded = Catalogue.scenarios.filter { $0.work?.unheeded.isEmpty == false }.map(\.id)
         #expect(Set(unheeded).isSuperset(of: ["PLC-PS-04", "PLC-PS-05", "PLC-CONNECTIONS", "PLC-CS-03"]))
         #expect(!unheeded.contains("PLC-CS-01") && !unheeded.contains("PLC-CA-01"))
+        func options(_ id: String) -> Set<RunOption>? { Catalogue.scenario(id)?.work.map { Set($0.unheeded.keys) } }
+        // Each is checked when its test runs it; these differ from case to case.
+        #expect(options("BENCH-RE-01") == [.scale] && options("BENCH-RE-05") == [.scale, .duration])
+        #expect(options("BENCH-PW-01") == [] && options("BENCH-PW-04") == [.scale])
+        #expect(options("E2E-01") == [] && options("E2E-02") == [.scale] && options("RC-01") == [.duration])
     }
 }

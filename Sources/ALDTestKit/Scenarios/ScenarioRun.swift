@@ -5,11 +5,7 @@ import Synchronization
 /// A run of a scenario that is under way: how much of everything, where, and what was measured so far.
 public final class ScenarioRun: Sendable {
     public let scenario: Scenario
-    /// How long the load goes on.
-    public let duration: Duration
     public let seed: UInt64
-    /// Load is to be multiplied by this.
-    public let scale: Double
     public let host: ScenarioHost
     public let time = SystemTime()
 
@@ -23,11 +19,14 @@ public final class ScenarioRun: Sendable {
         var unavailable: Unavailable?
         var notes: [String] = []
         var virtualTime: Duration?
+        /// What the scenario has asked for.
+        var heeded: Set<RunOption> = []
     }
 
     /// Further words are forgotten.
     private static let mostNotes = 100
 
+    private let asked: (duration: Duration, scale: Double)
     private let state = Mutex(State())
     private let beginning: MonotonicInstant
     private let progress: @Sendable (String) -> Void
@@ -37,15 +36,28 @@ public final class ScenarioRun: Sendable {
         progress: @escaping @Sendable (String) -> Void
     ) {
         self.scenario = scenario
-        self.duration = duration
+        asked = (duration, scale)
         self.seed = seed
-        self.scale = scale
         self.host = host
         self.progress = progress
         beginning = time.now
     }
 
     var content: State { state.withLock(\.self) }
+
+    /// How long the load goes on.
+    public var duration: Duration {
+        heed(.duration)
+        return asked.duration
+    }
+
+    /// Load is to be multiplied by this.
+    public var scale: Double {
+        heed(.scale)
+        return asked.scale
+    }
+
+    private func heed(_ option: RunOption) { state.withLock { _ = $0.heeded.insert(option) } }
 
     /// Since the run began.
     public var elapsed: Duration { time.now - beginning }

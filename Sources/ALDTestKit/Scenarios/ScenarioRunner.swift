@@ -69,7 +69,12 @@ public struct ScenarioRunner: Sendable {
     ///   machine is not made, or whose task was cancelled before its end is unknown.
     public func run(
         _ scenario: Scenario, progress: @escaping @Sendable (String) -> Void = { _ in }
-    ) async -> ScenarioResult {
+    ) async -> ScenarioResult { await execute(scenario, progress: progress).result }
+
+    /// - Returns: what it has come to, and what of what may be asked for it wanted to know.
+    func execute(
+        _ scenario: Scenario, progress: @escaping @Sendable (String) -> Void
+    ) async -> (result: ScenarioResult, heeded: Set<RunOption>) {
         let duration =
             options.duration ?? scenario.duration(isSlow: options.isSlow, isVerySlow: options.isVerySlow)
         let run = ScenarioRun(
@@ -108,7 +113,7 @@ public struct ScenarioRunner: Sendable {
         // That nothing was measured then goes without saying.
         let isExcused =
             judgement.verdict == .unknown && (content.unavailable != nil || !isPossible) && !Task.isCancelled
-        return ScenarioResult(
+        let result = ScenarioResult(
             id: scenario.id, title: scenario.title, requirement: scenario.requirement, verdict: judgement.verdict,
             reasons: isExcused ? content.doubts : judgement.reasons, unavailable: content.unavailable,
             findings: judgement.findings,
@@ -119,6 +124,7 @@ public struct ScenarioRunner: Sendable {
             isVirtual: scenario.isVirtual, elapsedSeconds: run.elapsed.inSeconds, startedAt: "\(startedAt)",
             machine: .current, postgres: await host.serverVersion, gates: options.gates,
             commit: await Repository.commit())
+        return (result, content.heeded)
     }
 
     /// The reason of a run whose task was cancelled.
@@ -136,16 +142,18 @@ public struct ScenarioNotPassed: Error, CustomStringConvertible {
 }
 
 extension ScenarioRunner {
-    /// Runs the scenario with this number, writes its result down, and demands that it passed.
+    /// Runs the scenario with this number, writes its result down, and demands that it passed and that it is true what it
+    /// says of the options that it does not heed.
     ///
-    /// - Throws: ``ScenarioNotPassed`` when it did not: unknown is no pass.
+    /// - Throws: ``ScenarioNotPassed`` when it did not: unknown is no pass; ``FalseStatement``.
     @discardableResult public func verify(_ id: String) async throws -> ScenarioResult {
         guard let scenario = Catalogue.scenario(id) else {
             throw NeverHappened(description: "no scenario \(id) in the catalogue")
         }
-        let result = await run(scenario)
+        let (result, heeded) = await execute(scenario) { _ in }
         try ResultFile.write(result, to: ResultFile.directory)
         guard result.verdict == .pass else { throw ScenarioNotPassed(result: result) }
+        if let wrong = FalseStatement(of: scenario, heeded: heeded) { throw wrong }
         return result
     }
 }

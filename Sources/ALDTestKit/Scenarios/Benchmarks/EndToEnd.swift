@@ -25,6 +25,14 @@ struct EndToEnd: ScenarioWork {
     /// A recipe of two minutes is allowed five.
     private static let planned = 0.4
 
+    var unheeded: [RunOption: String] {
+        switch path {
+        case .command: [:]
+        case .firstStep, .outside: [.scale: "one round follows the other"]
+        case .wholeRecipe: [.scale: "there is one recipe"]
+        }
+    }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try Machine51.map()
         try await run.host.withDatabase { database in

@@ -10,6 +10,12 @@ struct RecipeBenchmark: ScenarioWork {
     /// Of what is allowed.
     private static let planned = 0.6
 
+    var unheeded: [RunOption: String] {
+        var unheeded: [RunOption: String] = [.scale: "the steps are those of the requirement"]
+        if recipe == .writes { unheeded[.duration] = "writes alone take no programmed time" }
+        return unheeded
+    }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try Machine51.map()
         let allowed = recipe == .writes ? bound : min(run.duration, bound)

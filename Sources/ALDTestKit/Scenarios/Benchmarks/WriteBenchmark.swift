@@ -18,6 +18,10 @@ struct WriteBenchmark: ScenarioWork {
     /// Rounds per second.
     var rate: Double
 
+    var unheeded: [RunOption: String] {
+        if case .confirmed = asking { [.scale: "whoever waits for a confirmation asks for one command"] } else { [:] }
+    }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: 100, seed: run.seed)
         try await run.host.withDatabase { database in
@@ -33,9 +37,9 @@ struct WriteBenchmark: ScenarioWork {
         }
     }
 
-    private var commands: Int {
+    private func commands(_ run: ScenarioRun) -> Int {
         switch asking {
-        case .atOnce(let count), .batch(let count): count
+        case .atOnce(let count), .batch(let count): run.scaled(count)
         case .confirmed: 1
         }
     }
@@ -47,7 +51,7 @@ struct WriteBenchmark: ScenarioWork {
         configuration.maximumConnections = 10
         let pool = try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
         let targets = Targets(map)
-        let count = run.scaled(commands)
+        let count = commands(run)
         let report = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await pool.run() }
             // The first command opens connections and prepares statements.

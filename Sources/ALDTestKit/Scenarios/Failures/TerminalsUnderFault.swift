@@ -39,6 +39,10 @@ struct TerminalsUnderFault: ScenarioWork {
     /// missed for its sake.
     var period: Duration?
 
+    var unheeded: [RunOption: String] {
+        [.scale: "the machine, its readings and the commands a second are those of the requirement"]
+    }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: parameters, seed: run.seed)
         let device = SimulatedPLC(map, seed: run.seed)

@@ -6,6 +6,8 @@ import Foundation
 struct ChannelLeaks: ScenarioWork {
     private static let reconnections = 10
 
+    var unheeded: [RunOption: String] { [.scale: "the reconnections are those of the requirement"] }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
         try await run.host.withDatabase { database in

@@ -7,6 +7,8 @@ import Logging
 struct LogLeaks: ScenarioWork {
     private static let looks = 30
 
+    var unheeded: [RunOption: String] { [.scale: "the log is written without pause"] }
+
     func run(_ run: ScenarioRun) async throws {
         // The runtime opens a timer for the first sleep of a process, and keeps it.
         try await run.time.sleep(for: .milliseconds(1))

@@ -19,6 +19,8 @@ struct LogRotations: ScenarioWork {
     /// Whether a further service logs on a full disk.
     var fillsADisk = false
 
+    var unheeded: [RunOption: String] { [.scale: "the volume of the logs is that of the requirement"] }
+
     /// Each service logs from several tasks at once.
     private static let writers = 4
     /// About, with everything around the message.

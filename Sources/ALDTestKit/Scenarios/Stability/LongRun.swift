@@ -13,6 +13,8 @@ struct LongRun: ScenarioWork {
     /// Drawn by chance, one each four hours; otherwise those of the requirement's day.
     var isRandom = false
 
+    var unheeded: [RunOption: String] { [.scale: "cycles, recipes and commands are those of the requirement"] }
+
     private typealias Planned = (hour: Int, words: String, trouble: VirtualFaults.Trouble, longest: Duration)
 
     private static func trouble(_ change: (inout VirtualFaults.Trouble) -> Void) -> VirtualFaults.Trouble {

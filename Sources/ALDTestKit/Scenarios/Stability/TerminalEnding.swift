@@ -37,6 +37,8 @@ struct TerminalEnding: ScenarioWork {
 
     var cause: Cause
 
+    var unheeded: [RunOption: String] { [.duration: "what counts is the end of work that has lasted for a moment"] }
+
     private static let all = Set(TerminalProcesses.Kind.allCases)
     /// Before the end, so that there is something to be ended.
     private static let work: Duration = .milliseconds(700)

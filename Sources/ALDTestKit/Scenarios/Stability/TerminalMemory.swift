@@ -15,6 +15,8 @@ struct TerminalMemory: ScenarioWork {
 
     var work: Work
 
+    var unheeded: [RunOption: String] { [.scale: "the pace of a terminal at its work is given"] }
+
     private var load: VirtualPlant.Load {
         var load = VirtualPlant.Load()
         switch work {
