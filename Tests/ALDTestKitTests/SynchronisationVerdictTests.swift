@@ -12,7 +12,7 @@ import Testing
         func run(_ run: ScenarioRun) async throws { note(run) }
     }
 
-    private func result(
+    func result(
         _ id: String, _ note: @escaping @Sendable (ScenarioRun) -> Void
     ) async throws -> ScenarioResult {
         var scenario = try #require(Catalogue.scenario(id))
@@ -21,7 +21,7 @@ import Testing
     }
 
     /// The measure that a run has failed by, alone.
-    private func expectFailure(
+    func expectFailure(
         _ result: ScenarioResult, by measure: String, sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(result.verdict == .fail, "\(result.line)", sourceLocation: sourceLocation)
@@ -70,7 +70,7 @@ import Testing
         expectFailure(try await result { $0.connectionsLeft = 1 }, by: "connections left")
     }
 
-    // MARK: Memory and recovery
+    // MARK: Memory
 
     @Test("memory that grows from round to round, and not one round that needed more")
     func memory() async throws {
@@ -90,26 +90,6 @@ import Testing
         let good = try await result(growing: 1000, outlier: 50_000_000)
         #expect(good.verdict == .pass, "\(good.reasons)")
         expectFailure(try await result(growing: 110_000), by: "growth per round")
-        for bug in PlantedRows.bugs { expectFailure(try await result(bug), by: "lost or doubled") }
-    }
-
-    @Test("a writer that loses or doubles a row, recovers late, or of which nothing was rolled back")
-    func recovery() async throws {
-        func result(
-            after recovery: Duration = .seconds(1), rollbacks: Int = 5, _ bug: (inout LandingAudit) -> Void = { _ in }
-        ) async throws -> ScenarioResult {
-            var audit = PlantedRows.well
-            bug(&audit)
-            return try await self.result("SYNC-RECOVERY") { [audit] run in
-                run.note("recovery", recovery)
-                run.note("transactions rolled back", count: rollbacks)
-                audit.note(run)
-            }
-        }
-        let good = try await result()
-        #expect(good.verdict == .pass, "\(good.reasons)")
-        expectFailure(try await result(after: .seconds(31)), by: "recovery")
-        expectFailure(try await result(rollbacks: 0), by: "transactions rolled back")
         for bug in PlantedRows.bugs { expectFailure(try await result(bug), by: "lost or doubled") }
     }
 
