@@ -63,18 +63,23 @@ extension Catalogue {
         [("01", 100, 0.5), ("02", 500, 1), ("03", 1000, 2)].map { number, count, bound in
             Scenario(
                 "PLC-PS-\(number)", "Reading \(count) parameters",
-                requirement: "All \(count) parameters are read in less than \(Quantity.seconds.text(bound)).",
+                requirement: "All \(count) parameters are read in less than \(Quantity.seconds.text(bound)). Memory is "
+                    + "proportional to their number at the most.",
                 nominal: .seconds(3), short: .seconds(2),
-                criteria: both("read all p95", .below, bound) + both("missing values", .exactly, 0),
+                // Half way, by ratio, between what is proportional and what grows as the square does.
+                criteria: both("read all p95", .below, bound) + both("missing values", .exactly, 0)
+                    + [Criterion("memory bend", .below, 2)],
                 work: ScanSpeed(parameters: count))
         }
         + [("04", 100, 2.0), ("05", 500, 1)].map { number, count, bound in
             Scenario(
                 "PLC-PS-\(number)", "Loading \(count) parameters",
                 requirement: "\(count) parameters are loaded from file and database and read for the first time in "
-                    + "less than \(Quantity.seconds.text(bound)).",
+                    + "less than \(Quantity.seconds.text(bound)). The query that loads them is measured by itself.",
                 nominal: .seconds(10), short: .seconds(10),
-                criteria: both("loaded and read p95", .below, bound) + both("missing parameters", .exactly, 0),
+                // No bound is given for the query alone: with it the whole could not be in time.
+                criteria: both("loaded and read p95", .below, bound) + both("load query p95", .below, bound)
+                    + both("missing parameters", .exactly, 0),
                 work: ParameterLoading(parameters: count))
         }
 
