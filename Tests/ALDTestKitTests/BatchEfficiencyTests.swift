@@ -45,4 +45,73 @@ import Testing
             #expect(wrong.verdict == .fail)
         }
     }
+
+    // MARK: The largest
+
+    /// Says of large batches that their time is over before they have landed. Of some a part is there all the same.
+    private struct TimingOutSink: ForwardingSink {
+        let sink: any BatchSink
+        var most: Int
+        var leaves: @Sendable (Int) -> Int = { _ in 0 }
+        var isEarly = false
+
+        func deliver(_ batches: [Batch], deadline: MonotonicInstant) async throws(SinkFault) -> [BatchLanding] {
+            guard var batch = batches.first, batch.records.count > most, case .history(let rows) = batch.records else {
+                return try await sink.deliver(batches, deadline: deadline)
+            }
+            if leaves(rows.count) > 0 {
+                batch.records = .history(Array(rows.prefix(leaves(rows.count))))
+                _ = try await sink.deliver([batch], deadline: deadline + .seconds(30))
+            }
+            if !isEarly { await Wakeup().wait(until: deadline, time: SystemTime()) }
+            throw SinkFault(.inDoubt, "planted")
+        }
+    }
+
+    private func largest(
+        _ around: @escaping @Sendable (any BatchSink) -> any BatchSink
+    ) async throws -> ScenarioResult {
+        var scenario = try #require(Catalogue.scenario("DB-BI-05"))
+        scenario.work = BatchLoad(rows: 20, rate: 10, comparesSizes: true, around: around)
+        var options = ScenarioRunner.Options()
+        options.duration = .milliseconds(200)
+        let host = ScenarioHost()
+        return try await withCleanup {
+            await ScenarioRunner(options: options, host: host).run(scenario)
+        } cleanup: {
+            try await host.stop()
+        }
+    }
+
+    @Test("the largest batch before a timeout is found, one that is too small fails, and so does a part left behind")
+    func largestBatch() async throws {
+        func judged(_ result: ScenarioResult) -> [Double?] {
+            ["largest batch before a timeout", "batches that landed in part", "lost or doubled"]
+                .map { result.measurement($0) }
+        }
+        let small = try await largest { TimingOutSink(sink: $0, most: 500) }
+        #expect(small.verdict == .fail && judged(small) == [400, 0, 0], "\(small.line)")
+        #expect(small.measurement("batch that timed out") == 800 && small.measurement("batches given up") == 2)
+        let whole = try await largest { TimingOutSink(sink: $0, most: 2000, leaves: { $0 }) }
+        #expect(judged(whole) == [1600, 0, 0], "\(whole.line)")
+        let torn = try await largest { TimingOutSink(sink: $0, most: 2000, leaves: { $0 / 2 }) }
+        #expect(torn.verdict == .fail && torn.measurement("batches that landed in part") == 2, "\(torn.line)")
+        let early = try await largest { TimingOutSink(sink: $0, most: 500, isEarly: true) }
+        #expect(early.verdict == .fail && early.reasons.contains { $0.contains("planted") }, "\(early.reasons)")
+    }
+
+    @Test("where no batch is given up, nothing is shown of what becomes of one")
+    func nothingGivenUp() async throws {
+        var scenario = try #require(Catalogue.scenario("DB-BI-05"))
+        scenario.criteria.removeAll { !$0.measure.contains("batch") || $0.measure.hasPrefix("partial") }
+        #expect(scenario.criteria.count == 2)
+        scenario.work = Work { LargestBatch(landed: 51_200).note($0) }
+        let result = await ScenarioRunner(host: ScenarioHost()).run(scenario)
+        #expect(result.verdict == .unknown && result.reasons == ["never happened: a batch that was given up"])
+    }
+
+    private struct Work: ScenarioWork {
+        var note: @Sendable (ScenarioRun) -> Void
+        func run(_ run: ScenarioRun) async throws { note(run) }
+    }
 }

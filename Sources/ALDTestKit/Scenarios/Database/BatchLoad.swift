@@ -6,8 +6,10 @@ struct BatchLoad: ScenarioWork {
     var rows: Int
     /// Batches per second.
     var rate: Double
-    /// Whether deliveries of all sizes are compared afterwards.
+    /// Whether deliveries of all sizes are compared afterwards, and the largest is looked for that lands in time.
     var comparesSizes = false
+    /// How a test plants a bug between whoever looks for the largest batch and the database.
+    var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
     func run(_ run: ScenarioRun) async throws {
         try await run.withMeteredDatabase { database in
@@ -26,6 +28,9 @@ struct BatchLoad: ScenarioWork {
                         // Without the writer, which would wait for more of them.
                         try await BatchEfficiency.measure(
                             into: sink, machine: rig.options.machine, promises: promises
+                        ).note(run)
+                        try await LargestBatch.measure(
+                            into: around(sink), machine: rig.options.machine, promises: promises, in: database
                         ).note(run)
                     }
                     let letter = try await deliverPartly(run, rig)
