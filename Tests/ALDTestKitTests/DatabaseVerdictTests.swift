@@ -217,9 +217,17 @@ import Testing
 
     // MARK: Clients
 
-    private static func load(succeeded: Int, failed: Int = 0) -> LoadReport {
-        var report = LoadReport()
-        (report.due, report.succeeded, report.failed) = (succeeded + failed, succeeded, failed)
+    /// Half a minute, with failures spread over it, or all of them one after the other from an operation on.
+    private static func load(succeeded: Int, failed: Int = 0, from first: Int? = nil) -> LoadReport {
+        let (beginning, count) = (MonotonicInstant(nanoseconds: 0), succeeded + failed)
+        var report = LoadReport(from: beginning, planned: .seconds(30))
+        report.due = count
+        let failing = Set((0..<failed).map { number in first.map { $0 + number } ?? number * count / max(1, failed) })
+        for number in 0..<count {
+            let due = beginning + Duration.seconds(30) * number / count
+            report.record(
+                dueAt: due, from: due, to: due + .milliseconds(2), failure: failing.contains(number) ? "no" : nil)
+        }
         return report
     }
 
@@ -243,7 +251,30 @@ import Testing
         expectFailure(
             try await clients("DB-CE-02") { $0.clients[9] = LoadReport() }, by: "clients without success")
         let few = try await clients("DB-CE-02") { $0.clients[9] = Self.load(succeeded: 20, failed: 10) }
-        #expect(few.verdict == .pass)
+        #expect(few.verdict == .pass, "\(few.reasons)")
+    }
+
+    @Test("clients that all fail for a second, which is little on the whole, and a load of which nobody knows when")
+    func badWindow() async throws {
+        func result(failed: Int, from first: Int?) async throws -> ScenarioResult {
+            try await clients("DB-CE-02") { account in
+                account.clients = Array(
+                    repeating: Self.load(succeeded: 300 - failed, failed: failed, from: first), count: 10)
+            }
+        }
+        let bad = try await result(failed: 9, from: 120)
+        expectFailure(bad, by: "operations success over time")
+        #expect(bad.measurement("operations failures") == 0.03)
+        #expect(bad.findings.first { $0.criterion.scope == .everyWindow }?.value.map { abs($0 - 0.1) < 1e-9 } == true)
+        // As many, here and there.
+        let spread = try await result(failed: 9, from: nil)
+        #expect(spread.verdict == .pass, "\(spread.reasons)")
+        let unknown = try await clients("DB-CE-02") { account in
+            var load = LoadReport()
+            (load.due, load.succeeded) = (30, 30)
+            account.clients = Array(repeating: load, count: 10)
+        }
+        #expect(unknown.verdict == .unknown)
     }
 
     @Test("a row that a client was told has landed and that is nowhere or twice, and both at once")

@@ -95,6 +95,26 @@ struct LoadTests {
         #expect(windows.filled[0].latencies.percentile(100) < .milliseconds(6))
     }
 
+    @Test("failures lie where they were due, those of a load that began a moment earlier, too")
+    func failures() throws {
+        let beginning = MonotonicInstant(nanoseconds: 10_000_000_000)
+        func load(from instant: MonotonicInstant, failing: Range<Int>) -> LoadReport {
+            var report = LoadReport(from: instant, planned: .seconds(5))
+            for number in 0..<50 {
+                let due = instant + .milliseconds(100 * number)
+                report.record(
+                    dueAt: due, from: due, to: due + .milliseconds(1), failure: failing.contains(number) ? "no" : nil)
+            }
+            return report
+        }
+        var report = load(from: beginning, failing: 20..<30)
+        #expect(report.windows?.filled.map(\.latencies.success) == [1, 1, 0, 1, 1])
+        report.add(load(from: beginning - .milliseconds(3), failing: 0..<0))
+        #expect(report.windows?.filled.map(\.latencies.success) == [1, 1, 0.5, 1, 1])
+        report.add(load(from: beginning + .milliseconds(3), failing: 40..<45))
+        #expect(report.windows?.filled.map(\.latencies.failed) == [0, 0, 10, 0, 5])
+    }
+
     @Test("a load is noted with its dropped operations and its percentiles over time")
     func noted() throws {
         let run = ScenarioRun(
@@ -108,7 +128,7 @@ struct LoadTests {
             let due = began + .milliseconds(100 * number)
             report.record(dueAt: due, from: due, to: due + .milliseconds(1 + number), failure: nil)
         }
-        report.drop(at: began + .seconds(2))
+        report.drop(dueAt: began + .milliseconds(1500), at: began + .seconds(2))
         run.note("load", report)
         // One of a thousand is no reason for doubt, yet it is told.
         #expect(run.value("load dropped") == 1 && run.content.doubts == [])
@@ -116,6 +136,9 @@ struct LoadTests {
         #expect(series.points.count == 3 && series.points[2].value > 0.029 && series.points[2].value < 0.032)
         #expect(abs(series.points[2].at - series.points[0].at - 2) < 0.001)
         #expect(run.content.series["load p50 over time"] != nil && run.content.series["load p95 over time"] != nil)
+        // What was never begun did not succeed where it was due.
+        let success = try #require(run.content.series["load success over time"])
+        #expect(success.points.map(\.value) == [1, 10.0 / 11, 1])
     }
 
     // MARK: Landed in time

@@ -107,6 +107,25 @@ import Testing
         #expect(!HTMLReport(now).page.contains("Earlier"))
     }
 
+    @Test("a bound that holds in every window is shown as one, and its worst window compared with the worst before")
+    func windows() {
+        func measured(_ worst: Double) -> ScenarioResult {
+            result("A") { result in
+                result.series = [
+                    Series(
+                        name: "success over time", quantity: .ratio,
+                        points: [.init(at: 0, value: 1), .init(at: 5, value: worst)])
+                ]
+                let criterion = Criterion("success over time", .atLeast, 0.5, .everyWindow)
+                result.findings = [Finding(criterion: criterion, value: worst, verdict: .pass, at: 5)]
+            }
+        }
+        let page = HTMLReport([measured(0.6)], comparedWith: [measured(0.9)]).page
+        #expect(page.contains("≥ 50 % in every window"))
+        #expect(page.contains("worse: success over time is 60 %, earlier 90 %"))
+        #expect(measured(0.6).line.hasSuffix("success over time 60 %"))
+    }
+
     @Test("what was not written down by an earlier version keeps nobody from comparing; another machine does")
     func otherMachine() {
         let warning = "another machine or build"

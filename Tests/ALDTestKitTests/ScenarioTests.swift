@@ -85,6 +85,35 @@ import Testing
         #expect(Judgement([], measurements: good).verdict == .unknown)
     }
 
+    @Test("a bound that holds on the whole and not in every window fails, with the worst window and where it is")
+    func windows() {
+        func judge(_ relation: Criterion.Relation, _ values: [Double]) -> Judgement {
+            let points = values.enumerated().map { Series.Point(at: Double($0.offset * 5), value: $0.element) }
+            return Judgement(
+                [Criterion("success", .atLeast, 0.5), Criterion("success over time", relation, 0.5, .everyWindow)],
+                measurements: [Measurement("success", 0.95, .ratio)],
+                series: [Series(name: "success over time", quantity: .ratio, points: points)])
+        }
+        #expect(judge(.atLeast, [1, 0.5, 1]).verdict == .pass)
+        let bad = judge(.atLeast, [1, 0.9, 0.2, 0.4, 1])
+        #expect(bad.verdict == .fail && bad.findings.map(\.verdict) == [.pass, .fail])
+        #expect(bad.reasons == ["success over time is 20 % at 10 s, required ≥ 50 % in every window"])
+        #expect(bad.findings[1].value == 0.2 && bad.findings[1].at == 10 && bad.findings[0].at == nil)
+        #expect(judge(.below, [0.1, 0.6, 0.2]).reasons.first?.contains("is 60 % at 5 s") == true)
+        #expect(judge(.exactly, [0.5, 0.5, 0.1]).reasons.first?.contains("is 10 % at 10 s") == true)
+        #expect(judge(.exactly, [0.5, 0.5]).verdict == .pass)
+        for none in [[], [1, .nan]] {
+            #expect(judge(.atLeast, none).reasons == ["success over time was not measured"], "\(none)")
+        }
+    }
+
+    @Test("a criterion from a file of an earlier version holds over the whole run")
+    func earlierCriterion() throws {
+        let text = #"{"criterion": {"measure": "a", "relation": "<", "bound": 1}, "value": 0.5, "verdict": "pass"}"#
+        let finding = try JSONDecoder().decode(Finding.self, from: Data(text.utf8))
+        #expect(finding == Finding(criterion: Criterion("a", .below, 1), value: 0.5, verdict: .pass))
+    }
+
     private struct Work: ScenarioWork {
         var body: @Sendable (ScenarioRun) async throws -> Void
         func run(_ run: ScenarioRun) async throws { try await body(run) }

@@ -155,12 +155,12 @@ public struct HTMLReport: Sendable {
 
     private func findings(_ result: ScenarioResult) -> String {
         let rows = result.findings.map { finding in
-            let quantity = result.measurements.first { $0.name == finding.criterion.measure }?.quantity ?? .count
-            let before = comparison.earlier[result.id]?.measurement(finding.criterion.measure)
+            let quantity = result.quantity(of: finding.criterion)
+            let before = comparison.earlier[result.id]?.measured(finding.criterion)
             let earlier = isComparing ? "<td class=\"number\">\(before.map(quantity.text) ?? "–")</td>" : ""
             return "<tr><td>\(HTML.escaped(finding.criterion.measure))</td>"
                 + "<td class=\"number\">\(finding.value.map(quantity.text) ?? "–")</td>\(earlier)"
-                + "<td>\(HTML.escaped(finding.criterion.relation.rawValue)) \(quantity.text(finding.criterion.bound))</td>"
+                + "<td>\(HTML.escaped(finding.criterion.text(quantity)))</td>"
                 + "<td>\(verdict(finding.verdict))</td></tr>"
         }
         let earlier = isComparing ? "<th>Earlier</th>" : ""

@@ -29,10 +29,10 @@ struct RunComparison {
     func worsenings(_ result: ScenarioResult) -> [Worsening] {
         guard let before = earlier[result.id] else { return [] }
         return result.findings.compactMap { finding in
-            guard let now = finding.value, let old = before.measurement(finding.criterion.measure),
+            guard let now = finding.value, let old = before.measured(finding.criterion),
                 Self.isWorse(now, than: old, finding.criterion)
             else { return nil }
-            let quantity = result.measurements.first { $0.name == finding.criterion.measure }?.quantity ?? .count
+            let quantity = result.quantity(of: finding.criterion)
             return Worsening(measure: finding.criterion.measure, before: old, now: now, quantity: quantity)
         }
     }

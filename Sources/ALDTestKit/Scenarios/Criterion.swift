@@ -18,22 +18,48 @@ public struct Criterion: Hashable, Sendable, Codable {
             case .exactly: value == bound
             }
         }
+
+        /// The one of some points that is furthest on the wrong side; `nil` for none, and where one is not a number.
+        func worst(_ points: [Series.Point], _ bound: Double) -> Series.Point? {
+            guard points.allSatisfy({ !$0.value.isNaN }) else { return nil }
+            return switch self {
+            case .below, .atMost: points.max { $0.value < $1.value }
+            case .above, .atLeast: points.min { $0.value < $1.value }
+            case .exactly: points.max { abs($0.value - bound) < abs($1.value - bound) }
+            }
+        }
     }
 
-    /// The name of the measurement.
+    /// Where a bound holds that does not hold over the whole run alone.
+    public enum Scope: String, Codable, Sendable {
+        /// At each point of a series, for instance of one that has a point for each window of time of a load: what is bad
+        /// for a while and well on the whole.
+        case everyWindow = "in every window"
+    }
+
+    /// The name of the measurement, or of the series.
     public var measure: String
     public var relation: Relation
     /// In the measurement's base unit.
     public var bound: Double
+    /// `nil`: over the whole run, and in files of earlier versions.
+    public var scope: Scope?
 
-    public init(_ measure: String, _ relation: Relation, _ bound: Double) {
+    public init(_ measure: String, _ relation: Relation, _ bound: Double, _ scope: Scope? = nil) {
         self.measure = measure
         self.relation = relation
         self.bound = bound
+        self.scope = scope
     }
 
     public init(_ measure: String, _ relation: Relation, _ bound: Duration) {
         self.init(measure, relation, bound.inSeconds)
+    }
+
+    /// What is required, for people: `≥ 50 % in every window`.
+    public func text(_ quantity: Quantity) -> String {
+        let bound = "\(relation.rawValue) \(quantity.text(bound))"
+        return scope.map { "\(bound) \($0.rawValue)" } ?? bound
     }
 }
 
@@ -48,9 +74,11 @@ public enum Verdict: String, Codable, Sendable, CaseIterable {
 /// One criterion beside what was measured.
 public struct Finding: Hashable, Sendable, Codable {
     public var criterion: Criterion
-    /// `nil`: nothing of that name was measured.
+    /// Of a criterion that holds in every window, the worst; `nil`: nothing of that name was measured.
     public var value: Double?
     public var verdict: Verdict
+    /// Where the worst window begins, in seconds since the run began; `nil` for a criterion over the whole run.
+    public var at: Double?
 }
 
 /// Turns measurements into a verdict.
@@ -61,26 +89,27 @@ public struct Judgement: Hashable, Sendable {
     public var reasons: [String]
 
     /// - Parameters:
+    ///   - series: for criteria that hold in every window.
     ///   - problems: what has gone wrong besides the numbers; each one makes the run a failure.
     ///   - doubts: why the numbers show nothing; each one makes a run that did not fail unknown.
     public init(
-        _ criteria: [Criterion], measurements: [Measurement], problems: [String] = [], doubts: [String] = []
+        _ criteria: [Criterion], measurements: [Measurement], series: [Series] = [], problems: [String] = [],
+        doubts: [String] = []
     ) {
         findings = criteria.map { criterion in
-            let measured = measurements.first { $0.name == criterion.measure }
-            guard let value = measured?.value, !value.isNaN else {
-                return Finding(criterion: criterion, value: nil, verdict: .unknown)
-            }
+            let (value, at) = Self.measured(criterion, measurements, series)
+            guard let value, !value.isNaN else { return Finding(criterion: criterion, value: nil, verdict: .unknown) }
             let holds = criterion.relation.holds(value, criterion.bound)
-            return Finding(criterion: criterion, value: value, verdict: holds ? .pass : .fail)
+            return Finding(criterion: criterion, value: value, verdict: holds ? .pass : .fail, at: at)
         }
         reasons = problems
         for finding in findings where finding.verdict == .fail {
-            let measured = measurements.first { $0.name == finding.criterion.measure }
-            let text = { (value: Double) in measured?.quantity.text(value) ?? "\(value)" }
-            let (value, bound) = (text(finding.value ?? .nan), text(finding.criterion.bound))
+            let criterion = finding.criterion
+            let quantity = criterion.quantity(measurements, series)
+            let place = finding.at.map { " at \(Quantity.seconds.text($0))" } ?? ""
             reasons.append(
-                "\(finding.criterion.measure) is \(value), required \(finding.criterion.relation.rawValue) \(bound)")
+                "\(criterion.measure) is \(quantity.text(finding.value ?? .nan))\(place), required "
+                    + criterion.text(quantity))
         }
         let failed = !reasons.isEmpty
         reasons += doubts
@@ -90,5 +119,29 @@ public struct Judgement: Hashable, Sendable {
         // A scenario that demands nothing cannot be passed.
         if criteria.isEmpty { reasons.append("nothing is required") }
         verdict = failed ? .fail : reasons.isEmpty ? .pass : .unknown
+    }
+
+    private static func measured(
+        _ criterion: Criterion, _ measurements: [Measurement], _ series: [Series]
+    ) -> (value: Double?, at: Double?) {
+        switch criterion.scope {
+        case nil: return (measurements.first { $0.name == criterion.measure }?.value, nil)
+        case .everyWindow:
+            let points = series.first { $0.name == criterion.measure }?.points ?? []
+            let worst = criterion.relation.worst(points, criterion.bound)
+            return (worst?.value, worst?.at)
+        }
+    }
+}
+
+extension Criterion {
+    /// Of what it judges; a count where nothing of that name was measured.
+    func quantity(_ measurements: [Measurement], _ series: [Series]) -> Quantity {
+        let quantity =
+            switch scope {
+            case nil: measurements.first { $0.name == measure }?.quantity
+            case .everyWindow: series.first { $0.name == measure }?.quantity
+            }
+        return quantity ?? .count
     }
 }

@@ -1,25 +1,41 @@
 public import ALDCore
 import Foundation
 
-/// The latencies of a load, window of time by window of time. All memory is taken at the beginning and there is little of
-/// it, 2 kB a window: a load must not look like the leak that its scenario watches for.
+/// The latencies and failures of a load, window of time by window of time. All memory is taken at the beginning and there
+/// is little of it, 2 kB a window: a load must not look like the leak that its scenario watches for.
 public struct LatencyWindows: Sendable {
     /// Latencies of one window, within 5 % from 1 µs to an hour.
     public struct Window: Sendable {
         /// Equal steps of the logarithm, sixteen to each doubling.
         private static let steps = 16.0
         private var counts = [UInt32](repeating: 0, count: 512)
+        /// Operations that were begun.
         public private(set) var count = 0
+        /// Of them.
+        public private(set) var failed = 0
+        /// Those that were due, and never begun.
+        public private(set) var dropped = 0
 
-        mutating func record(_ latency: Duration) {
+        /// What part of the operations that were due succeeded, 0…1; `nil` when none was due.
+        public var success: Double? {
+            let due = count + dropped
+            return due == 0 ? nil : Double(count - failed) / Double(due)
+        }
+
+        mutating func drop() { dropped += 1 }
+
+        mutating func record(_ latency: Duration, isFailed: Bool) {
             let microseconds = max(1, latency.inSeconds * 1_000_000)
             counts[min(counts.count - 1, Int((log2(microseconds) * Self.steps).rounded(.up)))] += 1
             count += 1
+            if isFailed { failed += 1 }
         }
 
         mutating func add(_ other: Window) {
             for index in counts.indices { counts[index] += other.counts[index] }
             count += other.count
+            failed += other.failed
+            dropped += other.dropped
         }
 
         /// What `percent` of the latencies do not exceed; zero when there is none.
@@ -52,11 +68,16 @@ public struct LatencyWindows: Sendable {
         windows = Array(repeating: Window(), count: min(Self.most, max(1, count)))
     }
 
-    mutating func record(_ latency: Duration, dueAt due: MonotonicInstant) { windows[place(due)].record(latency) }
+    mutating func record(_ latency: Duration, dueAt due: MonotonicInstant, isFailed: Bool = false) {
+        windows[place(due)].record(latency, isFailed: isFailed)
+    }
 
-    /// Adds another load's windows where they lie in this one's time.
+    mutating func drop(dueAt due: MonotonicInstant) { windows[place(due)].drop() }
+
+    /// Adds another load's windows where their middle lies in this one's time: of two that begin together one begins a
+    /// moment before the other.
     mutating func add(_ other: LatencyWindows) {
-        for (from, window) in other.filled { windows[place(from)].add(window) }
+        for (from, window) in other.filled { windows[place(from + other.width / 2)].add(window) }
     }
 
     private func place(_ instant: MonotonicInstant) -> Int {
@@ -66,7 +87,7 @@ public struct LatencyWindows: Sendable {
 
     /// Those in which something was due, each with the instant at which it begins.
     public var filled: [(from: MonotonicInstant, latencies: Window)] {
-        windows.enumerated().filter { $0.element.count > 0 }.map { index, window in
+        windows.enumerated().filter { $0.element.success != nil }.map { index, window in
             (beginning + width * index, window)
         }
     }

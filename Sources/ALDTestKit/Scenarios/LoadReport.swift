@@ -19,7 +19,7 @@ public struct LoadReport: Sendable {
     public var firstError: String?
     /// When the load began and when its last operation ended; `nil` when there was none.
     public private(set) var span: Range<MonotonicInstant>?
-    /// The latencies by when the operations were due; empty when the load was not planned to last.
+    /// Latencies and failures by when the operations were due; `nil` when the load was not planned to last.
     public private(set) var windows: LatencyWindows?
 
     public init() {}
@@ -57,14 +57,15 @@ public struct LoadReport: Sendable {
         latency.record(ended - due)
         service.record(ended - began)
         latencySum += ended - due
-        windows?.record(ended - due, dueAt: due)
+        windows?.record(ended - due, dueAt: due, isFailed: failure != nil)
         if failure == nil { succeeded += 1 } else { failed += 1 }
         firstError = firstError ?? failure
         extend(to: ended)
     }
 
-    mutating func drop(at instant: MonotonicInstant) {
+    mutating func drop(dueAt due: MonotonicInstant, at instant: MonotonicInstant) {
         dropped += 1
+        windows?.drop(dueAt: due)
         extend(to: instant)
     }
 
@@ -133,8 +134,8 @@ final class LoadProgress: Sendable {
 }
 
 extension ScenarioRun {
-    /// Notes a load under this name: latency from when it was due, whole and window by window, failures, dropped
-    /// operations, and doubt when it could not be kept up.
+    /// Notes a load under this name: latency from when it was due and what part succeeded, whole and window by window,
+    /// failures, dropped operations, and doubt when it could not be kept up.
     public func note(_ name: String, _ report: LoadReport) {
         note(name, report.latency)
         note("\(name) operations", count: report.succeeded + report.failed)
@@ -145,9 +146,12 @@ extension ScenarioRun {
             doubt("\(name): \(report.dropped) of \(report.due) operations could not be begun in time")
         }
         let windows = report.windows?.filled ?? []
+        for (from, window) in windows {
+            if let success = window.success { sample("\(name) success over time", success, .ratio, at: from) }
+        }
         // One alone says nothing that the whole does not say.
         guard windows.count > 1 else { return }
-        for (from, latencies) in windows {
+        for (from, latencies) in windows where latencies.count > 0 {
             for percent in [50, 95, 99] {
                 let seconds = latencies.percentile(Double(percent)).inSeconds
                 sample("\(name) p\(percent) over time", seconds, .seconds, at: from)

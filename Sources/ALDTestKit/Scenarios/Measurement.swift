@@ -89,6 +89,18 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
     public var commit: String?
 
     public func measurement(_ name: String) -> Double? { measurements.first { $0.name == name }?.value }
+
+    /// Of what the criterion judges; a count where nothing of that name was measured.
+    public func quantity(of criterion: Criterion) -> Quantity { criterion.quantity(measurements, series) }
+
+    /// What this run has measured of what the criterion judges: the worst where it holds in every window.
+    func measured(_ criterion: Criterion) -> Double? {
+        guard criterion.scope != nil else { return measurement(criterion.measure) }
+        let finding = findings.first { finding in
+            finding.criterion.measure == criterion.measure && finding.criterion.scope == criterion.scope
+        }
+        return finding?.value
+    }
 }
 
 extension ScenarioResult {
@@ -103,10 +115,7 @@ extension ScenarioResult {
     /// The verdict and the numbers that it rests on, in one line.
     public var line: String {
         let numbers = findings.compactMap { finding -> String? in
-            guard let value = finding.value,
-                let quantity = measurements.first(where: { $0.name == finding.criterion.measure })?.quantity
-            else { return nil }
-            return "\(finding.criterion.measure) \(quantity.text(value))"
+            finding.value.map { "\(finding.criterion.measure) \(quantity(of: finding.criterion).text($0))" }
         }
         return "\(id) \(verdict.rawValue) in \(Quantity.seconds.text(elapsedSeconds)): "
             + numbers.joined(separator: ", ")

@@ -102,8 +102,10 @@ public struct ScenarioRunner: Sendable {
             run.doubt("nobody has written it yet")
         }
         let content = run.content
+        let series = content.series.values.sorted { $0.name < $1.name }
         var judgement = Judgement(
-            scenario.criteria, measurements: content.measurements, problems: content.problems, doubts: content.doubts)
+            scenario.criteria, measurements: content.measurements, series: series, problems: content.problems,
+            doubts: content.doubts)
         var notes = content.notes
         // Half of a run shows nothing, neither good nor bad: what looks like a loss may be what the end has cut off.
         if Task.isCancelled {
@@ -118,7 +120,7 @@ public struct ScenarioRunner: Sendable {
             reasons: isExcused ? content.doubts : judgement.reasons, unavailable: content.unavailable,
             findings: judgement.findings,
             measurements: content.measurements,
-            distributions: content.distributions, series: content.series.values.sorted { $0.name < $1.name },
+            distributions: content.distributions, series: series,
             faults: content.faults, notes: notes, seed: options.seed, scale: options.scale,
             nominalSeconds: scenario.nominal.inSeconds, plannedSeconds: duration.inSeconds,
             isVirtual: scenario.isVirtual, elapsedSeconds: run.elapsed.inSeconds, startedAt: "\(startedAt)",

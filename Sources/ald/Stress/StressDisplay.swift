@@ -71,10 +71,10 @@ final class StressDisplay: Sendable {
         var text =
             "\(result.id)  \(mark(result.verdict))  \(Quantity.seconds.text(result.elapsedSeconds))  \(result.title)\n"
         let rows = result.findings.map { finding in
-            let quantity = result.measurements.first { $0.name == finding.criterion.measure }?.quantity ?? .count
+            let quantity = result.quantity(of: finding.criterion)
             return [
                 "   ", finding.criterion.measure, finding.value.map(quantity.text) ?? "not measured",
-                "\(finding.criterion.relation.rawValue) \(quantity.text(finding.criterion.bound))",
+                finding.criterion.text(quantity),
                 finding.verdict == .pass ? "" : finding.verdict.rawValue.uppercased(),
             ]
         }

@@ -44,17 +44,23 @@ extension Catalogue {
         ("01", "Three terminals", 3, 10.0, 5, 0.0), ("02", "Three terminals and five clients", 8, 50, 3, 0.05),
         ("03", "Ten clients at once", 10, 100, 1, 0.0), ("04", "Three terminals and ten clients", 13, 30, 10, 0.0),
     ].map { number, title, clients, rate, minutes, failures in
-        Scenario(
+        var bounds = failures == 0 ? "all succeed" : "fewer than \(Quantity.ratio.text(failures)) fail"
+        var criteria = [
+            Criterion("operations failures", failures == 0 ? .exactly : .below, failures),
+            Criterion("clients without success", .exactly, 0), Criterion("connections left", .exactly, 0),
+            Criterion("database deadlocks", .exactly, 0), Criterion("lost or doubled", .exactly, 0),
+        ]
+        if failures > 0 {
+            // What fails wholly for a while is no graceful degradation, however little that is of a long run. Less than
+            // half is what the second document calls failed.
+            bounds += ", and in no part of that time half of them"
+            criteria.append(Criterion("operations success over time", .atLeast, 0.5, .everyWindow))
+        }
+        return Scenario(
             "DB-CE-\(number)", title,
             requirement: "\(clients) clients with \(Int(rate)) operations a second together for \(minutes) min: "
-                + (failures == 0 ? "all succeed" : "fewer than \(Quantity.ratio.text(failures)) fail")
-                + ", no connection is left over, no row lost or doubled.",
-            nominal: .minutes(minutes), short: .seconds(3),
-            criteria: [
-                Criterion("operations failures", failures == 0 ? .exactly : .below, failures),
-                Criterion("clients without success", .exactly, 0), Criterion("connections left", .exactly, 0),
-                Criterion("database deadlocks", .exactly, 0), Criterion("lost or doubled", .exactly, 0),
-            ],
+                + "\(bounds), no connection is left over, no row lost or doubled.",
+            nominal: .minutes(minutes), short: .seconds(3), criteria: criteria,
             work: ClientLoad(clients: clients, rate: rate))
     }
 
