@@ -234,6 +234,12 @@ import Testing
     private func clients(_ id: String, _ bug: (inout ClientAccount) -> Void) async throws -> ScenarioResult {
         var account = ClientAccount(clients: Array(repeating: Self.load(succeeded: 30), count: 10))
         account.audit = PlantedRows.well
+        if id == "DB-CE-01" {
+            account.calls = [
+                .init(way: .oneAtATime, load: Self.load(succeeded: 30), connections: 1),
+                .init(way: .atOnce, load: Self.load(succeeded: 90), connections: 8),
+            ]
+        }
         bug(&account)
         return try await result(id) { [account] in account.note($0) }
     }
@@ -282,6 +288,25 @@ import Testing
         for bug in PlantedRows.bugs {
             expectFailure(try await clients("DB-CE-01") { bug(&$0.audit) }, by: "lost or doubled")
         }
+    }
+
+    @Test("calls of one client that fail, that leave their connection, or that wait for each other without need")
+    func calls() async throws {
+        func result(_ bug: (inout ClientAccount) -> Void) async throws -> ScenarioResult {
+            try await clients("DB-CE-01", bug)
+        }
+        let good = try await result { _ in }
+        #expect(good.verdict == .pass, "\(good.reasons)")
+        #expect(good.measurement("calls at once: per second").map { abs($0 - 3) < 0.1 } == true)
+        for (place, name) in ["one at a time", "at once"].enumerated() {
+            expectFailure(
+                try await result { $0.calls[place].load = Self.load(succeeded: 29, failed: 1) },
+                by: "calls \(name) failures")
+            let unmade = try await result { _ = $0.calls.remove(at: place) }
+            #expect(unmade.verdict == .unknown)
+        }
+        expectFailure(try await result { $0.calls[0].connections = 2 }, by: "calls one at a time: connections")
+        expectFailure(try await result { $0.calls[1].connections = 1 }, by: "calls at once: connections")
     }
 
     /// Says that batches have landed and drops them.

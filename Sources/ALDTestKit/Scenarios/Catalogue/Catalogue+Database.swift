@@ -56,13 +56,26 @@ extension Catalogue {
             bounds += ", and in no part of that time half of them"
             criteria.append(Criterion("operations success over time", .atLeast, 0.5, .everyWindow))
         }
+        // The two ways of calling are compared once.
+        let comparesCalls = number == "01"
+        if comparesCalls {
+            bounds += ", also those of one client, one at a time, as a synchronous one would call, and at once"
+            criteria += callsOfOneClient
+        }
         return Scenario(
             "DB-CE-\(number)", title,
             requirement: "\(clients) clients with \(Int(rate)) operations a second together for \(minutes) min: "
                 + "\(bounds), no connection is left over, no row lost or doubled.",
             nominal: .minutes(minutes), short: .seconds(3), criteria: criteria,
-            work: ClientLoad(clients: clients, rate: rate))
+            work: ClientLoad(clients: clients, rate: rate, comparesCalls: comparesCalls))
     }
+
+    private static let callsOfOneClient: [Criterion] =
+        CallsOfOneClient.allCases.map { Criterion("calls \($0.rawValue) failures", .exactly, 0) } + [
+            // It takes the same one again.
+            Criterion("calls one at a time: connections", .exactly, 1),
+            Criterion("calls at once: connections", .above, 1),
+        ]
 
     private static let batches: [Scenario] = [
         ("01", 10, 1.0, 300), ("02", 50, 1, 300), ("03", 100, 1, 300), ("04", 500, 1, 180), ("05", 1000, 1, 60),

@@ -6,6 +6,8 @@ struct ClientLoad: ScenarioWork {
     var clients: Int
     /// Operations of all of them per second.
     var rate: Double
+    /// Whether one client's calls one at a time are compared with its calls at once afterwards.
+    var comparesCalls = false
     /// Puts something between a client and its sink.
     var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
@@ -14,6 +16,12 @@ struct ClientLoad: ScenarioWork {
             let promises = Promises()
             var account = ClientAccount(
                 clients: try await load(run, database.withApplicationName(Self.name), promises))
+            if comparesCalls {
+                for way in CallsOfOneClient.allCases {
+                    let report = try await calls(way, run, database.withApplicationName(Self.name), promises)
+                    account.calls.append(report)
+                }
+            }
             account.connectionsLeft = try await run.leftovers("every session has ended") {
                 try await Self.sessions(database)
             }
@@ -82,6 +90,27 @@ struct ClientLoad: ScenarioWork {
         }
     }
 
+    /// What one client that has the database to itself does in a moment.
+    private func calls(
+        _ way: CallsOfOneClient, _ run: ScenarioRun, _ database: PostgresConfiguration, _ promises: Promises
+    ) async throws -> ClientAccount.Calls {
+        let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
+        let sink = around(
+            PostgresSink(
+                pool: pool, registration: NumberedRecords.registration(machine: 1), logger: TestDatabase.quiet))
+        return try await withThrowingTaskGroup(of: Void.self) { pooling in
+            pooling.addTask { try await pool.run() }
+            let loop = ClosedLoop(clients: way.calls, duration: run.duration / 6)
+            let load = try await loop.run { _, number in
+                try await Self.operate(run.scaled(clients) + way.calls, number, pool, sink, promises, run)
+            }
+            let connections = pool.statistics.connectsSucceeded
+            pooling.cancelAll()
+            try await pooling.waitForAll()
+            return ClientAccount.Calls(way: way, load: load, connections: connections)
+        }
+    }
+
     private static func operate(
         _ client: Int, _ number: Int, _ pool: ConnectionPool, _ sink: any BatchSink, _ promises: Promises,
         _ run: ScenarioRun
@@ -106,12 +135,32 @@ struct ClientLoad: ScenarioWork {
     }
 }
 
+/// How one client calls the database. The requirement names a synchronous client and an asynchronous one; there is one
+/// here, which is asynchronous, and what the other one could is to have one call under way at a time.
+enum CallsOfOneClient: String, CaseIterable, Sendable {
+    case oneAtATime = "one at a time"
+    case atOnce = "at once"
+
+    /// Under way at a time.
+    var calls: Int { self == .oneAtATime ? 1 : 8 }
+}
+
 /// What programs at one database have come to, each for itself.
 struct ClientAccount: Sendable {
     var clients: [LoadReport]
     /// Sessions that were still there when all had ended.
     var connectionsLeft = 0
     var deadlocks = 0
+    /// What one client has come to that called in a certain way.
+    struct Calls: Sendable {
+        var way: CallsOfOneClient
+        var load: LoadReport
+        /// That it has opened for it.
+        var connections: Int
+    }
+
+    /// Empty where they are not compared.
+    var calls: [Calls] = []
     /// Of the rows that they have been told have landed.
     var audit = LandingAudit()
 
@@ -119,6 +168,12 @@ struct ClientAccount: Sendable {
         run.note("operations", clients.reduce(into: LoadReport()) { $0.add($1) })
         // One that gets nowhere is a small part of many clients' operations, and none when it does not even begin.
         run.note("clients without success", count: clients.count { $0.succeeded == 0 })
+        for calls in calls {
+            let name = calls.way.rawValue
+            run.note("calls \(name)", calls.load)
+            run.note("calls \(name): per second", calls.load.throughput, .perSecond)
+            run.note("calls \(name): connections", count: calls.connections)
+        }
         run.note("connections left", count: connectionsLeft)
         run.note("database deadlocks", count: deadlocks)
         audit.note(run)
