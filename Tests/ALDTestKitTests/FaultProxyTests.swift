@@ -237,7 +237,7 @@ import Testing
     @Test("the connection ends where PostgreSQL says that a command is complete")
     func message() async throws {
         try await withBench { bench in
-            bench.proxy.set(.cut(atMessage: UInt8(ascii: "C"), .close), .downstream)
+            bench.proxy.set(.cut(at: .postgres(message: UInt8(ascii: "C")), .close), .downstream)
             let (client, server) = try await bench.pair()
             let greeting = "R\0\0\0\u{8}\0\0\0\0"
             try server.send(greeting + "C\0\0\0\u{B}COMMIT\0" + "Z\0\0\0\u{5}I")

@@ -132,7 +132,7 @@ import Testing
             faults {
                 ($0.latency, $0.jitter, $0.bandwidth) = (.seconds(1), .seconds(1), 1)
                 ($0.slicer, $0.slicerDelay, $0.limitData) = (1, .seconds(1), 1)
-                ($0.losesAnswer, $0.message, $0.corrupt) = (true, 1, 1)
+                ($0.losesAnswer, $0.trigger, $0.corrupt) = (true, .postgres(message: 1), 1)
                 ($0.slowClose, $0.toxicity) = (.seconds(1), 0)
             })
         stream.asked()

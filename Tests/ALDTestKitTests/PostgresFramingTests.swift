@@ -60,7 +60,7 @@ import Testing
         let now = MonotonicInstant(nanoseconds: 0)
         for piece in 1...session.count {
             var stream = FaultStream(seed: 1)
-            stream.set(.cut(atMessage: UInt8(ascii: "C"), .close))
+            stream.set(.cut(at: .postgres(message: UInt8(ascii: "C")), .close))
             var sent: [UInt8] = []
             for start in stride(from: 0, to: session.count, by: piece) {
                 stream.received(Array(session[start..<min(session.count, start + piece)]), now: now)

@@ -17,7 +17,7 @@ import Testing
         }
 
         /// The server does what it is asked, and the word that it has done so is lost with the connection.
-        func loseWord() { proxy.set(.cut(atMessage: UInt8(ascii: "C"), .reset), .downstream) }
+        func loseWord() { proxy.set(.cut(at: .postgres(message: UInt8(ascii: "C")), .reset), .downstream) }
     }
 
     private func withHost(_ body: (Place) async throws -> Void) async throws {

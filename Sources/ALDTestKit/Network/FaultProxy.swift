@@ -25,7 +25,7 @@ public final class FaultProxy: Sendable {
         /// Connections that were refused, or for which nobody listens at the target.
         public var refused = 0
         public var bytes: [Direction: Int] = [:]
-        /// Connections that a limit, a lost answer or a message has ended.
+        /// Connections that a limit, a lost answer or a trigger has ended.
         public var cuts = 0
         /// Connections that were ended by name.
         public var resets = 0

@@ -25,7 +25,9 @@ struct FaultStream: Sendable {
     private var endsAt: MonotonicInstant?
     /// Whether something has passed the other way since the faults were set.
     private var isAsked = false
-    private var framing: PostgresFraming
+    private var framing: TriggerFraming
+    /// What has come and may turn out to pull the trigger, and when it came.
+    private var withheld: Piece?
     private var bites: [ProxyFault: Int] = [:]
     // Each has a stream of its own, so that the draws of one fault never change those of another.
     private var random: SeededGenerator
@@ -43,11 +45,12 @@ struct FaultStream: Sendable {
         random = SeededGenerator(seed: seed)
         var forks = SeededGenerator(seed: ~seed)
         (corruption, toxicity) = (forks.fork(), forks.fork())
-        framing = PostgresFraming(direction)
+        framing = TriggerFraming(direction)
     }
 
     /// From now on; what has come already goes as it was to go. Only an end that was held back is not any more.
     mutating func set(_ faults: StreamFaults) {
+        passWithheld()
         self.faults = Double.random(in: 0..<1, using: &toxicity) < faults.toxicity ? faults : .none
         left = self.faults.limitData.map { max(0, $0) }
         isAsked = false
@@ -61,23 +64,42 @@ struct FaultStream: Sendable {
     mutating func asked() { isAsked = true }
 
     mutating func received(_ bytes: [UInt8], now: MonotonicInstant) {
-        let messages = framing.messages(in: bytes)
+        let begin = framing.begin(of: faults.trigger, in: bytes)
         guard ending == nil else {
             swallowed += bytes.count
             return
         }
+        let earlier = withheld?.bytes ?? []
+        withheld = nil
+        let bytes = earlier + bytes
         var passing = bytes
-        if let cut = cut(bytes, messages) {
+        // What has passed already is not to be had any more.
+        if let cut = cut(bytes, triggeredAt: begin.map { max(0, earlier.count + $0) }) {
             passing = Array(bytes.prefix(cut.after))
             swallowed += bytes.count - cut.after
             ending = faults.ending
             hasBitten = true
             bite(cut.fault)
+        } else {
+            let undecided = bytes.suffix(framing.undecided(faults.trigger))
+            if !undecided.isEmpty { withheld = Piece(due: now, bytes: Array(undecided)) }
+            passing.removeLast(undecided.count)
         }
-        left = left.map { max(0, $0 - bytes.count) }
-        corrupt(&passing)
-        var rest = passing[...]
-        let size = max(1, faults.slicer ?? passing.count)
+        left = left.map { max(0, $0 - passing.count) }
+        pass(passing, now: now)
+    }
+
+    private mutating func passWithheld() {
+        guard let held = withheld else { return }
+        withheld = nil
+        pass(held.bytes, now: held.due)
+    }
+
+    private mutating func pass(_ bytes: [UInt8], now: MonotonicInstant) {
+        var bytes = bytes
+        corrupt(&bytes)
+        var rest = bytes[...]
+        let size = max(1, faults.slicer ?? bytes.count)
         while !rest.isEmpty {
             enqueue(Array(rest.prefix(size)), now: now)
             rest = rest.dropFirst(size)
@@ -86,12 +108,12 @@ struct FaultStream: Sendable {
     }
 
     /// Where in these bytes the connection ends, if it does.
-    private func cut(_ bytes: [UInt8], _ messages: [PostgresFraming.Message]) -> (after: Int, fault: ProxyFault)? {
+    ///
+    /// - Parameter begin: where what pulls the trigger begins.
+    private func cut(_ bytes: [UInt8], triggeredAt begin: Int?) -> (after: Int, fault: ProxyFault)? {
         var cuts: [(after: Int, fault: ProxyFault)] = []
         if faults.losesAnswer, isAsked { cuts.append((0, .loseAnswer)) }
-        if let type = faults.message, let message = messages.first(where: { $0.type == type }) {
-            cuts.append((message.offset, .message))
-        }
+        if let trigger = faults.trigger, let begin { cuts.append((begin, trigger.fault)) }
         if let left, bytes.count >= left { cuts.append((left, .limitData)) }
         return cuts.min { $0.after < $1.after }
     }
@@ -126,6 +148,7 @@ struct FaultStream: Sendable {
     mutating func closed(now: MonotonicInstant) {
         isClosed = true
         guard ending == nil else { return }
+        passWithheld()
         ending = .close
         guard faults.slowClose > .zero else { return }
         endsAt = now + faults.slowClose

@@ -15,6 +15,8 @@ public enum ProxyFault: String, Hashable, Sendable, CaseIterable {
     case loseAnswer
     /// A bite is a connection that ended where a message of PostgreSQL was to pass.
     case message
+    /// A bite is a connection that ended where a request or an answer of Modbus with a certain function was to pass.
+    case function
     /// A bite is a byte that was changed.
     case corrupt
     /// A bite is an end that was held back.

@@ -23,12 +23,12 @@ public struct StreamFaults: Hashable, Sendable {
     public var limitData: Int?
     /// The connection ends with the first bytes that come after something has passed the other way since the fault was
     /// set: whoever was asked has answered, and none of the answer passes. Where an answer is sent in parts, only with
-    /// ``Ending/timeout`` can it be produced to its end; see also ``message``.
+    /// ``Ending/timeout`` can it be produced to its end; see also ``trigger``.
     public var losesAnswer = false
-    /// The connection ends where the next message of PostgreSQL with this type begins, which does not pass. A client's
-    /// start-up packets have no type.
-    public var message: UInt8?
-    /// How the connection ends that a limit, a lost answer or a message ends.
+    /// The connection ends where the next one of these begins, and nothing of it passes, unless its beginning had passed
+    /// when the fault was set. Until it can be told apart, the beginning of what may be one is held back.
+    public var trigger: FaultTrigger?
+    /// How the connection ends that a limit, a lost answer or a trigger ends.
     public var ending = Ending.reset
     /// How probable it is of each byte that it comes as another one, 0…1.
     public var corrupt = 0.0
@@ -48,10 +48,10 @@ public struct StreamFaults: Hashable, Sendable {
         return faults
     }
 
-    /// The connection ends where the next message of PostgreSQL with this type, such as `UInt8(ascii: "C")`, begins.
-    public static func cut(atMessage type: UInt8, _ ending: Ending) -> StreamFaults {
+    /// The connection ends where the next one of these begins.
+    public static func cut(at trigger: FaultTrigger, _ ending: Ending) -> StreamFaults {
         var faults = StreamFaults()
-        (faults.message, faults.ending) = (type, ending)
+        (faults.trigger, faults.ending) = (trigger, ending)
         return faults
     }
 

@@ -65,8 +65,8 @@ final class WriterNetworkTests: SharedServerTestCase {
     func test_answerOfTheServerIsLost_nothingIsLostOrDoubled() async throws {
         try await withProxy { proxy, rig in
             let losses: [(StreamFaults, ProxyFault)] = [
-                (.cut(atMessage: UInt8(ascii: "C"), .close), .message), (.loseAnswer(.close), .loseAnswer),
-                (.cut(atMessage: UInt8(ascii: "Z"), .reset), .message), (.loseAnswer(.reset), .loseAnswer),
+                (.cut(at: .postgres(message: UInt8(ascii: "C")), .close), .message), (.loseAnswer(.close), .loseAnswer),
+                (.cut(at: .postgres(message: UInt8(ascii: "Z")), .reset), .message), (.loseAnswer(.reset), .loseAnswer),
             ]
             for round in 0..<Gate.rounds(16, nominal: 1000) {
                 let (loss, fault) = losses[round % losses.count]
