@@ -6,6 +6,8 @@ final class WirePeer: Sendable {
     enum End: Hashable, Sendable {
         case closed
         case reset
+        /// By this machine's own system.
+        case aborted
     }
 
     private let descriptor: Int32
@@ -107,6 +109,7 @@ final class WirePeer: Sendable {
             if read > 0 { unexpected += 1 }
             if read == 0 { end = .closed }
             if read < 0, errno == ECONNRESET { end = .reset }
+            if read < 0, errno == ECONNABORTED { end = .aborted }
             return end != nil || unexpected > 0
         }
         guard unexpected == 0, let end else { throw NeverHappened(description: "bytes came before the end") }

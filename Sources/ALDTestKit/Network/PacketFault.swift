@@ -11,7 +11,7 @@
 /// | ``Effect/noNewConnections`` | `drop` of SYN without ACK: what is connected lives on |
 /// | ``Effect/connectionLimit(_:)`` | `ct count over n reject`: as a controller with few connections |
 ///
-/// How long packets take and how many fit is ``LinkFault``'s.
+/// How long packets take and how many fit is ``LinkFault``'s; what is connected is ended by ``ConnectionKill``.
 public struct PacketFault: Hashable, Sendable {
     public enum Effect: Hashable, Sendable {
         /// Each packet gets lost with this probability, 0…1, in steps of a millionth.
