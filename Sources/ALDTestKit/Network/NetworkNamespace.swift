@@ -27,7 +27,7 @@ public struct NetworkNamespace: Sendable {
                 + String(UInt32.random(in: 0...UInt32.max), radix: 36))
         try await namespace.create()
         return try await withCleanup {
-            try await namespace.execute(["ip", "link", "set", "lo", "up"])
+            try await namespace.raiseLoopback()
             return try await body(namespace)
         } cleanup: {
             try await namespace.remove()
@@ -52,6 +52,15 @@ public struct NetworkNamespace: Sendable {
             throw Unavailable(
                 .privilege, "`ip netns add`: \(added.transcript)",
                 remedy: "use a system that lets root do it; a container needs the right to (CAP_SYS_ADMIN)")
+        }
+    }
+
+    private func raiseLoopback() async throws {
+        let raised = try await Self.program(prefix + ["ip", "link", "set", "lo", "up"])
+        guard raised.exitCode == 0 else {
+            throw Unavailable(
+                .privilege, "`ip link set lo up` in a namespace: \(raised.transcript)",
+                remedy: "use a system that lets root do it; a container needs the right to (CAP_NET_ADMIN)")
         }
     }
 
