@@ -46,10 +46,7 @@ struct LogRotations: ScenarioWork {
             }
             defer { for service in services { service.file.close() } }
             let most = try await write(run, services, directory, time)
-            for service in services {
-                if !service.file.finishArchives(within: .seconds(120)) { run.fail("\(service.name) is not compressed") }
-                service.file.close()
-            }
+            for service in services { service.file.close() }
             var account = RotationAccount(policy: policy(size), most: most)
             account.services = try zip(services, volumes).map { try read($0, volume: $1) }
             if fillsADisk { account.full = try fill(directory, time) }
@@ -88,6 +85,10 @@ struct LogRotations: ScenarioWork {
                         group.addTask { Self.write(service, writer, step) }
                     }
                 }
+            }
+            // What an hour brings is compressed within the hour, which takes no time here.
+            for service in services where !service.file.finishArchives(within: .seconds(120)) {
+                run.fail("\(service.name) is not compressed")
             }
             time.advance(by: run.duration / steps)
             run.advance(toVirtual: run.duration * (step + 1) / steps)
