@@ -1,4 +1,5 @@
 import ALDCore
+import Foundation
 import Testing
 
 @testable import ALDTestKit
@@ -214,6 +215,18 @@ import Testing
             anyhow + tidied, and: [(["events failed"], { $0.process.commands.fail() })])
     }
 
+    @Test("a command that a terminal turns away because it ends has not failed, but nobody else may turn it away")
+    func turnedAway() async throws {
+        for (terminalsEnd, verdict) in [(true, Verdict.pass), (false, .fail)] {
+            let result = try await ending(.terminate).result { seen in
+                seen.process.commands.terminalsEnd = terminalsEnd
+                seen.process.commands.fail()
+                seen.process.commands.commands[0].error = ParameterCommandMachine.shutDown
+            }
+            #expect(result.verdict == verdict)
+        }
+    }
+
     @Test("whatever they leave behind that are killed, or end by an error")
     func killed() async throws {
         try await ending(.kill).expectFound(anyhow)
@@ -237,6 +250,8 @@ import Testing
 
     @Test("a hole is explained by as many instants as gap records in it tell of, and by no fewer")
     func holes() async throws {
+        // There are partitions for readings of today.
+        let day = Date().formatted(.iso8601.year().month().day())
         try await TestDatabase.withDatabase { lease in
             let database = lease.configuration
             try await TestDatabase.withConnection(database) { connection, deadline in
@@ -250,7 +265,7 @@ import Testing
                         INSERT INTO ald_history.parameter_value_history
                             (machine_id, parameter_id, sampled_at, value, quality)
                         SELECT 1, \(map.parameters[0].id.rawValue),
-                            timestamptz '2026-01-01 00:00:00' + make_interval(secs => s / 10.0), 1, 192
+                            timestamptz '\(day) 00:00:00Z' + make_interval(secs => s / 10.0), 1, 192
                         FROM generate_series(0, 30) s WHERE s NOT BETWEEN 11 AND 19
                         """, deadline: deadline)
             }
@@ -264,7 +279,7 @@ import Testing
                         script: """
                             INSERT INTO ald_history.collection_gaps
                                 (machine_id, first_missed_at, last_missed_at, instants, cause, detail)
-                            VALUES (1, '2026-01-01 00:00:0\(first)', '2026-01-01 00:00:0\(last)', \(instants), 'plc', '')
+                            VALUES (1, '\(day) 00:00:0\(first)Z', '\(day) 00:00:0\(last)Z', \(instants), 'plc', '')
                             """, deadline: deadline)
                 }
             }

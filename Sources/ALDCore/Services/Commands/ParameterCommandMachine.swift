@@ -134,7 +134,7 @@ public struct ParameterCommandMachine: Sendable {
     package static let notReached = "the controller was not reached in time"
     static let notHeld =
         "not written: the terminal's lease on the command had ended, because it stood still or did not reach the database"
-    static let shutDown = "the terminal was shut down before the controller was reached"
+    package static let shutDown = "the terminal was shut down before the controller was reached"
 
     private mutating func end(_ ending: Ending) -> Action {
         state = .ended(ending)

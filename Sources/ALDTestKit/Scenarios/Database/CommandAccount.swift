@@ -29,6 +29,8 @@ struct CommandAccount: Sendable {
         private var isTooLate: Bool {
             status == "expired" || status == "failed" && error == ParameterCommandMachine.notReached
         }
+        /// Taken by a terminal that was just told to end: whoever asked knows that the machine was not reached.
+        var isTurnedAway: Bool { status == "failed" && error == ParameterCommandMachine.shutDown }
         /// A burst may be too much to be begun in time.
         var hasFailed: Bool { !isOpen && !hasSucceeded && !(isOfBurst && isTooLate) }
     }
@@ -41,6 +43,8 @@ struct CommandAccount: Sendable {
     var taken: Int
     /// How often the machines were told what; `nil` where nobody counts it.
     var writes: [Target: Int]?
+    /// Whether terminals are told to end while commands come.
+    var terminalsEnd = false
 
     /// Those that are not in the table, have not ended, or have succeeded there and never reached their machine.
     var lost: Int {
@@ -64,7 +68,8 @@ struct CommandAccount: Sendable {
         run.note("events", count: commands.count)
         run.note("events lost", count: lost)
         run.note("events doubled", count: doubled)
-        run.note("events failed", count: commands.count(where: \.hasFailed))
+        run.note("events failed", count: commands.count { $0.hasFailed && !(terminalsEnd && $0.isTurnedAway) })
+        if terminalsEnd { run.note("events turned away", count: commands.count(where: \.isTurnedAway)) }
         // How late those of a burst are says how large it is.
         run.note("events late", count: commands.count { $0.isLate && !$0.isOfBurst })
         for problem in Set(commands.compactMap { command in command.error.map { "\(command.status): \($0)" } }).sorted()

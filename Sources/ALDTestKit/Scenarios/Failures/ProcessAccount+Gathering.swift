@@ -36,7 +36,7 @@ extension ProcessAccount {
         // What the processes have begun is known by what the machine was told.
         return CommandAccount(
             asked: asked, commands: commands, taken: commands.count,
-            writes: Dictionary(writes, uniquingKeysWith: +))
+            writes: Dictionary(writes, uniquingKeysWith: +), terminalsEnd: true)
     }
 
     private static func verify(_ spool: String, of station: AldProcess) async throws -> Verified {
