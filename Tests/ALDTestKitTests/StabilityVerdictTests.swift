@@ -9,7 +9,7 @@ import Testing
 
     /// What each gains that must gain nothing.
     private static func gains<Seen: Sendable>(
-        _ names: [String], _ holdings: WritableKeyPath<Seen, PlantedHoldings> & Sendable
+        _ names: [String], _ holdings: any WritableKeyPath<Seen, PlantedHoldings> & Sendable
     ) -> [PlantedDefects<Seen>.Defect] {
         names.map { name in (["\(name) gained"], { $0[keyPath: holdings].gained[name] = 1 }) }
     }
