@@ -1,5 +1,4 @@
 import ALDCore
-import Foundation
 import Testing
 
 @testable import ALDTestKit
@@ -250,8 +249,6 @@ import Testing
 
     @Test("a hole is explained by as many instants as gap records in it tell of, and by no fewer")
     func holes() async throws {
-        // There are partitions for readings of today.
-        let day = Date().formatted(.iso8601.year().month().day())
         try await TestDatabase.withDatabase { lease in
             let database = lease.configuration
             try await TestDatabase.withConnection(database) { connection, deadline in
@@ -262,10 +259,11 @@ import Testing
                 // Ten instants a second, the ones from 1.1 s to 1.9 s missing.
                 _ = try await connection.execute(
                     script: """
+                        SELECT ald.ensure_history_partitions('2026-01-01', 1);
                         INSERT INTO ald_history.parameter_value_history
                             (machine_id, parameter_id, sampled_at, value, quality)
                         SELECT 1, \(map.parameters[0].id.rawValue),
-                            timestamptz '\(day) 00:00:00Z' + make_interval(secs => s / 10.0), 1, 192
+                            timestamptz '2026-01-01 00:00:00Z' + make_interval(secs => s / 10.0), 1, 192
                         FROM generate_series(0, 30) s WHERE s NOT BETWEEN 11 AND 19
                         """, deadline: deadline)
             }
@@ -279,7 +277,7 @@ import Testing
                         script: """
                             INSERT INTO ald_history.collection_gaps
                                 (machine_id, first_missed_at, last_missed_at, instants, cause, detail)
-                            VALUES (1, '\(day) 00:00:0\(first)Z', '\(day) 00:00:0\(last)Z', \(instants), 'plc', '')
+                            VALUES (1, '2026-01-01 00:00:0\(first)Z', '2026-01-01 00:00:0\(last)Z', \(instants), 'plc', '')
                             """, deadline: deadline)
                 }
             }
