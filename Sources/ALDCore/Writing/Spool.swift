@@ -264,7 +264,7 @@ public final class Spool: Sendable {
     /// The instant of the readings, or the end of the gap, that was accepted last of a machine, by this process or an
     /// earlier one; `nil` when nothing of it is left on the disk.
     public func recordedUntil(machine: Int32) async throws(SpoolError) -> Timestamp? {
-        try await perform("asking what was recorded") { $0.recordedUntil[machine] }
+        try await perform("asking what was recorded") { $0.recorded[machine].map { Timestamp(microseconds: $0.until) } }
     }
 
     /// Does what otherwise waits for an idle moment: notes in the files what was confirmed, replaces damaged ones,

@@ -32,6 +32,8 @@ extension SpoolEngine {
             if isActiveTooOld || sizes[active, default: 0] >= configuration.segmentBytes { roll() }
             try leaveSuspect()
             try makeRoom(for: batches)
+            // It may have given up the active one, too.
+            try leaveSuspect()
             try write(&batches)
         } catch {
             return .failure(error)
@@ -51,7 +53,9 @@ extension SpoolEngine {
     /// until its time has come. Parts of a batch that was cut lie behind much that is younger.
     mutating func noteRecorded(_ header: BatchHeader) {
         guard header.isOfCollection, header.parent == nil else { return }
-        recordedUntil[header.machine] = header.times.upperBound
+        if let known = recorded[header.machine], known.segment > header.position.segment { return }
+        recorded[header.machine] = SpoolManifest.Recorded(
+            machine: header.machine, until: header.times.upperBound.microseconds, segment: header.position.segment)
     }
 
     /// What the active segment holds; the file `manifest.json` learns it when the segment is closed.

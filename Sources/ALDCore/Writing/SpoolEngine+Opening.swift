@@ -52,6 +52,7 @@ extension SpoolEngine {
         for name in plan.unfinished { files.deleteDatabase(files.directory + "/" + name) }
         for name in plan.superseded { _ = files.setAside(files.directory + "/" + name) }
         for segment in plan.missing { reportMissing(segment) }
+        for known in manifest.recorded ?? [] { recorded[known.machine] = known }
         for segment in plan.open {
             manifest[segment.index] = segment
             try load(segment)

@@ -172,6 +172,7 @@ extension SpoolEngine {
     private mutating func release(_ index: Int64) {
         guard let entry = manifest[index] else { return }
         manifest.release(entry)
+        manifest.recorded = recorded.isEmpty ? nil : recorded.values.sorted { $0.machine < $1.machine }
         let isNoted = saveManifest("releasing a segment")
         pass(.releaseNoted)
         do {

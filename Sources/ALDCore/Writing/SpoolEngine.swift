@@ -44,8 +44,8 @@ struct SpoolEngine: Sendable {
     var level = SpoolLevel.green
     var rate: SpoolRate
     var statusWrittenAt: MonotonicInstant?
-    /// The instant of each machine that was accounted for last, as far as that is still on the disk.
-    var recordedUntil: [Int32: Timestamp] = [:]
+    /// Of each machine, the instant that was accounted for last.
+    var recorded: [Int32: SpoolManifest.Recorded] = [:]
     /// When a repair or a reserve that failed for want of space is tried again.
     var upkeepAfter: MonotonicInstant
 

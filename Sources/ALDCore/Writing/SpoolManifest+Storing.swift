@@ -39,6 +39,10 @@ extension SpoolManifest {
             json.add(",\"originsSinceLoss\":")
             json.add(list: originsSinceLoss) { $0.add($1) }
         }
+        if let recorded {
+            json.add(",\"recorded\":")
+            json.add(list: recorded) { $1.write(to: &$0) }
+        }
         if let released {
             json.add(",\"released\":")
             json.add(list: released) { $1.write(to: &$0) }
@@ -81,7 +85,8 @@ extension SpoolManifest {
                 (0...Int64(Int32.max)).contains(segment.index) && segment.revision >= 0
                     && segment.content.allSatisfy(\.isPossible)
                     && (segment.rows.map { (0...SpoolPosition.lastRow).contains($0) } ?? true)
-            } && losses.flatMap(\.batches).allSatisfy(\.isPossible) && (released ?? []).allSatisfy(\.isPossible)
+            } && (recorded ?? []).allSatisfy { (0...Int64(Int32.max)).contains($0.segment) }
+            && losses.flatMap(\.batches).allSatisfy(\.isPossible) && (released ?? []).allSatisfy(\.isPossible)
     }
 }
 
@@ -101,6 +106,18 @@ extension SpoolManifest.Segment {
             json.add(",\"rows\":")
             json.add(rows)
         }
+        json.add("}")
+    }
+}
+
+extension SpoolManifest.Recorded {
+    fileprivate func write(to json: inout JSONText) {
+        json.add("{\"machine\":")
+        json.add(Int64(machine))
+        json.add(",\"segment\":")
+        json.add(segment)
+        json.add(",\"until\":")
+        json.add(until)
         json.add("}")
     }
 }

@@ -19,6 +19,15 @@ struct SpoolManifest: Codable, Hashable, Sendable {
         var name: String { SpoolFiles.segmentName(index: index, revision: revision) }
     }
 
+    /// The instant of a machine that was accounted for last.
+    struct Recorded: Codable, Hashable, Sendable {
+        var machine: Int32
+        /// Microseconds since 1970.
+        var until: Int64
+        /// In which segment: what another one says that has a lower index is older.
+        var segment: Int64
+    }
+
     var version = Self.currentVersion
     /// The origin of the process that wrote this.
     var origin: Int64 = 0
@@ -32,6 +41,9 @@ struct SpoolManifest: Codable, Hashable, Sendable {
     /// The origins of the processes that have begun since a loss of unknown extent was found last: nothing of theirs can be
     /// in it. Absent when there was none.
     var originsSinceLoss: [Int64]?
+    /// What was known of each machine when a file was deleted last, so that it is known also when no file is left that says
+    /// so. Absent in manifests of earlier versions.
+    var recorded: [Recorded]?
 
     subscript(index: Int64) -> Segment? {
         get { segments.first { $0.index == index } }

@@ -54,6 +54,7 @@ import Testing
         manifest[2] = SpoolManifest.Segment(index: 2)
         manifest.origin = .max
         manifest.released = [BatchRange(origin: 3, first: 1, last: 4), BatchRange(origin: 4, first: 1, last: 1)]
+        manifest.recorded = [SpoolManifest.Recorded(machine: 7, until: -5, segment: 2)]
         manifest.add(SpoolLoss(file: "segment \"1\"", reason: "\u{1}ä", batches: [], foundAt: 5, isCertain: false))
         manifest.begin(origin: 9)
         #expect(manifest.originsSinceLoss == [9])

@@ -205,6 +205,7 @@ struct SpoolSensibleDamageTests {
             { $0.nextIndex = .max }, { $0.segments[0].index = .max }, { $0.segments[0].index = -1 },
             { $0.segments[0].revision = -1 }, { $0.segments[0].rows = -1 }, { $0.segments[0].rows = .max },
             { $0.segments[0].content[0].last = .max }, { $0.segments[0].content[0].first = .min },
+            { $0.recorded = [SpoolManifest.Recorded(machine: 1, until: 0, segment: -1)] },
             { $0.segments[0].content[0].last = 0 }, { $0.released = [BatchRange(origin: 1, first: 1, last: .max)] },
             {
                 $0.losses = [

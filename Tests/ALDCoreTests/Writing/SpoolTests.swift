@@ -65,6 +65,34 @@ import Testing
         }
     }
 
+    @Test("how far was recorded is known also when a full disk has left no file that says so")
+    func recordedOnAFullDisk() async throws {
+        let disk = SimulatedDisk()
+        var configuration = Fixture.small
+        configuration.disk = disk
+        try await withTemporaryDirectory { directory in
+            var spool = try Fixture.open(directory, seed: 1, configuration)
+            for (instant, machine) in [(100, 1), (300, 2), (200, 1)] as [(Int32, Int32)] {
+                _ = try await spool.append(Fixture.rows(1, from: instant), machine: machine)
+            }
+            spool.acknowledge(try await Fixture.all(spool).map(\.header))
+            disk.capacity = 0
+            let refusal = await #expect(throws: SpoolError.self) {
+                _ = try await spool.append(Fixture.rows(1, from: 900), machine: 1)
+            }
+            #expect(refusal?.code == .full)
+            try spool.close()
+            disk.capacity = SimulatedDisk.plenty
+            spool = try Fixture.open(directory, seed: 2, configuration)
+            #expect(try await Fixture.all(spool).isEmpty && spool.contents.records == 0)
+            #expect(try await spool.recordedUntil(machine: 1)?.microseconds == 200)
+            #expect(try await spool.recordedUntil(machine: 2)?.microseconds == 300)
+            _ = try await spool.append(Fixture.rows(1, from: 150), machine: 1)
+            #expect(try await spool.recordedUntil(machine: 1)?.microseconds == 150)
+            try spool.close()
+        }
+    }
+
     @Test("the same seed, and so the same origin, is drawn anew when it was used before")
     func originIsNew() async throws {
         try await withTemporaryDirectory { directory in
