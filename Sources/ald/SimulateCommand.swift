@@ -28,7 +28,7 @@ struct SimulateCommand: AsyncParsableCommand {
               ald simulate --hours 1 --runs 1000     a thousand hours, each of another seed
               ald simulate --faults crash,callsLost  only these, as often as may be
               ald simulate --faults none             a day on which nothing happens
-              ald simulate --seed 42 --files         that day, the spool in files of SQLite
+              ald simulate --seed 42 --files         that day without full disks, in files of SQLite
 
             EXIT STATUS
               0   every promise was kept

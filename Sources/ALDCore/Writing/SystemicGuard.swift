@@ -1,10 +1,10 @@
 /// Tells one bad record from a database that no record fits any more. Without it a constraint that somebody adds by
 /// mistake would turn a night's data into dead letters.
-struct SystemicGuard: Hashable, Sendable {
+package struct SystemicGuard: Hashable, Sendable {
     /// So long a dead letter counts.
-    static let window = Duration.seconds(600)
+    package static let window = Duration.seconds(600)
     /// So many with the same fingerprint within the window are one cause, not many accidents.
-    static let maximum = 20
+    package static let maximum = 20
     /// So is this share of the records that went by in the meantime, …
     static let rate = 0.05
     /// … once there are more than so many.

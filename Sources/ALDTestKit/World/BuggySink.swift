@@ -33,10 +33,26 @@ struct BuggySink: ForwardingSink {
         case .losesLetters:
             if case .deadLetters = batches.first?.records { return batches.map { _ in .landed } }
             return try await sink.deliver(batches, deadline: deadline)
+        case .buriesTheNeighbour, .buriesEverything:
+            do throws(SinkFault) {
+                return try await sink.deliver(batches, deadline: deadline)
+            } catch {
+                throw misread(error, at: deadline)
+            }
         case .neverReconciles, .writesAgain, .forgetsOrder, .outlivesDeadlines, .outlivesLeases, .claimsSuccess,
             .leavesValvesOpen, .losesTheBell, .swallowsWhatDoesNotFit:
             return try await sink.deliver(batches, deadline: deadline)
         }
+    }
+
+    private func misread(_ fault: SinkFault, at instant: MonotonicInstant) -> SinkFault {
+        var fault = fault
+        if bug == .buriesEverything {
+            fault.evidence?.constraint = "rule \(instant.nanoseconds / 1000 % 60)"
+        } else if let line = fault.evidence?.copyLine {
+            fault.evidence?.context = "COPY parameter_value_history, line \(line + 1)"
+        }
+        return fault
     }
 
     private func changed(_ batch: Batch) -> Batch {

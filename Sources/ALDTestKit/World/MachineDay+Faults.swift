@@ -40,7 +40,9 @@ extension MachineDay {
             report.bites[fault.kind.bite, default: 0] += 1
         case .readingsRefused:
             // Single ones are an accident and become dead letters; of many the schema is the cause, and they wait.
-            database.faults.refusedReadings = strength < 0.7 ? 0.000_5 + strength * 0.01 : strength
+            let share = strength < 0.7 ? 0.000_5 + strength * 0.01 : strength
+            database.faults.refusedReadings = share
+            refusedAtMost = max(refusedAtMost, share)
         case .diskFull:
             // Others have taken the rest: of what there is only a part has room, until something of it goes.
             if let disk { disk.capacity = Int64(Double(disk.used) * strength) }

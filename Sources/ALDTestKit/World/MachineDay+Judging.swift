@@ -28,7 +28,11 @@ extension MachineDay {
         let (control, recipes) = (life.control.statistics, life.recipes.status)
         let faults: [(String, String?)] = [
             ("Terminal 1 does not read", life.collection.statistics.lastFailure),
-            ("Terminal 1 does not write", life.writer.statistics.lastFault),
+            // What is held was refused by a database that was reached.
+            (
+                "Terminal 1 does not write",
+                life.writer.statistics.heldBecause == nil ? life.writer.statistics.lastFault : nil
+            ),
             ("Terminal 2 has no tables", recipes.problem), ("Terminal 3 has no table", control.problem),
             ("Terminal 2 hears no bell", recipes.hearsBell ? nil : "none rings"),
             ("Terminal 3 hears no bell", control.hearsBell ? nil : "none rings"),
@@ -84,19 +88,32 @@ extension MachineDay {
         if !letters.isEmpty { report.reached.insert("dead letter written") }
         let doubled = letters.count { $0.value != 1 }
         if doubled > 0 { report.problems.append("\(doubled) dead letters have landed more than once") }
-        var arrived = database.landed
-        for letter in letters.keys {
+        if letters.count > mostLetters {
+            report.problems.append(
+                "\(letters.count) dead letters, where what all break is held: \(mostLetters) at most")
+        }
+        let rule = WorldRule(share: refusedAtMost)
+        var (arrived, sound) = (database.landed, 0)
+        for letter in letters.keys.sorted(by: { ($0.batch, $0.row) < ($1.batch, $1.row) }) {
             do throws(SpoolError) {
                 guard case .history(let rows) = try letter.record() else {
                     report.problems.append("a dead letter of batch \(letter.batch) holds no reading")
                     continue
                 }
+                sound += rows.count { !rule.isBroken(by: $0) }
                 for row in rows { arrived[row.time, default: WorldDatabase.Landed()].add(row) }
             } catch {
                 report.problems.append("\(error)")
             }
         }
+        if sound > 0 { report.problems.append("\(sound) dead letters are readings that nobody had refused") }
         return arrived
+    }
+
+    /// Of one cause, each life writes so many in each window.
+    private var mostLetters: Int {
+        let windows = Int(configuration.length / SystemicGuard.window) + 2
+        return report.lives * windows * SystemicGuard.maximum
     }
 
     private mutating func auditRecords() {

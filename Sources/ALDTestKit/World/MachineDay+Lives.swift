@@ -3,7 +3,17 @@ import Foundation
 
 /// The lives of the process: each begins with what the one before has left on the disk.
 extension MachineDay {
+    /// Starts the process. On a full disk it may not come up, and is started again at the next look.
     mutating func begin() throws {
+        isWanted = true
+        do {
+            try start()
+        } catch let error as SpoolError where error.code == .full {
+            report.bites[WorldFault.Kind.diskFull.bite, default: 0] += 1
+        }
+    }
+
+    private mutating func start() throws {
         report.lives += 1
         let directory = spoolDirectory
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -70,6 +80,7 @@ extension MachineDay {
 
     /// The process dies. What is on the disk stays, and nothing else.
     mutating func crash() throws {
+        isWanted = false
         guard let life else { return }
         life.node.crash()
         if life.spool.account.waiting.records > 0 { report.reached.insert("crash with records waiting") }

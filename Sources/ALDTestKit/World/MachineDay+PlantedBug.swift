@@ -25,6 +25,10 @@ extension MachineDay {
         case losesTheBell
         /// A dead letter counts as landed and is nowhere.
         case losesLetters
+        /// The record that the database names is taken for the one behind it.
+        case buriesTheNeighbour
+        /// Each refusal looks like one for another reason, so that nobody sees that all have the same.
+        case buriesEverything
         /// A full disk says nothing of what it has no room for.
         case swallowsWhatDoesNotFit
 
@@ -39,8 +43,22 @@ extension MachineDay {
             case .outlivesLeases: [.plcDown, .databaseDown]
             case .leavesValvesOpen: []
             case .losesTheBell: [.databaseRestarts]
-            case .losesLetters: [.readingsRefused]
+            case .losesLetters, .buriesTheNeighbour, .buriesEverything: [.readingsRefused]
             case .swallowsWhatDoesNotFit: [.diskFull, .databaseDown]
+            }
+        }
+
+        /// What one of the problems that it makes says; `nil`: it is not the same each time.
+        public var sign: String? {
+            switch self {
+            case .losesTheBell: "Terminal 3 hears no bell"
+            case .losesLetters: "records were accepted"
+            case .buriesTheNeighbour: "that nobody had refused"
+            case .buriesEverything: "what all break is held"
+            case .swallowsWhatDoesNotFit: "lost"
+            case .trustsSilence, .forgetsNames, .changesValues, .neverReconciles, .writesAgain, .forgetsOrder,
+                .outlivesDeadlines, .outlivesLeases, .claimsSuccess, .leavesValvesOpen:
+                nil
             }
         }
     }

@@ -19,7 +19,8 @@ public struct MachineDay {
         /// Whether the seed says which of them come and how often; with false all do, often.
         public var isSwarm = true
         public var keepsTrace = false
-        /// Whether the spool lies in real files, with SQLite under test, or on a simulated disk; a run goes the same way.
+        /// Whether the spool lies in real files, with SQLite under test, or on a simulated disk. A run goes the same way, but
+        /// that nobody fills the disk of this machine for it: ``WorldFault/Kind/diskFull`` does not come.
         public var keepsFiles = false
         /// A bug that the checks have to find.
         public var plantedBug: PlantedBug?
@@ -90,6 +91,10 @@ public struct MachineDay {
     var thawed = World.beginning
     /// Since when the spool keeps what has landed for its whole window: a full disk makes it give that up early.
     var retainedSince = World.beginning
+    /// What a supervisor is to keep running; a full disk may keep it from it for a while.
+    var isWanted = false
+    /// Of all readings, how many were refused at the worst.
+    var refusedAtMost = 0.0
     let journal: String
     let spoolDirectory: String
     /// Under the spool; `nil`: it lies in files.
@@ -185,6 +190,7 @@ public struct MachineDay {
                 coming.removeFirst()
                 try strike(fault)
             }
+            if isWanted, life == nil { try begin() }
             checkInvariants()
         }
         for fault in active { try heal(fault) }

@@ -4,8 +4,8 @@ import Synchronization
 /// The disk under the spool of a simulated world: what every commit has made durable, in memory.
 ///
 /// It is a model and not SQLite, and keeps what the spool relies on: a commit is there as a whole or not at all, and a
-/// crash leaves every commit that was; what does not fit is refused. What SQLite, a file system and a disk do beyond that is shown in real files, by the
-/// spool's own tests and by processes that are killed.
+/// crash leaves every commit that was; what does not fit is refused. What SQLite, a file system and a disk do beyond that
+/// is shown in real files, by the spool's own tests and by processes that are killed.
 ///
 /// ``WorldNode/spool(in:on:configuration:random:logger:)`` puts a spool on it.
 public final class SimulatedDisk: SegmentDisk {
@@ -37,6 +37,7 @@ public final class SimulatedDisk: SegmentDisk {
         /// Of the segments.
         fileprivate var contents: [String: Content] = [:]
         fileprivate var smallFiles: [String: [UInt8]] = [:]
+        fileprivate var shortages = 0
 
         /// What the segments take, in bytes. The small files are small.
         fileprivate var used: Int64 { contents.values.reduce(0) { $0 + $1.bytes } }
@@ -99,12 +100,16 @@ public final class SimulatedDisk: SegmentDisk {
     // MARK: Files
 
     /// What a crash in this moment leaves.
-    public var image: Image { now.withLock(\.self) }
+    public var image: Image {
+        var image = now.withLock(\.self)
+        image.shortages = shortages
+        return image
+    }
 
-    /// The disk is as it was then.
+    /// The disk is as it was then, and has counted what it had counted.
     public func restore(_ image: Image) {
         now.withLock { $0 = image }
-        space.withLock { $0.used = image.used }
+        space.withLock { ($0.used, $0.shortages) = (image.used, image.shortages) }
     }
 
     package func names(in directory: String) -> [String] {
@@ -130,7 +135,7 @@ public final class SimulatedDisk: SegmentDisk {
             return now.contents[path]?.bytes ?? 0
         }
         space.withLock { space in
-            if space.free == 0 { space.shortages += 1 }
+            if bytes > 0, space.used > space.capacity { space.shortages += 1 }
             space.used -= bytes
         }
     }
