@@ -97,7 +97,8 @@ import Testing
             #expect(plant.writes.count == 1)
             // Over a new connection, on which the fault is, too.
             let after = try await plant.read()
-            #expect(after != before && plant.writes.count == 1)
+            let place = [.writeSingleCoil, .writeMultipleCoils].contains(function) ? 2 : 0
+            #expect(after[place] != before[place] && plant.writes.count == 1)
             #expect(plant.proxy.evidence.bites == [.function: 1] && plant.proxy.evidence.cuts == 1)
             plant.proxy.heal()
             try await plant.write(function)
@@ -110,7 +111,7 @@ import Testing
         try await withPlant { plant in
             try await plant.read()
             plant.proxy.set(.cut(at: .modbus(function: .writeSingleRegister), .timeout), .downstream)
-            #expect(await plant.doubt(.writeSingleRegister, within: .seconds(2)) == .replyTimedOut)
+            #expect(await plant.doubt(.writeSingleRegister, within: .seconds(5)) == .replyTimedOut)
             #expect(plant.writes.count == 1 && plant.proxy.evidence.bites == [.function: 1])
         }
     }

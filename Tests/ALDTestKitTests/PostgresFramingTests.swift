@@ -51,6 +51,14 @@ import Testing
     func unknown() {
         #expect(types([UInt8(ascii: "S")] + Self.message("Z", [73]), .downstream, piece: 1000) == [])
         #expect(types([0, 0, 0, 2, 1, 2, 3] + Self.message("Q"), .upstream, piece: 1000) == [])
+        // Requests and answers of Modbus TCP, whatever their transaction is.
+        for transaction in [0, 0x4300, 0x5200, 0x4E53] as [UInt16] {
+            let adu = [UInt8(transaction >> 8), UInt8(transaction & 0xFF), 0, 0, 0, 6, 1, 6, 0, 0, 0, 7]
+            let many = Array(repeating: adu, count: 2000).flatMap(\.self)
+            #expect(types(many, .upstream, piece: 1000) == [])
+            guard transaction != 0x5200 else { continue }
+            #expect(types(many, .downstream, piece: 1000) == [])
+        }
     }
 
     @Test("a connection ends where the message begins, wherever the pieces are cut")

@@ -39,8 +39,12 @@ public struct ConnectionKill: Hashable, Sendable {
         before: [String], ended: [String], complaints: [String] = [], after: [String]
     ) throws(Unavailable) -> Int {
         guard complaints.isEmpty else {
+            let words = complaints.joined(separator: "; ")
+            guard words.contains("not permitted") else {
+                throw Unavailable(.kernel, "`ss -K`: \(words)", remedy: Self.remedy)
+            }
             throw Unavailable(
-                .privilege, "`ss -K`: \(complaints.joined(separator: "; "))",
+                .privilege, "`ss -K`: \(words)",
                 remedy: "run as root; a container needs the right to (CAP_NET_ADMIN)")
         }
         let left = connections(after)
@@ -48,9 +52,10 @@ public struct ConnectionKill: Hashable, Sendable {
         let gone = connections(ended).subtracting(left)
         guard gone.isEmpty, let spared = connections(before).intersection(left).min() else { return gone.count }
         throw Unavailable(
-            .kernel, "this kernel ends no connections: \(spared) lives on",
-            remedy: "use one with CONFIG_INET_DIAG_DESTROY; ``FaultProxy`` resets without")
+            .kernel, "this kernel ends no connections: \(spared) lives on", remedy: remedy)
     }
+
+    private static let remedy = "use one with CONFIG_INET_DIAG_DESTROY; a FaultProxy resets without"
 
     /// Local and remote address of each. Before them stand the lengths of its two queues.
     private static func connections(_ lines: [String]) -> Set<String> {

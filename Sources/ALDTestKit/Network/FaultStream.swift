@@ -58,10 +58,18 @@ struct FaultStream: Sendable {
     }
 
     /// Nothing passes any more, and nobody is told.
-    mutating func pullCable() { ending = .timeout }
+    mutating func pullCable() {
+        ending = .timeout
+        swallowed += withheld?.bytes.count ?? 0
+        withheld = nil
+    }
 
     /// Something has passed the other way.
-    mutating func asked() { isAsked = true }
+    mutating func asked() {
+        // What came before belongs to no answer.
+        if !isAsked, faults.losesAnswer { passWithheld() }
+        isAsked = true
+    }
 
     mutating func received(_ bytes: [UInt8], now: MonotonicInstant) {
         let begin = framing.begin(of: faults.trigger, in: bytes)

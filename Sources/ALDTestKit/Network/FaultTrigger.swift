@@ -24,6 +24,8 @@ public enum FaultTrigger: Hashable, Sendable {
 struct TriggerFraming: Sendable {
     private var postgres: PostgresFraming
     private var modbus = MBAPFraming()
+    /// The last bytes were one of PostgreSQL's, by itself: whoever has asked waits for it before he says more.
+    private var isEncryptionAnswer = false
 
     init(_ direction: FaultProxy.Direction) {
         postgres = PostgresFraming(direction)
@@ -31,6 +33,8 @@ struct TriggerFraming: Sendable {
 
     /// Where what pulls the trigger begins, the first of these bytes being 0; negative when it began before them.
     mutating func begin(of trigger: FaultTrigger?, in bytes: [UInt8]) -> Int? {
+        isEncryptionAnswer =
+            postgres.isGreeting && bytes.count == 1 && PostgresFraming.encryptionAnswers.contains(bytes[0])
         let messages = postgres.messages(in: bytes)
         let units = modbus.units(in: bytes)
         return switch trigger {
@@ -43,7 +47,7 @@ struct TriggerFraming: Sendable {
     /// How many of the bytes that came last may turn out to be the beginning of what pulls the trigger.
     func undecided(_ trigger: FaultTrigger?) -> Int {
         switch trigger {
-        case .modbus: modbus.undecided
+        case .modbus: isEncryptionAnswer ? 0 : modbus.undecided
         // A message begins with its type.
         case .postgres, nil: 0
         }

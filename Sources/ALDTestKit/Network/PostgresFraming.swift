@@ -24,6 +24,14 @@ struct PostgresFraming: Sendable {
 
     private var state: State
 
+    /// What a server answers to a question for encryption, in one byte.
+    static let encryptionAnswers = "NSG".utf8
+    /// What its first message can be: authentication, an error, another version of the protocol.
+    private static let greetings = "REv".utf8
+
+    /// Whether it is a server that has said nothing yet.
+    var isGreeting: Bool { if case .greeting = state { true } else { false } }
+
     init(_ direction: FaultProxy.Direction) {
         state = direction == .upstream ? .startup : .greeting
     }
@@ -41,6 +49,8 @@ struct PostgresFraming: Sendable {
                 // Not encrypted: what follows is as if nobody had asked.
                 break
             case .greeting where byte == UInt8(ascii: "S") || byte == UInt8(ascii: "G"):
+                state = .unknown
+            case .greeting where !Self.greetings.contains(byte):
                 state = .unknown
             case .greeting, .type:
                 messages.append(Message(offset: index, type: byte))
@@ -72,9 +82,10 @@ struct PostgresFraming: Sendable {
         return length == 4 ? .type : .body(left: Int(length) - 4)
     }
 
-    /// Whoever asks for encryption (SSLRequest, GSSENCRequest) begins anew afterwards.
+    /// Whoever asks for encryption (SSLRequest, GSSENCRequest) begins anew afterwards; a CancelRequest ends.
     private static func after(_ code: UInt32, left: Int) -> State {
         if code == 80_877_103 || code == 80_877_104 { return .startup }
+        guard code >> 16 == 3 || code == 80_877_102 else { return .unknown }
         return left == 0 ? .type : .body(left: left)
     }
 }
