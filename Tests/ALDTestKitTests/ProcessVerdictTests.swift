@@ -224,6 +224,14 @@ import Testing
             }
             #expect(result.verdict == verdict)
         }
+        let told = try await ending(.terminate).result { seen in
+            let writes = seen.process.commands.writes
+            seen.process.commands.terminalsEnd = true
+            seen.process.commands.fail()
+            seen.process.commands.commands[0].error = ParameterCommandMachine.shutDown
+            seen.process.commands.writes = writes
+        }
+        #expect(told.verdict == .fail, "the machine was told all the same")
     }
 
     @Test("whatever they leave behind that are killed, or end by an error")

@@ -66,7 +66,7 @@ struct SynchronisationComparisonTests {
     func dropped() {
         var comparison = comparison(Array(repeating: (.milliseconds(5), .milliseconds(5)), count: 6))
         var plain = side(.milliseconds(5))
-        plain.open.drop(dueAt: MonotonicInstant(nanoseconds: 0), at: MonotonicInstant(nanoseconds: 1))
+        plain.open.drop(at: MonotonicInstant(nanoseconds: 1))
         comparison.add(plain: plain, both: side(.milliseconds(5)))
         #expect(comparison.doubts.first?.hasPrefix("1 cycles could not be begun") == true)
     }

@@ -96,7 +96,7 @@ extension SynchronisationVerdictTests {
     func undisturbed() async throws {
         let result = try await run(WriterDisturbance(disturbances: []))
         #expect(result.verdict == .fail, "\(result.line)")
-        #expect(result.reasons == ["transactions rolled back is 0, required ≥ 1"])
+        #expect(result.reasons.contains("transactions rolled back is 0, required ≥ 1"), "\(result.reasons)")
     }
 
     /// Says that all is well at once, and that a time is over that never began.

@@ -13,16 +13,9 @@ public struct LatencyWindows: Sendable {
         public private(set) var count = 0
         /// Of them.
         public private(set) var failed = 0
-        /// Those that were due, and never begun.
-        public private(set) var dropped = 0
-
-        /// What part of the operations that were due succeeded, 0…1; `nil` when none was due.
-        public var success: Double? {
-            let due = count + dropped
-            return due == 0 ? nil : Double(count - failed) / Double(due)
-        }
-
-        mutating func drop() { dropped += 1 }
+        /// What part of the operations that were begun succeeded, 0…1; `nil` when none was. Those that were due and never
+        /// begun say nothing of whom they were meant for: of them the whole run is doubted.
+        public var success: Double? { count == 0 ? nil : Double(count - failed) / Double(count) }
 
         mutating func record(_ latency: Duration, isFailed: Bool) {
             let microseconds = max(1, latency.inSeconds * 1_000_000)
@@ -35,7 +28,6 @@ public struct LatencyWindows: Sendable {
             for index in counts.indices { counts[index] += other.counts[index] }
             count += other.count
             failed += other.failed
-            dropped += other.dropped
         }
 
         /// What `percent` of the latencies do not exceed; zero when there is none.
@@ -72,8 +64,6 @@ public struct LatencyWindows: Sendable {
         windows[place(due)].record(latency, isFailed: isFailed)
     }
 
-    mutating func drop(dueAt due: MonotonicInstant) { windows[place(due)].drop() }
-
     /// Adds another load's windows where their middle lies in this one's time: of two that begin together one begins a
     /// moment before the other.
     mutating func add(_ other: LatencyWindows) {
@@ -85,7 +75,7 @@ public struct LatencyWindows: Sendable {
         return Int(min(max(place, 0), Double(windows.count - 1)))
     }
 
-    /// Those in which something was due, each with the instant at which it begins.
+    /// Those in which something that was begun was due, each with the instant at which it begins.
     public var filled: [(from: MonotonicInstant, latencies: Window)] {
         windows.enumerated().filter { $0.element.success != nil }.map { index, window in
             (beginning + width * index, window)

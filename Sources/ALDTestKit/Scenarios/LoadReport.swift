@@ -63,9 +63,8 @@ public struct LoadReport: Sendable {
         extend(to: ended)
     }
 
-    mutating func drop(dueAt due: MonotonicInstant, at instant: MonotonicInstant) {
+    mutating func drop(at instant: MonotonicInstant) {
         dropped += 1
-        windows?.drop(dueAt: due)
         extend(to: instant)
     }
 

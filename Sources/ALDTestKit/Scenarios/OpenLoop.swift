@@ -38,7 +38,7 @@ public struct OpenLoop: Sendable {
                         try await time.sleep(until: instant)
                         let began = time.now
                         guard began - instant <= patience else {
-                            progress.note { $0.drop(dueAt: instant, at: began) }
+                            progress.note { $0.drop(at: began) }
                             continue
                         }
                         let failure = try await LoadProgress.failure(of: { try await operation(client, number) })

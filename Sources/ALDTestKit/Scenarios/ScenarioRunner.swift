@@ -153,9 +153,12 @@ extension ScenarioRunner {
             throw NeverHappened(description: "no scenario \(id) in the catalogue")
         }
         let (result, heeded) = await execute(scenario) { _ in }
-        try ResultFile.write(result, to: ResultFile.directory)
+        let wrong = FalseStatement(of: scenario, heeded: heeded)
+        var written = result
+        if let wrong, result.verdict == .pass { (written.verdict, written.reasons) = (.fail, ["\(wrong)"]) }
+        try ResultFile.write(written, to: ResultFile.directory)
         guard result.verdict == .pass else { throw ScenarioNotPassed(result: result) }
-        if let wrong = FalseStatement(of: scenario, heeded: heeded) { throw wrong }
+        if let wrong { throw wrong }
         return result
     }
 }

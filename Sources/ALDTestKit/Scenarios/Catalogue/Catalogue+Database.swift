@@ -53,7 +53,7 @@ extension Catalogue {
         if failures > 0 {
             // What fails wholly for a while is no graceful degradation, however little that is of a long run. Less than
             // half is what the second document calls failed.
-            bounds += ", and in no part of that time half of them"
+            bounds += ", and in no part of that time more than half of them"
             criteria.append(Criterion("operations success over time", .atLeast, 0.5, .everyWindow))
         }
         // The two ways of calling are compared once.

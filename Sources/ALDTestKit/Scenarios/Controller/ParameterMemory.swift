@@ -74,8 +74,9 @@ struct ParameterMemory: Sendable {
         func slope(_ first: Series.Point, _ second: Series.Point) -> Double {
             (second.value - first.value) / (second.at - first.at)
         }
-        // Where nothing is allocated that can be seen, as under a sanitizer, nothing bends.
-        return slope(points[points.count - 2], points[points.count - 1]) / max(1, slope(points[0], points[1]))
+        let few = slope(points[0], points[1])
+        // Where nothing is allocated that can be seen, as under a sanitizer, nothing is known.
+        return few > 0 ? slope(points[points.count - 2], points[points.count - 1]) / few : nil
     }
 
     func note(_ run: ScenarioRun) {

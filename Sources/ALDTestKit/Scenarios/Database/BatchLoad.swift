@@ -8,6 +8,8 @@ struct BatchLoad: ScenarioWork {
     var rate: Double
     /// Whether deliveries of all sizes are compared afterwards, and the largest is looked for that lands in time.
     var comparesSizes = false
+    /// In which the largest has to land.
+    var patience = LargestBatch.timeout
     /// How a test plants a bug between whoever looks for the largest batch and the database.
     var around: @Sendable (any BatchSink) -> any BatchSink = { $0 }
 
@@ -30,7 +32,8 @@ struct BatchLoad: ScenarioWork {
                             into: sink, machine: rig.options.machine, promises: promises
                         ).note(run)
                         try await LargestBatch.measure(
-                            into: around(sink), machine: rig.options.machine, promises: promises, in: database
+                            within: patience, into: around(sink), machine: rig.options.machine, promises: promises,
+                            in: database
                         ).note(run)
                     }
                     let letter = try await deliverPartly(run, rig)

@@ -29,8 +29,6 @@ struct CommandAccount: Sendable {
         private var isTooLate: Bool {
             status == "expired" || status == "failed" && error == ParameterCommandMachine.notReached
         }
-        /// Taken by a terminal that was just told to end: whoever asked knows that the machine was not reached.
-        var isTurnedAway: Bool { status == "failed" && error == ParameterCommandMachine.shutDown }
         /// A burst may be too much to be begun in time.
         var hasFailed: Bool { !isOpen && !hasSucceeded && !(isOfBurst && isTooLate) }
     }
@@ -55,6 +53,12 @@ struct CommandAccount: Sendable {
     /// What the machines were told more often than anybody has asked for it, or the terminals have begun.
     var doubled: Int { max(taken - commands.count, compare { _, commands, written in written - commands }) }
 
+    /// Taken by a terminal that was just told to end: whoever asked knows that the machine was not reached, and it was not.
+    private func isTurnedAway(_ command: Command) -> Bool {
+        command.status == "failed" && command.error == ParameterCommandMachine.shutDown
+            && writes?[command.target] == nil
+    }
+
     private func compare(_ excess: (_ succeeded: Int, _ commands: Int, _ written: Int) -> Int) -> Int {
         guard let writes else { return 0 }
         let byTarget = Dictionary(grouping: commands, by: \.target)
@@ -68,8 +72,9 @@ struct CommandAccount: Sendable {
         run.note("events", count: commands.count)
         run.note("events lost", count: lost)
         run.note("events doubled", count: doubled)
-        run.note("events failed", count: commands.count { $0.hasFailed && !(terminalsEnd && $0.isTurnedAway) })
-        if terminalsEnd { run.note("events turned away", count: commands.count(where: \.isTurnedAway)) }
+        let turnedAway = terminalsEnd ? commands.count(where: isTurnedAway) : 0
+        run.note("events failed", count: commands.count(where: \.hasFailed) - turnedAway)
+        if terminalsEnd { run.note("events turned away", count: turnedAway) }
         // How late those of a burst are says how large it is.
         run.note("events late", count: commands.count { $0.isLate && !$0.isOfBurst })
         for problem in Set(commands.compactMap { command in command.error.map { "\(command.status): \($0)" } }).sorted()

@@ -54,10 +54,10 @@ struct FaultStage: Sendable {
         if case .resets(let every) = work.database, state.isDue(every, now: now) { proxy.reset() }
     }
 
-    func end(_ work: TerminalsUnderFault) async throws {
+    func end(_ work: TerminalsUnderFault) async {
         proxy.heal()
         faults.clear()
-        try await state.unlock()
+        await state.unlock()
         if case .gone = work.controller { await server.strike(.reboot(.zero)) }
     }
 }
@@ -80,7 +80,7 @@ actor LockHolder {
             script: "BEGIN; LOCK TABLE \(table) IN ACCESS EXCLUSIVE MODE", deadline: time.now + .seconds(30))
     }
 
-    func unlock() async throws {
+    func unlock() async {
         guard let connection else { return }
         self.connection = nil
         await connection.close()

@@ -2,12 +2,16 @@ import ALDCore
 import Foundation
 
 extension ProcessAccount {
-    /// - Parameter asked: commands whose insertion the database has confirmed.
+    /// - Parameters:
+    ///   - asked: commands whose insertion the database has confirmed.
+    ///   - endsAtWork: whether terminals were told to end while commands came.
     init(
-        _ ended: [TerminalProcesses.Ended], asked: Int, database: PostgresConfiguration, station: AldProcess,
+        _ ended: [TerminalProcesses.Ended], asked: Int, endsAtWork: Bool, database: PostgresConfiguration,
+        station: AldProcess,
         log: MachineLog, map: RegisterMap
     ) async throws {
         commands = try await Self.commands(asked, database, log, map)
+        commands.terminalsEnd = endsAtWork
         verified = [:]
         for spool in ["spool", "recipe-spool"] { verified[spool] = try await Self.verify(spool, of: station) }
         holes = try await RecordingHoles.unexplained(
@@ -36,7 +40,7 @@ extension ProcessAccount {
         // What the processes have begun is known by what the machine was told.
         return CommandAccount(
             asked: asked, commands: commands, taken: commands.count,
-            writes: Dictionary(writes, uniquingKeysWith: +), terminalsEnd: true)
+            writes: Dictionary(writes, uniquingKeysWith: +))
     }
 
     private static func verify(_ spool: String, of station: AldProcess) async throws -> Verified {

@@ -34,7 +34,7 @@ struct ProcessPlant: Sendable {
     /// - Returns: every process there was.
     static func run(
         _ run: ScenarioRun, database: PostgresConfiguration, address: String, in namespace: NetworkNamespace? = nil,
-        arguments: [String] = [], environment: [String: String] = [:],
+        arguments: [String] = [], environment: [String: String] = [:], endsAtWork: Bool = false,
         _ body: @Sendable (ProcessPlant) async throws -> Void
     ) async throws -> [TerminalProcesses.Ended] {
         let map = try Machine51.map()
@@ -72,7 +72,8 @@ struct ProcessPlant: Sendable {
                     try await plant.settle(run)
                 }
                 try await ProcessAccount(
-                    ended, asked: witness.asked, database: database, station: made, log: log, map: map
+                    ended, asked: witness.asked, endsAtWork: endsAtWork, database: database, station: made, log: log,
+                    map: map
                 ).note(run)
                 return ended
             }

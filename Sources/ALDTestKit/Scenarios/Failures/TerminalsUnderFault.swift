@@ -119,14 +119,19 @@ struct TerminalsUnderFault: ScenarioWork {
                 }
             }
             let end = run.time.now + run.duration
-            // A delivery that hangs is given up after seconds, so a short trouble lasts until it has been felt.
-            while run.time.now < end || bites() == 0 && run.time.now < end + Self.mostExtension {
-                try await run.time.sleep(for: .milliseconds(100))
-                try await stage.goOn(self, now: run.time.now)
-                run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
-                run.sample("missed instants", Double(rig.collection.statistics.missed), .count)
+            do {
+                // A delivery that hangs is given up after seconds, so a short trouble lasts until it has been felt.
+                while run.time.now < end || bites() == 0 && run.time.now < end + Self.mostExtension {
+                    try await run.time.sleep(for: .milliseconds(100))
+                    try await stage.goOn(self, now: run.time.now)
+                    run.sample("records in the spool", Double(rig.writer.statistics.spooled), .count)
+                    run.sample("missed instants", Double(rig.collection.statistics.missed), .count)
+                }
+            } catch {
+                await stage.end(self)
+                throw error
             }
-            try await stage.end(self)
+            await stage.end(self)
             stage.note { account in
                 (account.before, account.after) = (before, TroubleAccount.Progress(of: rig))
                 account.cycleTime = rig.collection.statistics.cycleTime

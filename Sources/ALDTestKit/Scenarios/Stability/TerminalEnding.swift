@@ -50,7 +50,7 @@ struct TerminalEnding: ScenarioWork {
                 _ = try await ProcessPlant.run(
                     run, database: database, address: address,
                     arguments: cause == .error ? ["--fail-on-signal"] : [],
-                    environment: ["ALD_LOG_LEVEL": "info", "TMPDIR": temporary]
+                    environment: ["ALD_LOG_LEVEL": "info", "TMPDIR": temporary], endsAtWork: true
                 ) { plant in
                     let scene = TerminalScene(plant: plant, temporary: temporary)
                     try await end(run, plant, scene)
@@ -65,8 +65,9 @@ struct TerminalEnding: ScenarioWork {
         var (hadRecipe, closing) = (false, TerminalScene.Closing())
         // The recipe has the valve open half of the time, and commands are asked for throughout.
         try await plant.whileCommanding(run, for: Self.work * 2) {
+            let pulses = try plant.pulses.count
             try await run.time.sleep(for: Self.work)
-            hadRecipe = try plant.pulses.first != nil
+            hadRecipe = try plant.pulses.count > pulses
             began = run.time.now
             try await run.fault("\(cause.words) to all terminals") {
                 try await plant.terminals.end(Self.all, by: cause.signal, exitCode: cause.exitCode)

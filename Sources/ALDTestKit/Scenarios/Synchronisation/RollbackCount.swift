@@ -32,9 +32,14 @@ struct RollbackCount: Sendable {
     static let sessions =
         "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
 
-    /// What a session has counted is told before it is gone from the list of sessions.
+    /// Nothing that is about to end by itself is rolled back for it. What a session has counted is told before it is gone from the list of sessions.
     private static func endSessions(_ database: PostgresConfiguration) async throws {
         try await TestDatabase.withConnection(database) { connection, deadline in
+            try await eventually("nothing is under way") {
+                try await connection.query(
+                    "SELECT 1 FROM pg_stat_activity WHERE \(sessions) AND state = 'active'", deadline: deadline
+                ).isEmpty
+            }
             let rows = try await connection.query(
                 "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(sessions)", deadline: deadline)
             let ended = PostgresValue.int4Array(try rows.map { try $0.decode(0, as: Int32.self) })

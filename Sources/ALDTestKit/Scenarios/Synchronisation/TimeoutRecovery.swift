@@ -35,14 +35,14 @@ enum TimeoutRecovery {
             var account = TimeoutAccount(nominal: seconds, timeout: .seconds(Double(seconds) * part))
             try await run.fault("deliveries time out after \(DurationText.short(account.timeout))") {
                 let rollbacks = try await RollbackCount(in: database)
-                // Connects and prepares, so that a short timeout meets the lock.
-                try await land(batches(Int64(seconds) * 2, rig), run, sink, rig.promises)
+                try await connect(batches(Int64(seconds) * 2, rig), run, rig, sink, database)
                 let held = batches(Int64(seconds) * 2 + 1, rig)
                 account.attempts = try await timeOut(held.map(\.batch), after: account.timeout, run, sink, database)
                 let healed = run.time.now
                 try await land(held, run, sink, rig.promises)
                 account.recovery = run.time.now - healed
-                return try await rollbacks.read()
+                // A statement that met the lock was rolled back.
+                return min(account.timedOut, try await rollbacks.read())
             }
             account.note(run)
         }
@@ -64,16 +64,40 @@ enum TimeoutRecovery {
         case lockIsDue
     }
 
+    /// Has the ledger locked while `body` runs. Should it throw, the lock goes with its connection.
+    private static func whileLocked<Result>(
+        _ database: PostgresConfiguration, _ body: (_ unlock: () async throws -> Void) async throws -> Result
+    ) async throws -> Result {
+        try await TestDatabase.withConnection(database) { connection, deadline in
+            _ = try await connection.execute(
+                script: "BEGIN; LOCK TABLE ald_history.ingest_batches IN ACCESS EXCLUSIVE MODE", deadline: deadline)
+            return try await body { _ = try await connection.execute(script: "COMMIT", deadline: deadline) }
+        }
+    }
+
+    /// Lands all of them, each over a connection of its own: those that are to meet a lock must not wait for one.
+    private static func connect(
+        _ batches: [Delivery], _ run: ScenarioRun, _ rig: WriterRig, _ sink: any BatchSink,
+        _ database: PostgresConfiguration
+    ) async throws {
+        try await whileLocked(database) { unlock in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await land(batches, run, sink, rig.promises) }
+                try await eventually("each has a connection") { rig.pool.statistics.leased >= deliveries }
+                try await unlock()
+                try await group.waitForAll()
+            }
+        }
+    }
+
     /// Delivers all of them at the same time while the ledger is locked, which is so until all have ended, or for long
     /// after the timeout.
     private static func timeOut(
         _ batches: [Batch], after timeout: Duration, _ run: ScenarioRun, _ sink: any BatchSink,
         _ database: PostgresConfiguration
     ) async throws -> [TimeoutAccount.Attempt] {
-        try await TestDatabase.withConnection(database) { connection, deadline in
-            _ = try await connection.execute(
-                script: "BEGIN; LOCK TABLE ald_history.ingest_batches IN ACCESS EXCLUSIVE MODE", deadline: deadline)
-            return try await withThrowingTaskGroup(of: Part.self) { group in
+        try await whileLocked(database) { unlock in
+            try await withThrowingTaskGroup(of: Part.self) { group in
                 for batch in batches {
                     group.addTask { .attempt(await attempt(batch, timeout, run.time, sink)) }
                 }
@@ -87,12 +111,12 @@ enum TimeoutRecovery {
                     switch part {
                     case .attempt(let attempt): attempts.append(attempt)
                     case .lockIsDue:
-                        _ = try await connection.execute(script: "COMMIT", deadline: deadline)
+                        try await unlock()
                         isLocked = false
                     }
                 }
                 group.cancelAll()
-                if isLocked { _ = try await connection.execute(script: "COMMIT", deadline: deadline) }
+                if isLocked { try await unlock() }
                 return attempts
             }
         }
