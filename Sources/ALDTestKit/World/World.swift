@@ -82,6 +82,8 @@ public final class World: Sendable {
     public let seed: UInt64
     /// See ``invariant(_:every:check:)``.
     let invariants = Mutex<[Invariant]>([])
+    /// Whether there are any: asked after every step.
+    let hasInvariants = Atomic(false)
     private let state: Mutex<State>
 
     /// - Parameters:
@@ -256,6 +258,7 @@ public final class World: Sendable {
     /// - Returns: whether everything that was spawned has ended.
     @discardableResult public func end() -> Bool {
         invariants.withLock { $0 = [] }
+        hasInvariants.store(false, ordering: .relaxed)
         let (tasks, sleepers, calls, most) = state.withLock { state in
             defer { (state.sleepers, state.calls) = ([:], [:]) }
             state.crashed = state.crashed.map { _ in false }
