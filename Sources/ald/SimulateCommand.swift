@@ -180,6 +180,7 @@ struct SimulationOutcome: Encodable {
     var accepted: Int
     var landed: Int
     var deadLetters: Int
+    var givenUp: Int
     var commands: Int
     var commandEnds: [String: Int]
     var runs: Int
@@ -198,7 +199,8 @@ struct SimulationOutcome: Encodable {
         virtualSeconds = report.length.inSeconds
         realSeconds = took.inSeconds
         (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
-        (accepted, landed, deadLetters) = (report.accepted, report.landed, report.deadLetters)
+        (accepted, landed) = (report.accepted, report.landed)
+        (deadLetters, givenUp) = (report.deadLetters, report.givenUp)
         (commands, commandEnds) = (report.commands, report.commandEnds)
         (runs, runEnds) = (report.runs, report.runEnds)
         healedAfterSeconds = report.healedAfter?.inSeconds
@@ -217,14 +219,19 @@ struct SimulationOutcome: Encodable {
     func text() -> String {
         let hours = String(format: "%.4g", virtualSeconds / 3600)
         let rate = String(format: "%.0f", virtualSeconds / max(realSeconds, 0.001))
+        let sign = accepted == landed ? "=" : "≠"
         var rows = [
             ("Seed", "\(seed)"),
             ("Time", "\(hours) h in \(String(format: "%.2f", realSeconds)) s, \(rate) times as fast"),
             ("Steps", TextTable.grouped(jobs)),
             ("Lives", TextTable.counted(lives, "start") + " of the process"),
             ("Cycles", "\(TextTable.grouped(cycles)) recorded, \(TextTable.grouped(missed)) missed"),
-            ("Records", "\(TextTable.grouped(accepted)) accepted = \(TextTable.grouped(landed)) in the database"),
+            ("Records", "\(TextTable.grouped(accepted)) accepted \(sign) \(TextTable.grouped(landed)) in the database"),
         ]
+        if givenUp > 0 {
+            rows.append(
+                ("", "\(TextTable.grouped(givenUp)) given up for want of room, had landed and were forgotten"))
+        }
         if deadLetters > 0 { rows.append(("", "\(TextTable.grouped(deadLetters)) of them as dead letters")) }
         for (name, count, ends) in [("Commands", commands, commandEnds), ("Recipes", runs, runEnds)] {
             let words = ends.sorted { $0.key < $1.key }.map { "\(TextTable.grouped($0.value)) \($0.key)" }

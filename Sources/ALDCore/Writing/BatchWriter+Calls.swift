@@ -55,7 +55,9 @@ extension BatchWriter {
             progress.doubts += 1
             return true
         }
-        if isAnother { report(.reconnected) }
+        guard isAnother else { return }
+        spool.acknowledge([], comparedAt: nil)
+        report(.reconnected)
     }
 
     /// A batch of a format that this version does not know is kept for one that does.

@@ -56,6 +56,8 @@ package struct SpoolBook: Sendable {
     private(set) var unsavedCount = 0
     /// When the database was there last and was known to have all that it had confirmed; `nil`: not yet.
     private(set) var comparedAt: MonotonicInstant?
+    /// The database has answered, and whether it still has what it had confirmed before is being found out.
+    private(set) var isDoubted = false
 
     subscript(index: Int64) -> Shelf? {
         get { offset(of: index).map { shelves[$0] } }
@@ -125,7 +127,12 @@ package struct SpoolBook: Sendable {
         return true
     }
 
-    mutating func compared(at instant: MonotonicInstant) { comparedAt = max(comparedAt ?? instant, instant) }
+    mutating func compared(at instant: MonotonicInstant) {
+        comparedAt = max(comparedAt ?? instant, instant)
+        isDoubted = false
+    }
+
+    mutating func doubted() { isDoubted = true }
 
     /// `rows` of the file `index` cannot be read any more; `left` is what still waits in it.
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {

@@ -105,11 +105,13 @@ extension SpoolEngine {
         }
     }
 
-    /// Gives up the oldest segment that is only retained.
+    /// Gives up the oldest segment that is only retained. None is while it is being found out whether the database has
+    /// forgotten what is in it: nothing accepted is lost for the sake of what is not accepted yet.
     ///
     /// - Returns: whether there was one.
     mutating func shrinkRetained() -> Bool {
-        let isActiveSettled = book.withLock { $0.isSettled(active) ?? false }
+        let (isActiveSettled, isDoubted) = book.withLock { ($0.isSettled(active) ?? false, $0.isDoubted) }
+        if isDoubted { return false }
         if isActiveSettled, nextRow > 1, retained.isEmpty, !roll() {
             // Not even a new file fits beside it. All that is in it is in the database: the next commit begins anew.
             release(active)

@@ -123,8 +123,13 @@ extension MachineDay {
         let shortages = disk?.shortages ?? 0
         if shortages > 0 { report.bites[WorldFault.Kind.diskFull.bite, default: 0] += shortages }
         report.toothless = Set(planned.map(\.bite)).subtracting(report.bites.keys).sorted()
-        if database.records != report.accepted {
-            report.problems.append("\(report.accepted) records were accepted, \(database.records) are in the database")
+        report.givenUp = shortage.records
+        if report.givenUp > 0 { report.reached.insert("confirmed records given up that the database had forgotten") }
+        if shortage.inDoubt > 0 { report.problems.append("\(shortage.inDoubt) files were given up while in doubt") }
+        if database.records != report.accepted - report.givenUp {
+            report.problems.append(
+                "\(report.accepted) records were accepted, \(database.records) are in the database"
+                    + (report.givenUp > 0 ? ", \(report.givenUp) were given up" : ""))
         }
         let arrived = arrivedReadings()
         let wrong = arrived.count { time, there in
@@ -140,7 +145,7 @@ extension MachineDay {
         // A clock that is set makes holes of its own.
         guard clockSteps == 0 else { return }
         let holes = HoleAudit.unexplained(
-            between: arrived.keys, database.gaps, longerThan: configuration.period * 2)
+            between: shortage.times.union(arrived.keys), database.gaps, longerThan: configuration.period * 2)
         if let first = holes.first {
             report.problems.append("\(holes.count) times without readings that no gap explains, the first \(first)")
         }

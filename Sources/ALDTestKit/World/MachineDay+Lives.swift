@@ -25,6 +25,7 @@ extension MachineDay {
         var random = world.stream("disk of \(node.name)")
         let spool = try node.spool(
             in: directory, on: disk, configuration: spool, random: &random, logger: quiet)
+        shortage.follow(spool)
         let writer = try BatchWriter(
             spool: spool, sink: sink, time: node.time, random: world.stream("writer of \(node.name)"), logger: quiet)
         var pace = DataCollectionService.Configuration()

@@ -50,6 +50,9 @@ public struct MachineDay {
         public var landed = 0
         /// Of these, how many as dead letters.
         public var deadLetters = 0
+        /// Of those that were accepted, how many a full disk has made the spool give up that had landed, and that the
+        /// database had forgotten.
+        public var givenUp = 0
         /// Commands that were asked for, and how many have ended in which way.
         public var commands = 0
         public var commandEnds: [String: Int] = [:]
@@ -99,6 +102,7 @@ public struct MachineDay {
     let spoolDirectory: String
     /// Under the spool; `nil`: it lies in files.
     let disk: SimulatedDisk?
+    let shortage: WorldShortage
     let world: World
     let database: WorldDatabase
     let sink: any BatchSink
@@ -146,6 +150,8 @@ public struct MachineDay {
         world = World(seed: seed, keepsTrace: configuration.keepsTrace)
         let database = WorldDatabase(world, instants: configuration.instants)
         self.database = database
+        shortage = WorldShortage(database)
+        if let disk { shortage.watch(disk) }
         if let bug = configuration.plantedBug {
             sink = BuggySink(database, bug: bug)
         } else {

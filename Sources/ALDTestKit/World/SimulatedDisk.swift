@@ -58,6 +58,8 @@ public final class SimulatedDisk: SegmentDisk {
     private let space = Mutex(Space())
 
     private let swallows: Bool
+    /// Told of what is deleted while there is no room.
+    private let follower = Mutex<(@Sendable ([StoredBatch]) -> Void)?>(nil)
 
     public init() { swallows = false }
 
@@ -130,15 +132,22 @@ public final class SimulatedDisk: SegmentDisk {
     package func replace(_ path: String, by content: [UInt8]) { now.withLock { $0.smallFiles[path] = content } }
 
     package func delete(_ path: String) {
-        let bytes = now.withLock { now in
+        let content = now.withLock { now in
             defer { (now.contents[path], now.smallFiles[path]) = (nil, nil) }
-            return now.contents[path]?.bytes ?? 0
+            return now.contents[path]
         }
-        space.withLock { space in
-            if bytes > 0, space.used > space.capacity { space.shortages += 1 }
-            space.used -= bytes
+        guard let content else { return }
+        let isShort = space.withLock { space in
+            let isShort = space.used > space.capacity
+            if isShort { space.shortages += 1 }
+            space.used -= content.bytes
+            return isShort
         }
+        if isShort, let follower = follower.withLock(\.self) { follower(content.batches) }
     }
+
+    /// - Parameter follow: told of the batches of each file that is deleted while there is no room.
+    func onShortage(_ follow: @escaping @Sendable ([StoredBatch]) -> Void) { follower.withLock { $0 = follow } }
 
     fileprivate func content(_ path: String) -> Content? { now.withLock { $0.contents[path] } }
 

@@ -42,6 +42,8 @@ public final class WorldDatabase: BatchSink {
     private struct State {
         var ledger: [BatchID: Entry] = [:]
         /// In order of the commits, with what each changed.
+        /// What it had confirmed and has no more.
+        var forgotten: [BatchID: Batch] = [:]
         var commits: [(at: MonotonicInstant, id: BatchID, batch: Batch?)] = []
         var landed: [Timestamp: Landed] = [:]
         var gaps: [CollectionGap] = []
@@ -98,7 +100,9 @@ public final class WorldDatabase: BatchSink {
             let kept = state.commits.prefix { $0.at <= instant }.count
             for commit in state.commits[kept...] {
                 state.ledger[commit.id] = nil
-                if let batch = commit.batch { Self.change(&state, batch, by: -1) }
+                guard let batch = commit.batch else { continue }
+                Self.change(&state, batch, by: -1)
+                state.forgotten[batch.id] = batch
             }
             defer { state.commits.removeSubrange(kept...) }
             return state.commits.count - kept
@@ -107,6 +111,9 @@ public final class WorldDatabase: BatchSink {
         server.world.note("database forgets \(forgotten) commits")
         return forgotten
     }
+
+    /// The batch with this name, if it has landed, was forgotten, and has not landed again.
+    func forgotten(_ name: BatchID) -> Batch? { state.withLock { $0.forgotten[name] } }
 
     /// The server restarts: what is under way is lost, every connection is new.
     public func restart() {
@@ -176,6 +183,7 @@ public final class WorldDatabase: BatchSink {
             return landing
         }
         state.ledger[batch.id] = .applied(batch.digest)
+        state.forgotten[batch.id] = nil
         state.commits.append((now, batch.id, batch))
         change(&state, batch, by: 1)
         return .landed

@@ -93,6 +93,35 @@ import Testing
         }
     }
 
+    @Test("what the database may have forgotten is not given up for want of room while that is being found out")
+    func nothingIsGivenUpInDoubt() async throws {
+        let disk = SimulatedDisk()
+        var configuration = Fixture.small
+        configuration.disk = disk
+        try await withTemporaryDirectory { directory in
+            let spool = try Fixture.open(directory, seed: 1, configuration)
+            _ = try await spool.append(Fixture.rows(3), machine: 1)
+            spool.acknowledge(try await Fixture.all(spool).map(\.header))
+            // A connection that may lead to another database.
+            spool.acknowledge([], comparedAt: nil)
+            disk.capacity = disk.used
+            func refusal() async -> SpoolError.Code? {
+                do throws(SpoolError) {
+                    _ = try await spool.append(Fixture.rows(3), machine: 1)
+                    return nil
+                } catch {
+                    return error.code
+                }
+            }
+            #expect(await refusal() == .full)
+            #expect(try await spool.retainedPage(after: .start, looksAt: 10).batches.count == 1)
+            spool.acknowledge([])
+            #expect(await refusal() == nil)
+            #expect(try await spool.retainedPage(after: .start, looksAt: 10).batches.isEmpty)
+            try spool.close()
+        }
+    }
+
     @Test("the same seed, and so the same origin, is drawn anew when it was used before")
     func originIsNew() async throws {
         try await withTemporaryDirectory { directory in
