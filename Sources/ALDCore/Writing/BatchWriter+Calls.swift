@@ -50,13 +50,18 @@ extension BatchWriter {
         let session = sink.session
         let isAnother = progress.withLock { progress -> Bool in
             defer { progress.session = session }
-            guard let before = progress.session, before != session else { return false }
-            progress.isReconciled = false
-            progress.doubts += 1
-            return true
+            guard progress.session != session else { return false }
+            let isFirst = progress.session == nil
+            if !isFirst {
+                progress.isReconciled = false
+                progress.doubts += 1
+            }
+            // Under the lock, so that it is not lifted before it is there. With the first answer the start's own question
+            // may have to be asked yet.
+            if !progress.isReconciled { spool.doubt(true) }
+            return !isFirst
         }
         guard isAnother else { return }
-        spool.acknowledge([], comparedAt: nil)
         report(.reconnected)
     }
 
@@ -175,13 +180,18 @@ extension BatchWriter {
             }
             report(.reconciled(through: page.end, resurrected: resurrected, asked: asked))
         } catch let fault as SinkFault {
-            noteFault(fault, batch: nil)
-            report(.reconcileFailed(fault))
+            reconcileFailed(fault)
         } catch {
-            let fault = SinkFault(.ownBug, "\(error)", cause: "the spool cannot be compared with the ledger")
-            noteFault(fault, batch: nil)
-            report(.reconcileFailed(fault))
+            reconcileFailed(
+                SinkFault(.ownBug, "\(error)", cause: "the spool cannot be compared with the ledger"))
         }
+    }
+
+    private func reconcileFailed(_ fault: SinkFault) {
+        // Who cannot find out before somebody has changed something goes on recording meanwhile.
+        if !fault.faultClass.passes { spool.doubt(false) }
+        noteFault(fault, batch: nil)
+        report(.reconcileFailed(fault))
     }
 
     private func pass(_ point: FailPoint) { configuration.failPoints.pass(point) }

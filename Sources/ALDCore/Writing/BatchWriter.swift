@@ -211,8 +211,9 @@ public final class BatchWriter: Service {
             progress.isReconciled = machine.isReconciled && progress.doubts == 0
             progress.heldBecause = held?.cause
             // Under the lock, so that no doubt comes in between.
-            if progress.isReconciled, !before.isReconciled, let askedAt = progress.askedAt {
-                spool.acknowledge([], comparedAt: askedAt)
+            if progress.isReconciled, !before.isReconciled {
+                spool.acknowledge([], comparedAt: progress.askedAt)
+                spool.doubt(false)
             }
             return before
         }

@@ -157,9 +157,11 @@ public final class Spool: Sendable {
         }
     }
 
-    /// Whether it is being found out what the database still has: then nothing is given up that it had confirmed, however
-    /// little room there is.
+    /// Whether it is being found out what the database still has: then nothing is given up before its time that it had
+    /// confirmed, however little room there is.
     package var isDoubted: Bool { book.withLock(\.isDoubted) }
+
+    func doubt(_ isDoubted: Bool) { book.withLock { $0.doubt(isDoubted) } }
 
     /// The database, which has everything that it has confirmed before, has confirmed the batches, too: they count as
     /// landed at once. The files learn it with the next commit; losing it to a crash only means that the batches are sent
@@ -177,7 +179,7 @@ public final class Spool: Sendable {
         let now = time.now
         book.withLock { book in
             for header in headers { book.acknowledged(header, now: now) }
-            if let instant { book.compared(at: instant) } else { book.doubted() }
+            if let instant { book.compared(at: instant) }
         }
     }
 

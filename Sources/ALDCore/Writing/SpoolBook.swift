@@ -127,12 +127,9 @@ package struct SpoolBook: Sendable {
         return true
     }
 
-    mutating func compared(at instant: MonotonicInstant) {
-        comparedAt = max(comparedAt ?? instant, instant)
-        isDoubted = false
-    }
+    mutating func compared(at instant: MonotonicInstant) { comparedAt = max(comparedAt ?? instant, instant) }
 
-    mutating func doubted() { isDoubted = true }
+    mutating func doubt(_ isDoubted: Bool) { self.isDoubted = isDoubted }
 
     /// `rows` of the file `index` cannot be read any more; `left` is what still waits in it.
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {

@@ -87,10 +87,13 @@ extension SpoolEngine {
 
     /// Nothing new goes into a file whose disk has failed, or that is not there any more.
     private mutating func leaveSuspect() throws(SpoolError) {
-        guard manifest[active]?.isSuspect ?? true, !roll() else { return }
-        throw SpoolError(
-            .inputOutput, file: files.directory, "there is no sound segment to write to and no new one can be made"
-        )
+        while manifest[active]?.isSuspect ?? true, !roll() {
+            // A new file may only want room.
+            if shrinkRetained() { continue }
+            throw SpoolError(
+                files.freeSpace < configuration.emptySegmentBytes ? .full : .inputOutput, file: files.directory,
+                "there is no sound segment to write to and no new one can be made")
+        }
     }
 
     private mutating func writeToActive(_ batches: inout [StoredBatch]) throws(SpoolError) {

@@ -148,7 +148,7 @@ extension SpoolEngine {
     /// - Parameter most: segments; each costs a write of the manifest, for which whoever wants a commit waits.
     mutating func releaseRetained(atMost most: Int = .max) {
         let window = configuration.window
-        let compared = book.withLock(\.comparedAt)
+        let (compared, isDoubted) = book.withLock { ($0.comparedAt, $0.isDoubted) }
         var kept = retained
         // Not counted while even everything together is not too much.
         var bytes = usedBytes > window.maximumBytes ? kept.reduce(0) { $0 + sizes[$1, default: 0] } : 0
@@ -158,7 +158,7 @@ extension SpoolEngine {
             // Of an empty one there is nothing to forget.
             let since = book.withLock { $0[index].flatMap { $0.rows > 0 ? $0.settledSince : nil } }
             let isOver = since.map { window.isOver(settledSince: $0, comparedAt: compared) } ?? true
-            guard isOver || bytes > window.maximumBytes else { return }
+            guard isOver || bytes > window.maximumBytes && !isDoubted else { return }
             if !isOver {
                 logger.info(
                     "confirmed batches are more than are retained: the oldest are given up before their time",

@@ -85,7 +85,7 @@ extension SpoolManifest {
                 (0...Int64(Int32.max)).contains(segment.index) && segment.revision >= 0
                     && segment.content.allSatisfy(\.isPossible)
                     && (segment.rows.map { (0...SpoolPosition.lastRow).contains($0) } ?? true)
-            } && (recorded ?? []).allSatisfy { (0...Int64(Int32.max)).contains($0.segment) }
+            } && (recorded ?? []).allSatisfy { (0..<nextIndex).contains($0.segment) }
             && losses.flatMap(\.batches).allSatisfy(\.isPossible) && (released ?? []).allSatisfy(\.isPossible)
     }
 }

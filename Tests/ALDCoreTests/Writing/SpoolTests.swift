@@ -103,7 +103,7 @@ import Testing
             _ = try await spool.append(Fixture.rows(3), machine: 1)
             spool.acknowledge(try await Fixture.all(spool).map(\.header))
             // A connection that may lead to another database.
-            spool.acknowledge([], comparedAt: nil)
+            spool.doubt(true)
             disk.capacity = disk.used
             func refusal() async -> SpoolError.Code? {
                 do throws(SpoolError) {
@@ -115,7 +115,7 @@ import Testing
             }
             #expect(await refusal() == .full)
             #expect(try await spool.retainedPage(after: .start, looksAt: 10).batches.count == 1)
-            spool.acknowledge([])
+            spool.doubt(false)
             #expect(await refusal() == nil)
             #expect(try await spool.retainedPage(after: .start, looksAt: 10).batches.isEmpty)
             try spool.close()

@@ -1,37 +1,36 @@
 import ALDCore
 
-/// Tells records that come again from new ones by their places alone, so that it does not grow with them: a machine's
-/// records come in the order in which they were accepted.
+/// Tells records that are written again at once from new ones by their places alone, so that it does not grow with them.
+/// What is older than the newest says nothing: after an outage what waited comes behind what is fresh.
 struct RecordOrder: Sendable {
     private var readings: [ParameterID: Timestamp] = [:]
     private var gap = Timestamp(microseconds: .min)
     private var event = (process: Int64.min, number: Int64.min)
 
-    /// - Returns: how many of these were there before.
+    /// - Returns: how many of these are the newest once more.
     mutating func repetitions(in records: Records) -> Int {
         switch records {
-        case .history(let rows), .unregistered(let rows): rows.count { !isNew($0) }
-        case .gaps(let gaps): gaps.count { !isNew($0) }
-        case .processEvents(let events): events.count { !isNew($0) }
+        case .history(let rows), .unregistered(let rows): rows.count { isAgain($0) }
+        case .gaps(let gaps): gaps.count { isAgain($0) }
+        case .processEvents(let events): events.count { isAgain($0) }
         case .deadLetters: 0
         }
     }
 
-    private mutating func isNew(_ row: HistoryRow) -> Bool {
-        if let newest = readings[row.parameter], row.time <= newest { return false }
-        readings[row.parameter] = row.time
-        return true
+    private mutating func isAgain(_ row: HistoryRow) -> Bool {
+        let newest = readings[row.parameter] ?? row.time.advanced(by: .microseconds(-1))
+        readings[row.parameter] = max(newest, row.time)
+        return row.time == newest
     }
 
-    private mutating func isNew(_ later: CollectionGap) -> Bool {
-        guard later.firstMissedAt > gap else { return false }
-        gap = later.lastMissedAt
-        return true
+    private mutating func isAgain(_ later: CollectionGap) -> Bool {
+        defer { gap = max(gap, later.firstMissedAt) }
+        return later.firstMissedAt == gap
     }
 
-    private mutating func isNew(_ later: ProcessEvent) -> Bool {
-        guard (later.process, later.number) > event else { return false }
-        event = (later.process, later.number)
-        return true
+    private mutating func isAgain(_ later: ProcessEvent) -> Bool {
+        let place = (later.process, later.number)
+        defer { if place > event { event = place } }
+        return place == event
     }
 }
