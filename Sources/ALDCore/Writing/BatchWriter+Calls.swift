@@ -61,8 +61,7 @@ extension BatchWriter {
             if !progress.isReconciled { spool.doubt(true) }
             return !isFirst
         }
-        guard isAnother else { return }
-        report(.reconnected)
+        if isAnother { report(.reconnected) }
     }
 
     /// A batch of a format that this version does not know is kept for one that does.

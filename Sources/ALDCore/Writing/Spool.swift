@@ -161,7 +161,7 @@ public final class Spool: Sendable {
     /// confirmed, however little room there is.
     package var isDoubted: Bool { book.withLock(\.isDoubted) }
 
-    func doubt(_ isDoubted: Bool) { book.withLock { $0.doubt(isDoubted) } }
+    func doubt(_ isDoubted: Bool) { book.withLock { $0.isDoubted = isDoubted } }
 
     /// The database, which has everything that it has confirmed before, has confirmed the batches, too: they count as
     /// landed at once. The files learn it with the next commit; losing it to a crash only means that the batches are sent

@@ -57,7 +57,7 @@ package struct SpoolBook: Sendable {
     /// When the database was there last and was known to have all that it had confirmed; `nil`: not yet.
     private(set) var comparedAt: MonotonicInstant?
     /// The database has answered, and whether it still has what it had confirmed before is being found out.
-    private(set) var isDoubted = false
+    var isDoubted = false
 
     subscript(index: Int64) -> Shelf? {
         get { offset(of: index).map { shelves[$0] } }
@@ -128,8 +128,6 @@ package struct SpoolBook: Sendable {
     }
 
     mutating func compared(at instant: MonotonicInstant) { comparedAt = max(comparedAt ?? instant, instant) }
-
-    mutating func doubt(_ isDoubted: Bool) { self.isDoubted = isDoubted }
 
     /// `rows` of the file `index` cannot be read any more; `left` is what still waits in it.
     mutating func lost(_ rows: [Int64], of index: Int64, left: [BatchHeader]) {

@@ -108,6 +108,10 @@ public enum TestDatabase {
         }
     }
 
+    /// Which rows of `pg_stat_activity` are sessions in this database, the one that asks left out.
+    static let otherSessions =
+        "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+
     /// How many deadlocks the server has found in this database, as far as its sessions have said so; one that ends does.
     static func deadlocks(in database: PostgresConfiguration) async throws -> Int {
         try await number("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database)

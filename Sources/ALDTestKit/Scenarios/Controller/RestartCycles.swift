@@ -45,10 +45,7 @@ struct RestartCycles: ScenarioWork {
     private func settledConnections(
         _ run: ScenarioRun, _ bench: ControllerBench, _ database: PostgresConfiguration
     ) async throws -> Int {
-        let sessions = """
-            SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-            AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-            """
+        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE \(TestDatabase.otherSessions)"
         return try await run.leftovers("all connections are closed") {
             try await TestDatabase.number(sessions, database) + (bench.server?.statistics.open ?? 0)
         }

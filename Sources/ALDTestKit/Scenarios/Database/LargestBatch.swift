@@ -109,10 +109,7 @@ private struct Deliveries {
 
     /// How many of these rows are in the table when no statement that could bring more of them is under way.
     private func settled(_ numbers: Range<Int64>) async throws -> Int {
-        let busy = """
-            SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-                AND backend_type = 'client backend' AND state <> 'idle'
-            """
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE \(TestDatabase.otherSessions) AND state <> 'idle'"
         try await eventually("the server is done with it") { try await TestDatabase.number(busy, database) == 0 }
         let (first, last) = (NumberedRecords.time(numbers.lowerBound), NumberedRecords.time(numbers.upperBound))
         return try await TestDatabase.withConnection(database) { connection, deadline in

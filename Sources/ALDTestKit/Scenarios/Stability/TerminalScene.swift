@@ -39,8 +39,7 @@ struct TerminalScene: Sendable {
         try await TestDatabase.number(
             """
             SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-                AND application_name <> '\(ProcessPlant.asker)'
+            WHERE \(TestDatabase.otherSessions) AND application_name <> '\(ProcessPlant.asker)'
             """, plant.database)
     }
 

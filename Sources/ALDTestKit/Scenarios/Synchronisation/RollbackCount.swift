@@ -28,20 +28,18 @@ struct RollbackCount: Sendable {
             "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()", database)
     }
 
-    /// Sessions of others in this database.
-    static let sessions =
-        "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
-
     /// Nothing that is about to end by itself is rolled back for it. What a session has counted is told before it is gone from the list of sessions.
     private static func endSessions(_ database: PostgresConfiguration) async throws {
         try await TestDatabase.withConnection(database) { connection, deadline in
             try await eventually("nothing is under way") {
                 try await connection.query(
-                    "SELECT 1 FROM pg_stat_activity WHERE \(sessions) AND state = 'active'", deadline: deadline
+                    "SELECT 1 FROM pg_stat_activity WHERE \(TestDatabase.otherSessions) AND state = 'active'",
+                    deadline: deadline
                 ).isEmpty
             }
             let rows = try await connection.query(
-                "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(sessions)", deadline: deadline)
+                "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(TestDatabase.otherSessions)",
+                deadline: deadline)
             let ended = PostgresValue.int4Array(try rows.map { try $0.decode(0, as: Int32.self) })
             try await eventually("the sessions are gone") {
                 try await connection.query(

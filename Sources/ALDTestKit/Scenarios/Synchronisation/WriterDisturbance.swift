@@ -48,7 +48,7 @@ struct WriterDisturbance: ScenarioWork {
             case .ended:
                 var ended = 0
                 try await repeating(run, orUntil: { ended > 0 }) {
-                    ended += try await Self.call("pg_terminate_backend", on: RollbackCount.sessions, database)
+                    ended += try await Self.call("pg_terminate_backend", on: TestDatabase.otherSessions, database)
                 }
                 return ended
             case .reset:
@@ -65,7 +65,7 @@ struct WriterDisturbance: ScenarioWork {
         var cancelled = 0
         try await repeating(run, orUntil: { bites() > 0 }) {
             cancelled += try await Self.call(
-                "pg_cancel_backend", on: RollbackCount.sessions + " AND state = 'active'", database)
+                "pg_cancel_backend", on: TestDatabase.otherSessions + " AND state = 'active'", database)
         }
         run.note("statements cancelled", count: cancelled)
         return bites()
