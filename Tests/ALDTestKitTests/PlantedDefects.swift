@@ -68,8 +68,11 @@ struct PlantedHoldings: Sendable {
 
     func value(_ name: String, at look: Int) -> Int { base[name, default: 0] + gained[name, default: 0] * look }
 
+    /// What nobody plants, read once: there are thousands of looks.
+    private static let process = ProcessProbe()
+
     func probe(at look: Int) -> ProcessProbe {
-        var probe = ProcessProbe()
+        var probe = Self.process
         probe.descriptors = value(LeakWatch.descriptors, at: look)
         probe.sockets = value(LeakWatch.sockets, at: look)
         probe.workerThreads = value(LeakWatch.workers, at: look)

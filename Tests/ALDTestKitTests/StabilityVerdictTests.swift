@@ -132,6 +132,24 @@ import Testing
         try await planted.expectUnknown("sockets in CLOSE_WAIT was not measured") { $0.halfClosed = nil }
     }
 
+    @Test("a session that rings is none that listens, however long it lies idle afterwards")
+    func listeners() async throws {
+        try await TestDatabase.withDatabase { lease in
+            let database = lease.configuration
+            try await TestDatabase.withConnection(database) { ringer, deadline in
+                _ = try await ringer.query("SELECT pg_notify('bell', 'echo')", deadline: deadline)
+                #expect(try await ChannelLeaks.listeners(database) == 0)
+                try await TestDatabase.withConnection(database) { listener, deadline in
+                    let listening = try await listener.listen(to: ["bell"], deadline: deadline) { _ in
+                        try await ChannelLeaks.listeners(database)
+                    }
+                    #expect(listening == 1)
+                    #expect(try await ChannelLeaks.listeners(database) == 0)
+                }
+            }
+        }
+    }
+
     // MARK: Plant
 
     private struct Plant: Sendable {

@@ -83,13 +83,13 @@ public enum TestDatabase {
         return process
     }
 
-    /// Opens one connection for `body`, which gets half a minute.
+    /// Opens one connection for `body`, which gets two minutes: so that it ends, not so that it is quick.
     public static func withConnection<Result>(
         _ configuration: PostgresConfiguration,
         _ body: (PostgresConnection, _ deadline: MonotonicInstant) async throws -> Result
     ) async throws -> Result {
         let time = SystemTime()
-        let deadline = time.now + .seconds(30)
+        let deadline = time.now + .seconds(120)
         let connection = try await PostgresConnection.connect(
             configuration, deadline: deadline, time: time, logger: quiet)
         return try await withCleanup {

@@ -7,7 +7,7 @@ import Testing
 @testable import ALDCore
 
 /// What the doorbell is good for, with sweeps so rare that only it can have done it.
-extension SchemaServerTests.ParameterControl {
+extension ServiceServerTests.ParameterControl {
     private static var withoutSweeps: ParameterControlService.Configuration {
         var configuration = ParameterControlService.Configuration()
         (configuration.sweepInterval, configuration.sweepIntervalWithoutBell) = (.seconds(3600), .seconds(3600))

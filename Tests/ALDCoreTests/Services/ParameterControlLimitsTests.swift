@@ -6,7 +6,7 @@ import Testing
 @testable import ALDCore
 
 /// How much Terminal 3 does at a time, and how it ends.
-extension SchemaServerTests.ParameterControl {
+extension ServiceServerTests.ParameterControl {
     /// Writes that begin and wait until they are let go.
     private final class Held: Sendable {
         private struct State {

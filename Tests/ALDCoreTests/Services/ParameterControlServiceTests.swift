@@ -6,7 +6,7 @@ import Testing
 
 @testable import ALDCore
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// Terminal 3 with a real table and a simulated machine.
     @Suite struct ParameterControl {
         /// What a story needs: an operator's connection, the machine, and Terminal 3.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ALDCore
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// Terminal 2 when the database falls silent at the worst moment, and after a crash that left nothing behind.
     @Suite struct RecipeFailures {
         typealias Plant = RecipePlant

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ALDCore
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// Terminals 2 and 3, each with its own way to one machine and one database: random recipes on a line that is bad by
     /// chance, stopped, paused and disturbed by commands that open and close the same valves. Judged by what the machine
     /// itself was made to do.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ALDCore
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// Terminal 2 with real tables and a simulated machine.
     @Suite struct RecipeServing {
         typealias Plant = RecipePlant

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ALDCore
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// What is known of a run does not depend on the order in which its events land.
     @Suite struct RunRecords {
         private static let valves = RecipeSchedulesTests.valves
@@ -55,11 +55,11 @@ extension SchemaServerTests {
 
         @Test("In order, backwards and shuffled: the same state, history, audit and end", arguments: [false, true])
         func anyOrder(stopped: Bool) async throws {
-            try await RecipeStoring.withStore { store, connection in
+            try await SchemaServerTests.RecipeStoring.withStore { store, connection in
                 let seed = TestSeed.draw()
                 var random = SeededGenerator(seed: seed)
                 let version = try await store.store(
-                    RecipeStoring.wait(1), author: "e", on: connection, deadline: .patience
+                    SchemaServerTests.RecipeStoring.wait(1), author: "e", on: connection, deadline: .patience
                 ).version
                 var process: Int64 = 0
                 var batches: Int64 = 1

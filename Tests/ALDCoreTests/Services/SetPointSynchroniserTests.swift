@@ -90,7 +90,7 @@ import Testing
     }
 }
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     /// The machine wins, with a real table and a simulated machine.
     @Suite struct SetPoints {
         struct Bench: Sendable {

@@ -136,7 +136,7 @@ import Testing
     }
 }
 
-extension SchemaServerTests {
+extension ServiceServerTests {
     @Suite struct TerminalRegistryService {
         private static let entries = """
             SELECT terminal, status, status_reason FROM ald.terminal_instances ORDER BY instance_id

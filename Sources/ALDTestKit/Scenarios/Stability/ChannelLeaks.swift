@@ -18,18 +18,19 @@ struct ChannelLeaks: ScenarioWork {
                     account = try await cut(run, channel, terminals[0], database, proxy)
                     try await channel.judge(run, terminals, database)
                 }
-                account.left = try await run.leftovers("nobody listens") { try await listeners(database) }
+                account.left = try await run.leftovers("nobody listens") { try await Self.listeners(database) }
                 account.note(run)
             }
         }
     }
 
-    private func listeners(_ database: PostgresConfiguration) async throws -> Int {
-        // A session that listens has last said so, or has let its bell ring to hear whether it works.
+    /// Sessions that listen: `LISTEN` is the last that such a one has said. Whoever rings says something else, over a
+    /// connection of the pool that may lie idle with it for long.
+    static func listeners(_ database: PostgresConfiguration) async throws -> Int {
         try await TestDatabase.number(
             """
             SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND query ~* '^(LISTEN|SELECT pg_notify)' AND pid <> pg_backend_pid()
+            WHERE \(TestDatabase.otherSessions) AND query ~* '^LISTEN'
             """, database)
     }
 
@@ -53,7 +54,7 @@ struct ChannelLeaks: ScenarioWork {
                 let done = number + 1
                 try await eventually("the command is done") { terminal.service.statistics.succeeded >= done }
                 let open = try await run.leftovers("one listener, and not that which was cut", expected: 1, least: 1) {
-                    try await listeners(database)
+                    try await Self.listeners(database)
                 }
                 account.look(
                     listeners: open, halfClosed: ProcessProbe.sockets(in: .closeWait), after: done,

@@ -3,11 +3,14 @@ import Testing
 
 @testable import ALDCore
 
-/// Everything that needs a database with our schema is an extension of this suite: one server for all, and one test at a
-/// time, because some open many sessions.
+/// Everything that looks at our schema itself is an extension of this suite: one server for all, and one test at a time,
+/// because some open many sessions.
 @Suite(.server, .serialized, .timeLimit(.minutes(5))) struct SchemaServerTests {}
 
-/// Databases with our schema, on the server of the suite ``SchemaServerTests``.
+/// The services on a database with our schema, on a server of their own beside ``SchemaServerTests``: most of them wait.
+@Suite(.server, .serialized, .timeLimit(.minutes(5))) struct ServiceServerTests {}
+
+/// Databases with our schema, on the server of the suite: ``SchemaServerTests`` or ``ServiceServerTests``.
 enum SchemaDatabase {
     static let newest = Migration.all.last?.version ?? 0
 
