@@ -13,10 +13,6 @@ STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 RELEASE := .build-release
 # Runs on the simulated machine alone: a controller of yours is not touched.
 DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
-# Tests that judge how fast something is, or from which load on it is too slow.
-ALONE := ^Benchmarks\.|test_SYNC_(BASELINE|BREAKING|ESCALATION)|test_PLC_PS_0[45]
-# Tests that compute for minutes and wait for nothing: models beside random or all schedules, damage anywhere, virtual days.
-COMPUTING := ^ALD[A-Za-z]*Tests\.([A-Za-z]*(Model|Schedules?)|SpoolDamage|MachineDay)Tests/
 AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 
@@ -54,27 +50,8 @@ doctor: build-release ## check database, ports, permissions and PLC, and say wha
 
 test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for one target
 	@$(SWIFT) build --build-tests
-# In parts: what only computes must not take the processors from what waits for servers and sockets. And a few tests at a
-# time: a hundred servers that begin at once keep each other from it. XCTest takes one test after the other, most of which
-# wait for something: two halves at a time, and what the second has to say follows the first. Beside them goes what
-# computes for minutes, on the processors that they leave idle. Benchmarks and the cost of current values, which judge how
-# fast something is, have the machine for themselves. (`set -m`: otherwise the shell would have what is in the background
-# ignore SIGINT, and all that it starts.)
 ifeq ($(strip $(ARGS)),)
-	@set -m; status=0; said=$$(mktemp -d); \
-	tests=$$($(SWIFT) build --show-bin-path)/ALDCorePackageTests.xctest; \
-	failures=$$($$tests --list-tests | sed -n -E 's|^(FailureInjection\.[^/]+)/.*|\1|p' | sort -u | paste -sd, -); \
-	$$tests "$${failures:?nothing was found in FailureInjection}" >$$said/half 2>&1 & half=$$!; \
-	nice -n 19 $$tests --testing-library swift-testing $(AT_A_TIME) --filter '$(COMPUTING)' >$$said/computing 2>&1 & \
-	computing=$$!; \
-	trap 'kill $$half $$computing 2>/dev/null; rm -rf $$said' EXIT; \
-	$(SWIFT) test --skip-build --disable-swift-testing --skip '$(ALONE)|^FailureInjection\.' || status=$$?; \
-	wait $$half || status=$$?; half=; cat $$said/half; \
-	wait $$computing || status=$$?; computing=; cat $$said/computing; \
-	$(SWIFT) test --skip-build --disable-swift-testing --filter '$(ALONE)' || status=$$?; \
-	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --skip '^ModbusTests|$(COMPUTING)' || status=$$?; \
-	$(SWIFT) test --skip-build $(AT_A_TIME) --disable-xctest --filter '^ModbusTests' || status=$$?; \
-	exit $$status
+	@SWIFT=$(SWIFT) exec .ci/test
 else
 	@exec $(SWIFT) test --skip-build $(AT_A_TIME) $(ARGS)
 endif
