@@ -2,8 +2,11 @@ import ALDCore
 import Synchronization
 
 /// The same cycles with and without current values beside the history, in turns in one run, so that whatever else the
-/// machine does meets both. Each turn has two parts: cycles at a fixed rate show how late they land, cycles one after the
-/// other how many can be done.
+/// machine does meets both. Each round has two parts: cycles at a fixed rate show how late they land, one side after the
+/// other; cycles one after the other how many can be done, now of the one side and now of the other.
+///
+/// The second part takes turns by the cycle because a client and its server stay for seconds on the processors they
+/// have met on, which makes a cycle quicker or slower by half whatever it does.
 struct SynchronisationCost: ScenarioWork {
     var parameters = 84
     /// Cycles per second of the first part.
@@ -11,7 +14,7 @@ struct SynchronisationCost: ScenarioWork {
     /// What the sink of a side is really told; a test may tell it something else.
     var recording: @Sendable (PostgresSink.Recording) -> PostgresSink.Recording = { $0 }
     private static let rounds = 8
-    /// Of a turn, what the fixed rate has.
+    /// Of a round, what the fixed rate has.
     private static let openShare = 0.5
 
     func run(_ run: ScenarioRun) async throws {
@@ -44,6 +47,7 @@ struct SynchronisationCost: ScenarioWork {
         for recording in order {
             sides[recording] = try await measure(recording, round: round, lasting: slice, &account, run, database)
         }
+        try await race(&sides, round, lasting: slice * 2 * (1 - Self.openShare), &account, run, database)
         if let plain = sides[.historyOnly], let both = sides[.synchronized] {
             comparison.add(plain: plain, both: both)
         }
@@ -74,31 +78,25 @@ struct SynchronisationCost: ScenarioWork {
         run.note("\(name): deadlocks", count: side.deadlocks)
         run.note("\(name): dropped", count: side.open.dropped)
         if side.transactions > 0 { run.note("\(name): transaction mean", side.held / side.transactions) }
-        let cycles = Double(max(1, side.cycles))
+        let cycles = Double(max(1, side.open.succeeded + side.open.failed))
         run.note("\(name): processor time a cycle", side.processorSeconds / cycles, .seconds)
         if let error = side.open.firstError ?? side.closed.firstError { run.say("\(name): \(error)") }
     }
 
-    // MARK: One turn
+    // MARK: One side after the other
 
     private func measure(
         _ recording: PostgresSink.Recording, round: Int, lasting slice: Duration,
         _ account: inout SynchronisationAccount, _ run: ScenarioRun, _ database: PostgresConfiguration
     ) async throws -> SynchronisationSide {
-        let map = try run.generatedMachine(parameters: parameters)
-        let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
-        let cycle = Cycle(
-            device: SimulatedPLC(map, seed: run.seed),
-            sink: PostgresSink(
-                pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
-                recording: self.recording(recording), logger: TestDatabase.quiet),
-            origin: Int64(run.seed % 1_000_000) * 100 + Int64(round) * 2 + (recording == .synchronized ? 1 : 0) + 1)
         let isFirst = account.landed == 0
         let deadlocks = try await TestDatabase.deadlocks(in: database)
         // Before the first cycle of all there is no schema to ask.
         let current = isFirst ? CurrentValues() : try await CurrentValues(in: database)
         // With room for its histograms: what we count with is not to count.
         var side = SynchronisationSide()
+        let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
+        let cycle = try cycle(recording, 4 * round + (recording == .synchronized ? 1 : 0), pool, run)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await pool.run() }
             // Connecting and registering are no cycle.
@@ -119,20 +117,62 @@ struct SynchronisationCost: ScenarioWork {
         return side
     }
 
-    /// In a function of its own, so that its reports are gone when memory is looked at.
+    /// In a function of its own, so that its report is gone when memory is looked at.
     private func load(
         _ side: inout SynchronisationSide, _ cycle: Cycle, _ slice: Duration, _ run: ScenarioRun
     ) async throws {
         var open = OpenLoop(rate: rate, duration: slice * Self.openShare, clients: 1)
         // Bounds how long a rate that is too high takes, and forgives a moment without a processor.
         open.patience = max(.seconds(1), open.duration)
-        let paced = try await open.run { _, number in try await cycle.land(1 + number, by: run.patience) }
-        let next = 1 + paced.due
-        let closed = ClosedLoop(clients: 1, duration: slice - open.duration)
-        let rest = try await closed.run { _, number in try await cycle.land(next + number, by: run.patience) }
-        side.open.add(paced)
-        side.closed.add(rest)
-        side.closedSeconds += rest.elapsed.inSeconds
+        side.open.add(try await open.run { _, number in try await cycle.land(1 + number, by: run.patience) })
+    }
+
+    // MARK: Both in turns
+
+    private func race(
+        _ sides: inout [PostgresSink.Recording: SynchronisationSide], _ round: Int, lasting duration: Duration,
+        _ account: inout SynchronisationAccount, _ run: ScenarioRun, _ database: PostgresConfiguration
+    ) async throws {
+        let pools = try (0..<2).map { _ in try ConnectionPool(configuration: database, logger: TestDatabase.quiet) }
+        let plain = try cycle(.historyOnly, 4 * round + 2, pools[0], run)
+        let both = try cycle(.synchronized, 4 * round + 3, pools[1], run)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for pool in pools { group.addTask { try await pool.run() } }
+            for cycle in [plain, both] { try await cycle.land(0, by: run.patience) }
+            let end = run.time.now + duration
+            var number = 1
+            var turns = [(PostgresSink.Recording.historyOnly, plain), (.synchronized, both)]
+            repeat {
+                for (recording, cycle) in turns {
+                    let began = run.time.now
+                    let failure = try await LoadProgress.failure { try await cycle.land(number, by: run.patience) }
+                    sides[recording]?.addClosed(from: began, to: run.time.now, failure: failure)
+                }
+                // Neither always comes after the other.
+                turns.reverse()
+                number += 1
+            } while run.time.now < end
+            // The last to land: what it writes beside the history would be seen.
+            try await plain.land(number, by: run.patience)
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+        let after = try await CurrentValues(in: database)
+        account.add(both.record, isSynchronized: true, before: after, after: after)
+        account.add(plain.record, isSynchronized: false, before: after, after: after)
+    }
+
+    /// - Parameter number: of all of a run another one.
+    private func cycle(
+        _ recording: PostgresSink.Recording, _ number: Int, _ pool: ConnectionPool, _ run: ScenarioRun
+    ) throws -> Cycle {
+        let map = try run.generatedMachine(parameters: parameters)
+        return Cycle(
+            device: SimulatedPLC(map, seed: run.seed),
+            sink: PostgresSink(
+                pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
+                recording: self.recording(recording), logger: TestDatabase.quiet),
+            origin: Int64(run.seed % 1_000_000) * 100 + Int64(number) + 1)
     }
 
     /// Reads the machine and lands what it said.

@@ -5,14 +5,14 @@ struct SynchronisationSide: Sendable {
     /// At the given rate: latency counts from when a cycle was due.
     var open = LoadReport()
     /// One cycle after the other, as fast as they go.
-    var closed = LoadReport()
-    /// In which the closed loop ran.
-    var closedSeconds = 0.0
+    private(set) var closed = LoadReport()
+    /// What these cycles took.
+    private(set) var closedSeconds = 0.0
     /// Bytes that the process has allocated when it has done its cycles, the most of all rounds.
     var heap = 0
-    /// Of this process, the simulated machine included.
+    /// Of this process in the open loop, the simulated machine included.
     var processorSeconds = 0.0
-    /// How long the connection was held, together and how often.
+    /// How long the connection was held in the open loop, together and how often.
     var held = Duration.zero
     var transactions = 0
     var deadlocks = 0
@@ -23,6 +23,15 @@ struct SynchronisationSide: Sendable {
     var success: Double { 1 - Double(failures) / Double(max(1, cycles)) }
     /// Cycles a second of the closed loop.
     var throughput: Double { Double(closed.succeeded) / max(closedSeconds, 0.000_001) }
+
+    /// One more cycle of those one after the other.
+    ///
+    /// - Parameter failure: what went wrong, in words.
+    mutating func addClosed(from began: MonotonicInstant, to ended: MonotonicInstant, failure: String?) {
+        closed.record(dueAt: began, from: began, to: ended, failure: failure)
+        closed.due += 1
+        closedSeconds += (ended - began).inSeconds
+    }
 
     mutating func add(_ other: SynchronisationSide) {
         open.add(other.open)
@@ -36,8 +45,8 @@ struct SynchronisationSide: Sendable {
     }
 }
 
-/// Compares the two sides round by round. What holds the machine up in one round meets one side alone, so the median of the
-/// rounds counts.
+/// Compares the two sides round by round. What holds the machine up in one round may meet one side alone, so the median of
+/// the rounds counts.
 struct SynchronisationComparison: Sendable {
     /// Both of the second requirement document.
     static let mostThroughputReduction = 0.2
