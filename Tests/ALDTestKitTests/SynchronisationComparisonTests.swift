@@ -6,7 +6,7 @@ import Testing
 /// What is concluded from cycles with and without current values.
 @Suite("Cost of the synchronisation")
 struct SynchronisationComparisonTests {
-    /// A side whose cycles take this long: `cycles` of them due at `rate` a second, done by one client, and ten one after
+    /// A side whose cycles take this long: `cycles` of them due at `rate` a second, done by one client, and twenty one after
     /// the other.
     private func side(_ cycle: Duration, rate: Double = 40, cycles: Int = 20, failing: Int = 0) -> SynchronisationSide {
         var side = SynchronisationSide()
@@ -20,7 +20,7 @@ struct SynchronisationComparisonTests {
             free = began + cycle
             side.open.record(dueAt: due, from: began, to: free, failure: number < failing ? "no" : nil)
         }
-        for _ in 0..<10 { side.addClosed(from: beginning, to: beginning + cycle, failure: nil) }
+        for _ in 0..<20 { side.addClosed(from: beginning, to: beginning + cycle, failure: nil) }
         side.heap = 1000
         return side
     }

@@ -43,12 +43,21 @@ struct MemoryGrowth {
     /// However long the virtual time of the run is; a shorter one takes no longer than was asked for.
     private static let realTime = Duration.seconds(3)
     private static let looks = 30
+    /// Done before the first look. A library of the system keeps up to a thousand or so of what it has freed, once in a
+    /// process (Dispatch its continuations); until it has them every operation seems to leave something behind.
+    private static let warmUp = 1200
 
     /// Has as many operations done as fit into a moment of real time, a few at least, and looks now and then.
     static func watch(_ run: ScenarioRun, _ operation: () async throws -> Void) async throws -> LeakWatch {
         var watch = LeakWatch()
-        let (beginning, length) = (run.time.now, min(realTime, run.duration))
+        let length = min(realTime, run.duration)
         var done = 0
+        let warm = run.time.now + length
+        while done < warmUp, run.time.now < warm {
+            try await operation()
+            done += 1
+        }
+        let beginning = run.time.now
         for look in 1...looks {
             repeat {
                 try await operation()
