@@ -102,13 +102,13 @@ struct ProcessPlant: Sendable {
 
     /// Asks for the recipe, and waits until it pulses.
     func startRecipe() async throws {
-        try await eventually("the machine is idle", within: .seconds(60)) {
+        try await reached("the machine is idle") {
             try await TestDatabase.number(
                 "SELECT count(*) FROM ald.machine_state WHERE status = 'idle'", database) == 1
         }
         let before = try pulses.count
         try await command(["recipe", "start", "Pulses", "--machine", station.machine])
-        try await eventually("the recipe pulses", within: .seconds(60)) { try pulses.count > before }
+        try await reached("the recipe pulses") { try pulses.count > before }
     }
 
     /// Whether the recipe has failed, and the machine waits for somebody to say that the cause is gone.
@@ -193,28 +193,41 @@ struct ProcessPlant: Sendable {
     /// Waits until every terminal has done more than `before`, and no command waits any more.
     ///
     /// - Parameter clearing: whether a recipe that has failed is started again.
-    /// - Throws: ``NeverHappened`` with what stands in the way.
     func everybodyWorks(since before: ProcessWork, clearing: Bool = false) async throws {
-        do {
-            try await eventually("everybody works", within: .seconds(60)) {
-                if clearing, try await isInError() { try await clearAndRestart() }
-                let done = try await ProcessWork(of: self) - before
-                let waiting = try await commands("finished_at IS NULL")
-                return done.instants > 2 && done.pulses > 0 && waiting == 0
-            }
-        } catch {
+        try await reached("everybody works") {
+            if clearing, try await isInError() { try await clearAndRestart() }
             let done = try await ProcessWork(of: self) - before
+            let waiting = try await commands("finished_at IS NULL")
+            return done.instants > 2 && done.pulses > 0 && waiting == 0
+        }
+    }
+
+    /// Waits for it.
+    ///
+    /// - Throws: ``NeverHappened`` with all that the database says of the machine and of what it was asked for, and with
+    ///   what Terminal 2 has said last.
+    private func reached(_ what: String, _ condition: () async throws -> Bool) async throws {
+        do {
+            try await eventually(what, within: .seconds(60), condition)
+        } catch {
             let states = try await TestDatabase.withConnection(database) { connection, deadline in
                 try await connection.query(
                     """
                     SELECT format('process %s %s: %s', process_id, status, error) FROM ald.process_executions
                     UNION ALL SELECT format('machine %s: %s', status, failure) FROM ald.machine_state
+                    UNION ALL SELECT format('recipe command %s %s: %s', command_id, status, error)
+                    FROM ald.recipe_commands
+                    UNION ALL SELECT format('terminal %s %s: %s', terminal, status, status_reason)
+                    FROM ald.terminal_instances
                     UNION ALL SELECT format('command %s', status) FROM ald.parameter_control_commands
                     WHERE finished_at IS NULL
                     """, deadline: deadline
                 ).map { try $0.decode(0, as: String.self) }
             }
-            throw NeverHappened(description: "\(error), but \(done); \(states.joined(separator: "; "))")
+            let words = terminals.child(.recipes)?.errors.suffix(10) ?? []
+            throw NeverHappened(
+                description: "\(error), but \(try await ProcessWork(of: self)); "
+                    + (states + words).joined(separator: "; "))
         }
     }
 
