@@ -13,7 +13,6 @@ STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 RELEASE := .build-release
 # Runs on the simulated machine alone: a controller of yours is not touched.
 DEMONSTRATION := --demonstration Fixtures/Machine/Recipes/demonstration.yaml
-AT_A_TIME := --experimental-maximum-parallelization-width 16
 LINTED := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := help
@@ -50,11 +49,7 @@ doctor: build-release ## check database, ports, permissions and PLC, and say wha
 
 test: setup-tests ## unit tests and fast suites; ARGS="--filter StressPLC" for one target
 	@$(SWIFT) build --build-tests
-ifeq ($(strip $(ARGS)),)
-	@SWIFT=$(SWIFT) exec .ci/test
-else
-	@exec $(SWIFT) test --skip-build $(AT_A_TIME) $(ARGS)
-endif
+	@SWIFT=$(SWIFT) exec .ci/test $(ARGS)
 
 peers: setup-tests ## our Modbus client and server against libmodbus, as ratios; ARGS="--quick"
 	@SWIFT=$(SWIFT) Benchmarks/Peers/run $(ARGS)

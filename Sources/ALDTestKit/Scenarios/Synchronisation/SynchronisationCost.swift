@@ -95,15 +95,14 @@ struct SynchronisationCost: ScenarioWork {
         let current = isFirst ? CurrentValues() : try await CurrentValues(in: database)
         // With room for its histograms: what we count with is not to count.
         var side = SynchronisationSide()
-        let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
-        let cycle = try cycle(recording, 4 * round + (recording == .synchronized ? 1 : 0), pool, run)
+        let cycle = try cycle(recording, 4 * round + (recording == .synchronized ? 1 : 0), database, run)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await pool.run() }
+            group.addTask { try await cycle.pool.run() }
             // Connecting and registering are no cycle.
             try await cycle.land(0, by: run.patience)
-            let (before, processor) = (pool.statistics.use, ProcessProbe().processorSeconds)
+            let (before, processor) = (cycle.pool.statistics.use, ProcessProbe().processorSeconds)
             try await load(&side, cycle, slice, run)
-            let (after, spent) = (pool.statistics.use, ProcessProbe().processorSeconds)
+            let (after, spent) = (cycle.pool.statistics.use, ProcessProbe().processorSeconds)
             side.heap = ProcessProbe.heapBytes ?? 0
             side.processorSeconds = (spent ?? 0) - (processor ?? 0)
             (side.held, side.transactions) = (after.total - before.total, after.count - before.count)
@@ -133,12 +132,13 @@ struct SynchronisationCost: ScenarioWork {
         _ sides: inout [PostgresSink.Recording: SynchronisationSide], _ round: Int, lasting duration: Duration,
         _ account: inout SynchronisationAccount, _ run: ScenarioRun, _ database: PostgresConfiguration
     ) async throws {
-        let pools = try (0..<2).map { _ in try ConnectionPool(configuration: database, logger: TestDatabase.quiet) }
-        let plain = try cycle(.historyOnly, 4 * round + 2, pools[0], run)
-        let both = try cycle(.synchronized, 4 * round + 3, pools[1], run)
+        let plain = try cycle(.historyOnly, 4 * round + 2, database, run)
+        let both = try cycle(.synchronized, 4 * round + 3, database, run)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for pool in pools { group.addTask { try await pool.run() } }
-            for cycle in [plain, both] { try await cycle.land(0, by: run.patience) }
+            for cycle in [plain, both] {
+                group.addTask { try await cycle.pool.run() }
+                try await cycle.land(0, by: run.patience)
+            }
             let end = run.time.now + duration
             var number = 1
             var turns = [(PostgresSink.Recording.historyOnly, plain), (.synchronized, both)]
@@ -164,26 +164,28 @@ struct SynchronisationCost: ScenarioWork {
 
     /// - Parameter number: of all of a run another one.
     private func cycle(
-        _ recording: PostgresSink.Recording, _ number: Int, _ pool: ConnectionPool, _ run: ScenarioRun
+        _ recording: PostgresSink.Recording, _ number: Int, _ database: PostgresConfiguration, _ run: ScenarioRun
     ) throws -> Cycle {
         let map = try run.generatedMachine(parameters: parameters)
+        let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
         return Cycle(
-            device: SimulatedPLC(map, seed: run.seed),
+            device: SimulatedPLC(map, seed: run.seed), pool: pool,
             sink: PostgresSink(
                 pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
                 recording: self.recording(recording), logger: TestDatabase.quiet),
             origin: Int64(run.seed % 1_000_000) * 100 + Int64(number) + 1)
     }
 
-    /// Reads the machine and lands what it said.
+    /// Reads the machine and lands what it said, through a pool of its own.
     private final class Cycle: Sendable {
+        let pool: ConnectionPool
         private let device: SimulatedPLC
         private let sink: PostgresSink
         private let origin: Int64
         private let state = Mutex(CycleRecord())
 
-        init(device: SimulatedPLC, sink: PostgresSink, origin: Int64) {
-            (self.device, self.sink, self.origin) = (device, sink, origin)
+        init(device: SimulatedPLC, pool: ConnectionPool, sink: PostgresSink, origin: Int64) {
+            (self.device, self.pool, self.sink, self.origin) = (device, pool, sink, origin)
         }
 
         var record: CycleRecord { state.withLock(\.self) }

@@ -6,8 +6,6 @@ struct SynchronisationSide: Sendable {
     var open = LoadReport()
     /// One cycle after the other, as fast as they go.
     private(set) var closed = LoadReport()
-    /// What these cycles took.
-    private(set) var closedSeconds = 0.0
     /// Bytes that the process has allocated when it has done its cycles, the most of all rounds.
     var heap = 0
     /// Of this process in the open loop, the simulated machine included.
@@ -15,14 +13,15 @@ struct SynchronisationSide: Sendable {
     /// How long the connection was held in the open loop, together and how often.
     var held = Duration.zero
     var transactions = 0
+    /// In the open loop: where both take turns nobody meets.
     var deadlocks = 0
 
     var cycles: Int { open.succeeded + open.failed + closed.succeeded + closed.failed }
     var failures: Int { open.failed + closed.failed }
     /// Of the cycles.
     var success: Double { 1 - Double(failures) / Double(max(1, cycles)) }
-    /// Cycles a second of the closed loop.
-    var throughput: Double { Double(closed.succeeded) / max(closedSeconds, 0.000_001) }
+    /// Cycles a second of what those one after the other took.
+    var throughput: Double { Double(closed.succeeded) / max(closed.latencySum.inSeconds, 0.000_001) }
 
     /// One more cycle of those one after the other.
     ///
@@ -30,13 +29,11 @@ struct SynchronisationSide: Sendable {
     mutating func addClosed(from began: MonotonicInstant, to ended: MonotonicInstant, failure: String?) {
         closed.record(dueAt: began, from: began, to: ended, failure: failure)
         closed.due += 1
-        closedSeconds += (ended - began).inSeconds
     }
 
     mutating func add(_ other: SynchronisationSide) {
         open.add(other.open)
         closed.add(other.closed)
-        closedSeconds += other.closedSeconds
         heap = max(heap, other.heap)
         processorSeconds += other.processorSeconds
         held += other.held
