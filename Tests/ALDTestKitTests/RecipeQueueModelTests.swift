@@ -83,6 +83,19 @@ import Testing
         #expect(queue.processes.count == 1)
     }
 
+    @Test("what another terminal has left is not given as if nobody had begun it, unless it is a stop")
+    func left() {
+        var queue = RecipeQueueModel(lease: .seconds(10))
+        let (first, stop) = (ask(.start, &queue), ask(.stop, &queue, process: 1))
+        _ = queue.take("a", known: [], now: at(1))
+        _ = queue.take("a", known: [first], now: at(1))
+        #expect(queue.adopt("b", now: at(12)).map(\.id) == [first, stop])
+        #expect(queue.take("b", known: [], now: at(13))?.id == stop)
+        #expect(queue.take("b", known: [stop], now: at(13)) == nil && queue.violations == [])
+        #expect(queue.begin(first, "b", steps: 1, valves: valves, now: at(14)) == .success(1))
+        #expect(queue.violations == ["recipe command \(first) was left to b, which carries it out"])
+    }
+
     @Test("valves that are open together, and one that is left open, are told")
     func valveAudit() {
         func problems(_ writes: [(second: Int, valve: Int, value: Double)]) -> Int {

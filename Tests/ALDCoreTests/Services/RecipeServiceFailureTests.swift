@@ -143,9 +143,7 @@ extension ServiceServerTests {
                         \(version.version), NULL, 60, 'operator', '');
                     SELECT ald.take_recipe_command(1, 'dead', '{}', 60);
                     SELECT ald.begin_process(1, 1, 'dead', 1, '{\(Self.six)}');
-                    SET session_replication_role = replica;
-                    UPDATE ald.recipe_commands SET lease_until = clock_timestamp();
-                    RESET session_replication_role;
+                    \(SchemaDatabase.endOfRecipeLeases)
                     """)
                 let machine = SimulatedPLC(map, seed: 1)
                 for valve in [Self.one, Self.six] {
@@ -165,6 +163,32 @@ extension ServiceServerTests {
                 #expect(
                     try await plant.operating.rows(
                         "SELECT count(*) FROM ald.process_events WHERE process_id = 1 AND kind = 'secured'") == ["3"])
+                #expect(try await plant.end(of: try await plant.start(Self.short)) == "succeeded")
+            }
+        }
+
+        @Test("A start that a dead terminal has left is not carried out, though the answer that says so is lost")
+        func lostAdoption() async throws {
+            try await Plant.withProxy { plant, proxy in
+                try await eventually("it is ready") { plant.service.status.phase == .ready }
+                let version = try await Plant.store(Self.short, on: plant.operating)
+                try await plant.hold(
+                    "recipe_commands", "EXCLUSIVE", until: "adopt_recipe_commands",
+                    """
+                    SELECT ald.request_recipe_command(1, gen_random_uuid(), 'start', \(version.recipe),
+                        \(version.version), NULL, 60, 'operator', '');
+                    SELECT ald.take_recipe_command(1, 'dead', '{}', 60);
+                    \(SchemaDatabase.endOfRecipeLeases)
+                    """)
+                Self.loseAnswers(proxy)
+                try await plant.unlock()
+                let heirs = "SELECT count(*) FROM ald.recipe_commands WHERE claimed_by <> 'dead'"
+                try await eventually("it is adopted") { try await plant.operating.rows(heirs) == ["1"] }
+                proxy.heal()
+                #expect(
+                    try await plant.end(of: 1)
+                        == "failed|the recipe service that executed it ended without a word, before anything was begun")
+                #expect(try await plant.operating.rows(Self.processes) == [])
                 #expect(try await plant.end(of: try await plant.start(Self.short)) == "succeeded")
             }
         }

@@ -43,5 +43,6 @@ public struct Migration: Sendable {
         lateQuestions,
         lateStarts,
         quickCommands,
+        leftRecipes,
     ]
 }

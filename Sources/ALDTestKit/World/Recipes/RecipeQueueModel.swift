@@ -16,6 +16,7 @@ struct RecipeQueueModel: Sendable {
         var status = CommandQueueModel.Status.pending
         var worker: String?
         var leaseUntil: MonotonicInstant?
+        var isAdopted = false
         var error: String?
     }
 
@@ -37,6 +38,8 @@ struct RecipeQueueModel: Sendable {
     private(set) var (givenAgain, adopted) = (0, 0)
     private var open: Set<Int64> = []
     private var given: [String: Set<Int64>] = [:]
+    /// Who was told to carry a command out.
+    private var taken: [Int64: String] = [:]
     private let lease: Duration
 
     init(lease: Duration) { self.lease = lease }
@@ -60,7 +63,7 @@ struct RecipeQueueModel: Sendable {
         // A recipe whose start is too late now may run: this question may be carried out late.
         for var command in oldestFirst
         where command.status == .executing && command.worker == worker && !known.contains(command.id)
-            && (command.kind == .stop || command.notAfter > now)
+            && (command.kind == .stop || !command.isAdopted && command.notAfter > now)
         {
             command.leaseUntil = now + lease
             set(command)
@@ -81,6 +84,7 @@ struct RecipeQueueModel: Sendable {
             (command.status, command.worker, command.leaseUntil) = (.executing, worker, now + lease)
             set(command)
             given[worker, default: []].insert(command.id)
+            taken[command.id] = worker
             return command
         }
         return nil
@@ -89,7 +93,7 @@ struct RecipeQueueModel: Sendable {
     mutating func adopt(_ worker: String, now: MonotonicInstant) -> [Command] {
         oldestFirst.filter { $0.status == .executing && ($0.leaseUntil ?? now) <= now }.map { left in
             var command = left
-            (command.worker, command.leaseUntil) = (worker, now + lease)
+            (command.worker, command.isAdopted, command.leaseUntil) = (worker, true, now + lease)
             set(command)
             given[worker, default: []].insert(command.id)
             adopted += 1
@@ -138,6 +142,7 @@ struct RecipeQueueModel: Sendable {
         guard let command = commands[id], command.worker == worker, command.status == .executing,
             command.kind == .start
         else { return refusal("the command is not this terminal's any more") }
+        if taken[id] != worker { violations.append("recipe command \(id) was left to \(worker), which carries it out") }
         let own = processes.values.filter { $0.command == id }
         if let open = own.first(where: { $0.ending == nil }) { return .success(open.id) }
         if command.notAfter <= now { return refusal("it was to begin by then, and that is over") }

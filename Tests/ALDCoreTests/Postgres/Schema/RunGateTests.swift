@@ -150,5 +150,32 @@ extension SchemaServerTests {
                 #expect(try await connection.rows(beginning) == before && before[0].hasPrefix("executing|"))
             }
         }
+
+        /// Story: a terminal dies, another finds its start, and that answer is lost. The recipe may have run.
+        @Test func whatAnotherTerminalHasLeftIsNotGivenAsIfNobodyHadBegunIt() async throws {
+            try await Self.withPlant { connection, _ in
+                func take(_ worker: String, known: String) async throws -> [String] {
+                    try await connection.rows(
+                        "SELECT command_id FROM ald.take_recipe_command(1, '\(worker)', '\(known)', 60)")
+                }
+                let adopt = "SELECT command_id FROM ald.adopt_recipe_commands(1, 'v', 60)"
+                try await connection.accept(
+                    """
+                    SELECT ald.request_recipe_command(1, gen_random_uuid(), 'start', 1, 1, NULL, 600, 'o', '');
+                    SELECT ald.take_recipe_command(1, 'w', '{}', 60);
+                    \(Self.begin);
+                    SELECT ald.request_recipe_command(1, gen_random_uuid(), kind, NULL, NULL, 1, 600, 'o', '')
+                    FROM unnest('{pause,stop}'::text[]) kind;
+                    """)
+                #expect(try await take("w", known: "{1}") == ["2"])
+                #expect(try await take("w", known: "{1,2}") == ["3"])
+                try await connection.accept(SchemaDatabase.endOfRecipeLeases)
+                #expect(try await connection.rows(adopt) == ["1", "2", "3"])
+                #expect(try await take("v", known: "{}") == ["3"], "a stop does no harm a second time")
+                #expect(try await take("v", known: "{3}") == [])
+                try await connection.accept(SchemaDatabase.endOfRecipeLeases)
+                #expect(try await connection.rows(adopt) == ["1", "2", "3"], "who did not hear of them hears again")
+            }
+        }
     }
 }

@@ -57,6 +57,13 @@ enum SchemaDatabase {
         try await TestDatabase.withConnection(database) { try await $0.execute(script: script, deadline: $1) }
     }
 
+    /// Every terminal that has taken a recipe command is not heard of any more: behind the back of the rules.
+    static let endOfRecipeLeases = """
+        SET session_replication_role = replica;
+        UPDATE ald.recipe_commands SET lease_until = clock_timestamp() WHERE status = 'executing';
+        SET session_replication_role = origin;
+        """
+
     /// Two machines with three parameters each (1 a number, 2 a switch, 3 read only), a released and a draft version of
     /// a recipe on machine 1, and somebody who starts it.
     static let plant = """

@@ -75,7 +75,7 @@ extension SchemaServerTests {
             recipes INSERT (command_id, description, machine_id, operator, parameters, recipe_id, recipe_version,
               status): ald.process_executions
             recipes UPDATE: ald.process_execution_state
-            recipes UPDATE (attempts, claimed_at, claimed_by, error, executing_at, finished_at, lease_until,
+            recipes UPDATE (adopted, attempts, claimed_at, claimed_by, error, executing_at, finished_at, lease_until,
               status): ald.recipe_commands
             recipes UPDATE (description, ended_at, error, parameters, status): ald.process_executions
             recipes,auditor SELECT: ald.recipe_execution_audit
