@@ -163,7 +163,7 @@ public struct WriterRig: Sendable {
         let all = writer.statistics.spooled
         var told = all
         do {
-            try await eventually("the spool is empty, \(writer.statistics)", within: limit) {
+            try await eventually("the spool is empty", within: limit) {
                 let statistics = writer.statistics
                 if told - statistics.spooled > all / 100 {
                     told = statistics.spooled
