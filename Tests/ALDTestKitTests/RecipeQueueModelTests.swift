@@ -90,6 +90,8 @@ import Testing
         _ = queue.take("a", known: [], now: at(1))
         _ = queue.take("a", known: [first], now: at(1))
         #expect(queue.adopt("b", now: at(12)).map(\.id) == [first, stop])
+        #expect(queue.adopt("b", now: at(12)).map(\.id) == [first, stop], "the answer may have been lost")
+        #expect(queue.adopt("c", now: at(12)).isEmpty)
         #expect(queue.take("b", known: [], now: at(13))?.id == stop)
         #expect(queue.take("b", known: [stop], now: at(13)) == nil && queue.violations == [])
         #expect(queue.begin(first, "b", steps: 1, valves: valves, now: at(14)) == .success(1))

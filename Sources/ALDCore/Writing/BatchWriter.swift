@@ -175,7 +175,7 @@ public final class BatchWriter: Service {
 
     private var waiting: WriterStateMachine.Waiting {
         let kinds = spool.kinds
-        return WriterStateMachine.Waiting(fresh: kinds[.fresh], backlog: kinds[.backlog])
+        return WriterStateMachine.Waiting(fresh: kinds[.fresh], backlog: kinds[.backlog], end: spool.lastPosition)
     }
 
     /// Tells the machine what has happened, and forgets the payloads that it needs no more.

@@ -1,28 +1,42 @@
 /// Where the comparison of what is retained with the ledger stands: once around, from where it began to the end of the
 /// spool and on from the start, so that a page that fails again and again costs what it has of time and nothing else.
+///
+/// The end is where it was when the round began. What is accepted later is confirmed by the database that is being asked,
+/// or by another one, and then there is another round. Who went on to the end of a spool that grows as fast as it is
+/// compared would never be there, and no file could be given up.
 struct ReconcilingRound: Hashable, Sendable {
     /// The next page begins behind this place.
     private(set) var after: SpoolPosition
     /// What lies up to here comes last.
     private var began: SpoolPosition
     private var isAround = false
+    /// `nil` before its first page.
+    private var end: SpoolPosition?
 
     init(after: SpoolPosition = .start) {
         self.after = after
         began = after
     }
 
+    /// - Parameter last: behind it nothing is stored when the round's first page is asked for.
+    func asked(storedUpTo last: SpoolPosition) -> ReconcilingRound {
+        var round = self
+        round.end = end ?? last
+        return round
+    }
+
     /// A page was compared.
     ///
-    /// - Parameter end: how far it reached; `nil`: to the end of the spool.
+    /// - Parameter position: how far it reached; `nil`: to the end of the spool.
     /// - Returns: the rest of the round; `nil` when that was all.
-    func compared(through end: SpoolPosition?) -> ReconcilingRound? {
+    func compared(through position: SpoolPosition?) -> ReconcilingRound? {
         var rest = self
+        let next = position.flatMap { position in end.map { position >= $0 } ?? false ? nil : position }
         if isAround {
-            guard let end, end < began else { return nil }
-            rest.after = end
-        } else if let end {
-            rest.after = end
+            guard let next, next < began else { return nil }
+            rest.after = next
+        } else if let next {
+            rest.after = next
         } else {
             guard began > .start else { return nil }
             (rest.after, rest.isAround) = (.start, true)

@@ -85,6 +85,9 @@ public final class Spool: Sendable {
     /// How many batches of each kind wait now.
     var kinds: KindCounts { book.withLock(\.kinds) }
 
+    /// Behind it nothing is stored, and nothing ever was.
+    var lastPosition: SpoolPosition { book.withLock(\.lastPosition) }
+
     /// Makes `records` durable in a sealed batch; others of the same machine and kind that wait for the same commit may
     /// be in it, too.
     ///

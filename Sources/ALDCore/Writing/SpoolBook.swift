@@ -51,7 +51,8 @@ package struct SpoolBook: Sendable {
     private(set) var kinds = KindCounts()
     /// Batches at or above it are fresh, those below it are backlog.
     private(set) var boundary = SpoolPosition.start
-    private var lastPosition = SpoolPosition.start
+    /// Behind it nothing is stored, and nothing ever was.
+    private(set) var lastPosition = SpoolPosition.start
     /// How many settlements are not in the files yet.
     private(set) var unsavedCount = 0
     /// When the database was there last and was known to have all that it had confirmed; `nil`: not yet.

@@ -26,6 +26,8 @@ struct WriterStateMachine: Sendable {
     struct Waiting: Hashable, Sendable {
         var fresh: [BatchKind: Int] = [:]
         var backlog: [BatchKind: Int] = [:]
+        /// Behind it nothing is stored, whether it waits or not.
+        var end = SpoolPosition(rawValue: .max)
 
         subscript(lane: Spool.Lane) -> [BatchKind: Int] { lane == .fresh ? fresh : backlog }
 
@@ -189,7 +191,7 @@ struct WriterStateMachine: Sendable {
     }
 
     private mutating func start(_ waiting: Waiting, now: MonotonicInstant, chance: Double) -> Action? {
-        if turnsBeforeReconcile >= Self.freshTurnsInARow, let action = reconcile(now: now, chance: chance) {
+        if turnsBeforeReconcile >= Self.freshTurnsInARow, let action = reconcile(waiting, now: now, chance: chance) {
             return action
         }
         let backlogFirst = freshTurns >= Self.freshTurnsInARow
@@ -202,16 +204,16 @@ struct WriterStateMachine: Sendable {
                 return action
             }
         }
-        return reconcile(now: now, chance: chance)
+        return reconcile(waiting, now: now, chance: chance)
     }
 
-    private mutating func reconcile(now: MonotonicInstant, chance: Double) -> Action? {
+    private mutating func reconcile(_ waiting: Waiting, now: MonotonicInstant, chance: Double) -> Action? {
         // Whoever shuts down leaves it to the next start.
         guard mustEndBy == nil, case .due(let round, let notBefore) = reconciling,
             notBefore.map({ $0 <= now }) ?? true,
             let permit = permit(now: now, chance: chance)
         else { return nil }
-        reconciling = .underWay(round, permit, isStale: false)
+        reconciling = .underWay(round.asked(storedUpTo: waiting.end), permit, isStale: false)
         turnsBeforeReconcile = 0
         return .reconcile(after: round.after, batches: reconcilingPage.size, by: deadline(now: now))
     }

@@ -202,7 +202,7 @@ struct WriterModel {
     ///
     /// - Returns: until when it would wait; `nil` when it has begun something.
     mutating func ask() throws -> WriterStateMachine.Action? {
-        var view = WriterStateMachine.Waiting()
+        var view = WriterStateMachine.Waiting(end: SpoolPosition(rawValue: Int64(stored.count)))
         for batch in waiting(.fresh) { view.fresh[stored[batch].kind, default: 0] += 1 }
         for batch in waiting(.backlog) { view.backlog[stored[batch].kind, default: 0] += 1 }
         let action = machine.next(view, now: now, chance: Double.random(in: 0..<1, using: &random))

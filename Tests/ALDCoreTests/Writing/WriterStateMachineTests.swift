@@ -191,6 +191,30 @@ import Testing
         #expect(machine.isReconciled)
     }
 
+    @Test("what is accepted while the ledger is asked need not be compared: a busy spool comes to an end of it, too")
+    func growingSpool() throws {
+        var machine = try Self.machine()
+        machine.reconnected()
+        Self.deliver([1], &machine)
+        var waiting = Waiting(fresh: 1)
+        waiting.end = SpoolPosition(rawValue: 3000)
+        var asked: [Int64] = []
+        while !machine.isReconciled, asked.count < 100 {
+            guard case .reconcile(let position, let batches, _) = machine.next(waiting, now: Self.start, chance: 0)
+            else { break }
+            asked.append(position.rawValue)
+            // Another connection in the middle of the first round: the next one ends where the spool ends by then.
+            if asked.count == 2 { machine.reconnected() }
+            waiting.end.rawValue += batches
+            machine.happened(
+                .reconciled(
+                    through: SpoolPosition(rawValue: position.rawValue + batches), resurrected: 0, asked: true),
+                now: Self.start, chance: 0)
+        }
+        // The page that was under way does not count; from its place to the end of then, and what lies before it.
+        #expect(machine.isReconciled && asked == [0, 1000, 1000, 2000, 3000, 4000, 0])
+    }
+
     @Test("a part of the ledger that is never answered in time is asked for in smaller parts, and keeps back no other")
     func slowPage() throws {
         var machine = try Self.machine()

@@ -7,9 +7,6 @@ import XCTest
 /// life finds what the one before has left; in the end everything that was ever promised is in the database, once.
 final class WriterCrashTests: SharedServerTestCase {
     private static let poisonEvery: Int64 = 307
-    /// Where one life accepts thousands of records, the more the slower the machine is. Of twenty dead letters for the same
-    /// reason the writer says that they are no accident, and holds what follows for ten minutes.
-    private static let poisonOfLongLives: Int64 = 3001
 
     func test_killedAtEveryNamedPlace_nothingIsLostOrDoubled() async throws {
         let seed = TestSeed.draw()
@@ -20,9 +17,7 @@ final class WriterCrashTests: SharedServerTestCase {
         let (legs, rounds) = (Gate.rounds(1, nominal: 15), Gate.rounds(3, nominal: 4))
         let parts = [halves[0], halves[1], Array(releasing)]
         let kills = FailPoint.allCases.count * legs * rounds
-        try await onMachines(parts, legs: legs, seed: seed, kills: kills) { places in
-            releasing.isDisjoint(with: places) ? Self.poisonEvery : Self.poisonOfLongLives
-        } story: { chain, places, random in
+        try await onMachines(parts, legs: legs, seed: seed, kills: kills) { chain, places, random in
             for round in 0..<rounds {
                 for place in places.shuffled(using: &random) {
                     try await Self.die(at: place, chain, round: round, &random)
@@ -109,8 +104,7 @@ final class WriterCrashTests: SharedServerTestCase {
     /// - Parameter kills: so many processes have to die, or the story has not happened.
     private func onMachines<Part: Sendable>(
         _ parts: [Part], legs: Int, seed: UInt64, kills expected: Int,
-        poisonEvery: @escaping @Sendable (Part) -> Int64 = { _ in WriterCrashTests.poisonEvery },
-        story: @escaping @Sendable (WriterChain, Part, inout SeededGenerator) async throws -> Void
+        _ story: @escaping @Sendable (WriterChain, Part, inout SeededGenerator) async throws -> Void
     ) async throws {
         let database = try await Self.database()
         try await withTemporaryDirectory { directory in
@@ -123,7 +117,7 @@ final class WriterCrashTests: SharedServerTestCase {
                             let machine = Int32(leg * parts.count + index + 1)
                             let chain = try WriterChain(
                                 directory: directory, machine: machine, database: database,
-                                poisonEvery: poisonEvery(part))
+                                poisonEvery: Self.poisonEvery)
                             try await story(chain, part, &random)
                             kills += chain.kills
                         }

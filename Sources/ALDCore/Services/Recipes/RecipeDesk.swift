@@ -89,7 +89,7 @@ package struct RecipeDesk: RecipeTable {
     /// Claims and begins the oldest command. One that is returned is to be executed.
     ///
     /// - Parameter known: commands that were returned before and whose end is not noted yet. One whose answer was lost is
-    ///   returned again.
+    ///   returned again, unless it was adopted meanwhile or has come too late; a stop always is.
     package func take(known: [Int64], deadline: MonotonicInstant) async throws -> Taken? {
         try await withConnection(deadline) { connection in
             let taken = try await connection.query(
@@ -99,7 +99,8 @@ package struct RecipeDesk: RecipeTable {
         }
     }
 
-    /// What an earlier terminal was executing and whose lease has ended: to find out how it ended, never to do it again.
+    /// What another terminal was executing and whose lease has ended, until its end is noted: to find out how it ended,
+    /// never to do it again.
     package func adopt(deadline: MonotonicInstant) async throws -> [Taken] {
         try await withConnection(deadline) { connection in
             try Self.commands(

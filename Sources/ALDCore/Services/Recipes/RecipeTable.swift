@@ -5,9 +5,10 @@ package protocol RecipeTable: Sendable {
     /// Claims and begins the oldest command. One that is returned is to be executed.
     ///
     /// - Parameter known: commands that were returned before and whose end is not noted yet. One whose answer was lost is
-    ///   returned again.
+    ///   returned again, unless it was adopted meanwhile or has come too late; a stop always is.
     func take(known: [Int64], deadline: MonotonicInstant) async throws -> RecipeDesk.Taken?
-    /// What an earlier terminal was executing and whose lease has ended: to find out how it ended, never to do it again.
+    /// What another terminal was executing and whose lease has ended, until its end is noted: to find out how it ended,
+    /// never to do it again.
     func adopt(deadline: MonotonicInstant) async throws -> [RecipeDesk.Taken]
     func renew(_ ids: [Int64], deadline: MonotonicInstant) async throws
     /// Notes how a command ended. Safe to repeat.

@@ -91,7 +91,10 @@ struct RecipeQueueModel: Sendable {
     }
 
     mutating func adopt(_ worker: String, now: MonotonicInstant) -> [Command] {
-        oldestFirst.filter { $0.status == .executing && ($0.leaseUntil ?? now) <= now }.map { left in
+        let left = oldestFirst.filter {
+            $0.status == .executing && (($0.leaseUntil ?? now) <= now || $0.isAdopted && $0.worker == worker)
+        }
+        return left.map { left in
             var command = left
             (command.worker, command.isAdopted, command.leaseUntil) = (worker, true, now + lease)
             set(command)

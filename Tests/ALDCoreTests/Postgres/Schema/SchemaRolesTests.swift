@@ -64,6 +64,7 @@ extension SchemaServerTests {
             recipes: SELECT ald.begin_recipe_command(1, 1, 'w', 5)
             recipes: SELECT ald.begin_process(1, 1, 'w', 3, '{2}')
             recipes: SELECT ald.take_recipe_command(1, 'w', '{}', 5)
+            recipes: SELECT ald.adopt_recipe_commands(1, 'w', 5)
             commands: SELECT ald.hold_machine_state(1)
             commands,operator,reader,auditor: SELECT ald.is_valve(1, 2), ald.running_recipe(1)
             recipes: SELECT ald.finish_recipe_command(1, 1, 'w', 'failed', 'x')

@@ -5,8 +5,8 @@ extension Migration {
         script: """
             ALTER TABLE ald.recipe_commands ADD COLUMN adopted boolean NOT NULL DEFAULT false;
             COMMENT ON COLUMN ald.recipe_commands.adopted IS
-                'Whether its lease has ended once: whoever has it now finds out how it ended and carries out nothing but a '
-                'stop.';
+                'Whether it was adopted after its lease had ended, perhaps by its own terminal: it is not given again as if '
+                'nobody had begun it, unless it is a stop.';
 
             CREATE OR REPLACE FUNCTION ald.adopt_recipe_commands(
                 p_machine_id int, p_worker text, p_lease_seconds float8
@@ -16,10 +16,14 @@ extension Migration {
                 WHERE c.machine_id = p_machine_id AND c.command_id IN (
                     SELECT o.command_id FROM ald.recipe_commands o
                     WHERE o.machine_id = p_machine_id AND o.status = 'executing'
-                        AND o.lease_until <= clock_timestamp()
+                        -- the answer to an earlier call may have been lost, and whoever asks next waits behind it
+                        AND (o.lease_until <= clock_timestamp() OR o.adopted AND o.claimed_by = p_worker)
                     FOR UPDATE SKIP LOCKED)
                 RETURNING c.*
             $$;
+            COMMENT ON FUNCTION ald.adopt_recipe_commands IS
+                'Gives this terminal what another left executing, again and again until it has ended: to find out how it '
+                'ended, never to do it again.';
 
             CREATE OR REPLACE FUNCTION ald.take_recipe_command(
                 p_machine_id int, p_worker text, p_known bigint[], p_lease_seconds float8
@@ -48,6 +52,10 @@ extension Migration {
                     END IF;
                 END LOOP;
             END $$;
+            COMMENT ON FUNCTION ald.take_recipe_command IS
+                'Claims and begins the oldest command: what is returned is to be executed at once. Safe to repeat: one '
+                'that this terminal has taken and that is not among p_known is returned again, unless it was adopted or '
+                'has come too late; a stop always is.';
 
             INSERT INTO ald.role_grants (role, privileges, object) VALUES
                 ('ald_recipes', 'UPDATE (adopted)', 'TABLE ald.recipe_commands');
