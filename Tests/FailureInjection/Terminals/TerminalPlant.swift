@@ -61,6 +61,18 @@ struct TerminalPlant: Sendable {
             of: try map.parameter(named: name).id, deadline: SystemTime().now + .seconds(30))
     }
 
-    /// A terminal that has begun its work.
+    /// Waits until `child` has begun its work.
+    ///
+    /// - Throws: ``NeverHappened`` with what it has said instead.
+    func begins(_ child: RunningChild, _ what: String = "the machine runs") async throws {
+        do {
+            try await eventually(what) { isRunning(child) }
+        } catch {
+            throw NeverHappened(
+                description: "\(error): " + (child.output + child.errors).suffix(20).joined(separator: "\n"))
+        }
+    }
+
+    /// Whether it is a terminal that has begun its work.
     func isRunning(_ child: RunningChild) -> Bool { child.output.contains { $0.contains("\"event\":\"start\"") } }
 }

@@ -22,15 +22,15 @@ final class TerminalProcessTests: XCTestCase {
             XCTAssertTrue(early.errors.last?.contains("start `ald collect` once") == true, early.transcript)
 
             let collected = try await station.command(["collect"], isTerminal: true) { collect in
-                try await eventually("Terminal 1 collects") { plant.isRunning(collect) }
+                try await plant.begins(collect, "Terminal 1 collects")
                 let killed = try await station.command(["commands"], isTerminal: true) { commands in
-                    try await eventually("Terminal 3 waits") { plant.isRunning(commands) }
+                    try await plant.begins(commands, "Terminal 3 waits")
                     commands.send(SIGKILL)
                 }
                 XCTAssertEqual(killed.signal, SIGKILL)
                 // At once, not after three missed heartbeats.
                 let restarted = try await station.command(["commands"], isTerminal: true) { commands in
-                    try await eventually("Terminal 3 is back") { plant.isRunning(commands) }
+                    try await plant.begins(commands, "Terminal 3 is back")
                     let done = try await station.command(["command", "set", "MFC 1.flow", "42", "--wait"])
                     XCTAssertEqual(done.exitCode, 0, done.transcript)
                     try await Self.refusesSecondOnes(plant)
@@ -78,7 +78,7 @@ final class TerminalProcessTests: XCTestCase {
             Self.endsInOrder(first)
             try await plant.server.stop()
             let second = try await station.command(["collect", "--period", "50ms"], isTerminal: true) { collect in
-                try await eventually("Terminal 1 collects") { plant.isRunning(collect) }
+                try await plant.begins(collect, "Terminal 1 collects")
                 try await eventually("rows wait on disk") {
                     try SpoolStatus.read(directory: station.dataDirectory + "/spool").waitingRecords > 51 * 5
                 }
@@ -102,7 +102,7 @@ final class TerminalProcessTests: XCTestCase {
         try await TerminalPlant.with { plant in
             let station = plant.station
             let run = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
+                try await plant.begins(run)
                 try await eventually("all is well") {
                     try await station.command(["status", "--json"]).exitCode == 0
                 }
@@ -148,7 +148,7 @@ final class TerminalProcessTests: XCTestCase {
             try "{".write(
                 toFile: station.dataDirectory + "/recipe-journal.json", atomically: true, encoding: .utf8)
             let run = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
+                try await plant.begins(run)
                 let done = try await station.command(["command", "set", "MFC 1.flow", "9", "--wait"])
                 XCTAssertEqual(done.exitCode, 0, done.transcript)
                 try await eventually("everybody sees it") {
@@ -167,7 +167,7 @@ final class TerminalProcessTests: XCTestCase {
 
     /// Starts a recipe on the running machine that keeps Valve 1 open for 50 s, and waits until it is open.
     private static func opensAValveForLong(_ plant: TerminalPlant, _ run: RunningChild) async throws {
-        try await eventually("the machine runs") { plant.isRunning(run) }
+        try await plant.begins(run)
         let file = plant.station.dataDirectory + ".yaml"
         try "recipe: open\nsteps:\n  - valve: Valve 1.valve_state\n    open: 50s\n".write(
             toFile: file, atomically: true, encoding: .utf8)
@@ -256,7 +256,7 @@ final class TerminalProcessTests: XCTestCase {
             let file = station.dataDirectory + ".yaml"
             try "recipe: long\nsteps:\n  - wait: 50s\n".write(toFile: file, atomically: true, encoding: .utf8)
             let first = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
+                try await plant.begins(run)
                 let stored = try await station.command(["recipe", "import", file])
                 XCTAssertEqual(stored.exitCode, 0, stored.transcript)
                 run.send(SIGTERM)
@@ -265,7 +265,7 @@ final class TerminalProcessTests: XCTestCase {
             let spool = station.dataDirectory + "/recipe-spool"
             let process = "FROM ald.process_executions WHERE process_id = 1"
             let cut = try await station.command([before], isTerminal: true) { terminal in
-                try await eventually("\(before) runs") { plant.isRunning(terminal) }
+                try await plant.begins(terminal, "\(before) runs")
                 let started = try await station.command(["recipe", "start", "long"])
                 XCTAssertEqual(started.exitCode, 0, started.transcript)
                 try await eventually("the recipe runs") {
@@ -329,7 +329,7 @@ final class TerminalProcessTests: XCTestCase {
             let sound = try await station.command(["recipe", "validate", recipe])
             XCTAssertEqual(sound.exitCode, 0, sound.transcript)
             let run = try await station.command(["run"], isTerminal: true) { run in
-                try await eventually("the machine runs") { plant.isRunning(run) }
+                try await plant.begins(run)
                 let done = try await station.command(["command", "set", "Chamber Heater.temperature", "40", "--wait"])
                 XCTAssertEqual(done.exitCode, 0, done.transcript)
                 try await eventually("rows land") {
