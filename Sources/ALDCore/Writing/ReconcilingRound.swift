@@ -1,9 +1,9 @@
 /// Where the comparison of what is retained with the ledger stands: once around, from where it began to the end of the
 /// spool and on from the start, so that a page that fails again and again costs what it has of time and nothing else.
 ///
-/// The end is where it was when the round began. What is accepted later is confirmed by the database that is being asked,
-/// or by another one, and then there is another round. Who went on to the end of a spool that grows as fast as it is
-/// compared would never be there, and no file could be given up.
+/// The end is where it was when the round began. What is accepted later is confirmed over a connection that is there by
+/// then, or over a new one, and then there is another round. Who went on to the end of a spool that grows as fast as it
+/// is compared would never be there, and no file could be given up.
 struct ReconcilingRound: Hashable, Sendable {
     /// The next page begins behind this place.
     private(set) var after: SpoolPosition

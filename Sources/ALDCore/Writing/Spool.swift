@@ -85,7 +85,7 @@ public final class Spool: Sendable {
     /// How many batches of each kind wait now.
     var kinds: KindCounts { book.withLock(\.kinds) }
 
-    /// Behind it nothing is stored, and nothing ever was.
+    /// Behind it nothing is stored, and nothing was while this process had the spool.
     var lastPosition: SpoolPosition { book.withLock(\.lastPosition) }
 
     /// Makes `records` durable in a sealed batch; others of the same machine and kind that wait for the same commit may

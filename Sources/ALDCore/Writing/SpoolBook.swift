@@ -51,7 +51,7 @@ package struct SpoolBook: Sendable {
     private(set) var kinds = KindCounts()
     /// Batches at or above it are fresh, those below it are backlog.
     private(set) var boundary = SpoolPosition.start
-    /// Behind it nothing is stored, and nothing ever was.
+    /// Behind it nothing is stored, and nothing was while this process had the spool.
     private(set) var lastPosition = SpoolPosition.start
     /// How many settlements are not in the files yet.
     private(set) var unsavedCount = 0
