@@ -61,21 +61,21 @@ struct LocalPostgresTests {
 
     /// "Up in under 3 s" means another thing on every machine, so what PostgreSQL's own programs need beside it, for a
     /// cluster of the same kind, is the measure: at most twice that; and 3 s where they need no more than half of it.
-    /// The quickest of each counts, since what else the machine does only ever adds.
+    /// The round in the middle counts, each side of it as the machine was in that round: the quickest of five may be one
+    /// quiet moment that only one side has had.
     @Test func aNewServerIsUpSoonerThanTheRequirementSays() async throws {
         try await withDirectory("soon") { directory in
             let clock = ContinuousClock()
-            var (ours, plain) = ([Duration](), [Duration]())
+            var rounds: [(ours: Duration, plain: Duration)] = []
             for round in 1...5 {
                 let server = LocalPostgres(directory: "\(directory)/ours\(round)", logger: TestPlace.logger)
-                ours.append(try await clock.measure { _ = try await server.start() })
+                let ours = try await clock.measure { _ = try await server.start() }
                 try await server.stop()
-                plain.append(try await startPlainly("\(directory)/plain\(round)", clock))
+                rounds.append((ours, try await startPlainly("\(directory)/plain\(round)", clock)))
             }
-            let report = Comment("ours \(ours), initdb and pg_ctl \(plain)")
-            let (own, theirs) = (try #require(ours.min()), try #require(plain.min()))
-            #expect(own <= theirs * 2, report)
-            if theirs <= .milliseconds(1500) { #expect(own < .seconds(3), report) }
+            let middle = rounds.sorted { $0.ours / $0.plain < $1.ours / $1.plain }[2]
+            #expect(middle.ours <= middle.plain * 2, "\(rounds)")
+            if middle.plain <= .milliseconds(1500) { #expect(middle.ours < .seconds(3), "\(rounds)") }
         }
     }
 
