@@ -104,6 +104,8 @@ extension PostgresSink {
             logger.notice("creating a missing history partition", metadata: ["day": "\(day)"])
             try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
         }
+        // Perhaps none was missing any more.
+        try await HistoryPartitions.awaitOthers(connection, deadline: deadline)
     }
 
     /// For each batch the parameters in it that nobody has registered.

@@ -78,6 +78,26 @@ import Testing
         }
     }
 
+    /// Story: it is midnight, and all who record miss the same partition. One makes it; the others see it from that moment
+    /// on, and are told of it a moment later.
+    @Test("a partition that many miss at the same time is made once, and what each of them has lands")
+    func concurrentPartitions() async throws {
+        try await Self.withSink { sink, database, deadline in
+            let (days, senders) = (60, 12)
+            for day in 0..<days {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for sender in 0..<senders {
+                        let batch = Self.batch(
+                            Int64(1 + day * senders + sender), at: Self.day.advanced(by: .seconds(day * 86_400)))
+                        group.addTask { try await sink.apply(batch, deadline: deadline) }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            #expect(try await Self.rows(database) == 2 * days * senders)
+        }
+    }
+
     @Test("another batch under a known name is refused and changes nothing")
     func collision() async throws {
         try await Self.withSink { sink, database, deadline in

@@ -15,4 +15,12 @@ enum HistoryPartitions {
             "SELECT ald.ensure_history_partitions(($1 AT TIME ZONE 'UTC')::date, $2)",
             [.timestamptz(first), .int4(days)], deadline: deadline)
     }
+
+    /// Returns when those that others were just making are there for everybody: they are seen a moment before a row finds
+    /// its place in them.
+    ///
+    /// - Throws: `PostgresError`.
+    static func awaitOthers(_ connection: PostgresConnection, deadline: MonotonicInstant) async throws {
+        _ = try await connection.query("SELECT ald.await_history_partitions()", deadline: deadline)
+    }
 }

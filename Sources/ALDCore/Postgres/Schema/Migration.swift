@@ -44,5 +44,6 @@ public struct Migration: Sendable {
         lateStarts,
         quickCommands,
         leftRecipes,
+        knownPartitions,
     ]
 }

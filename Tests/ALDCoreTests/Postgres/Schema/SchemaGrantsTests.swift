@@ -32,7 +32,7 @@ extension SchemaServerTests {
             terminals UPDATE (set_value): ald.component_parameters
             auditor EXECUTE: ald.audit_hash() ald.require_chains() ald.verify_audit()
             auditor SELECT: ald.audit_chain_heads ald.audit_log
-            collector EXECUTE: ald.apply_history_batch() ald.record_cycle() ald.synchronise_set_points()
+            collector EXECUTE: ald.apply_history_batch() ald.await_history_partitions() ald.record_cycle() ald.synchronise_set_points()
             collector,recipes EXECUTE: ald.apply_dead_letter_batch() ald.apply_gap_batch()
               ald.apply_process_event_batch() ald.cut_obstacle() ald.forget_batches() ald.missing_batches()
               ald.void_batch()

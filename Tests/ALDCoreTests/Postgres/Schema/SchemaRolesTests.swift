@@ -51,6 +51,7 @@ extension SchemaServerTests {
             collector,recipes,commands: SELECT ald.stop_terminal(1, 1, 'end')
             collector,recipes,commands: SELECT ald.report_health(1, 'terminal1', false, 'x', false)
             collector,recipes,commands,maintainer: SELECT ald.detect_dead_terminals(1, 3)
+            collector: SELECT ald.await_history_partitions()
             collector: SELECT FROM ald.synchronise_set_points(1, now(), '{1}', '{5}')
             operator,reader,auditor: SELECT FROM ald.set_point_changes
             commands: SELECT FROM ald.take_parameter_commands(1, 'w', 10, 5)
