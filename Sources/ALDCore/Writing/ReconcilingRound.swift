@@ -31,7 +31,8 @@ struct ReconcilingRound: Hashable, Sendable {
     /// - Returns: the rest of the round; `nil` when that was all.
     func compared(through position: SpoolPosition?) -> ReconcilingRound? {
         var rest = self
-        let next = position.flatMap { position in end.map { position >= $0 } ?? false ? nil : position }
+        var next = position
+        if let position, let end, position >= end { next = nil }
         if isAround {
             guard let next, next < began else { return nil }
             rest.after = next

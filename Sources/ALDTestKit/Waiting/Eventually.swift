@@ -12,10 +12,12 @@ public struct NeverHappened: Error, Sendable, CustomStringConvertible {
 /// Looks again every few milliseconds, so it costs little more than the event itself takes. It is no way to wait for
 /// code that runs on an injected clock: there, move the clock.
 ///
-/// - Parameter limit: generous on purpose. It is only used up when the test fails, and says nothing about speed.
+/// - Parameters:
+///   - what: asked for when it has not happened, so what it says of the state is what there was in the end.
+///   - limit: generous on purpose. It is only used up when the test fails, and says nothing about speed.
 /// - Throws: ``NeverHappened``, or what `condition` threw last.
 public func eventually(
-    _ what: String, within limit: Duration = .seconds(30), _ condition: () async throws -> Bool
+    _ what: @autoclosure () -> String, within limit: Duration = .seconds(30), _ condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()
     let deadline = clock.now + limit
@@ -27,7 +29,7 @@ public func eventually(
             lastError = error
         }
         guard clock.now < deadline else {
-            throw lastError ?? NeverHappened(description: "not within \(limit): \(what)")
+            throw lastError ?? NeverHappened(description: "not within \(limit): \(what())")
         }
         try await clock.sleep(for: .milliseconds(5))
     }

@@ -162,17 +162,13 @@ public struct WriterRig: Sendable {
     public func drain(within limit: Duration = .seconds(60), onHundredth: (Int) -> Void = { _ in }) async throws {
         let all = writer.statistics.spooled
         var told = all
-        do {
-            try await eventually("the spool is empty", within: limit) {
-                let statistics = writer.statistics
-                if told - statistics.spooled > all / 100 {
-                    told = statistics.spooled
-                    onHundredth(told)
-                }
-                return statistics.spooled == 0 && statistics.isReconciled
+        try await eventually("the spool is empty; in the end \(writer.statistics)", within: limit) {
+            let statistics = writer.statistics
+            if told - statistics.spooled > all / 100 {
+                told = statistics.spooled
+                onHundredth(told)
             }
-        } catch {
-            throw NeverHappened(description: "\(error); in the end \(writer.statistics)")
+            return statistics.spooled == 0 && statistics.isReconciled
         }
         guard writer.statistics.isBalanced, spool.account.isBalanced else {
             throw NeverHappened(description: "the account does not balance: \(writer.statistics)")

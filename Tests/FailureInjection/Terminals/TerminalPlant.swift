@@ -65,11 +65,8 @@ struct TerminalPlant: Sendable {
     ///
     /// - Throws: ``NeverHappened`` with what it has said instead.
     func begins(_ child: RunningChild, _ what: String = "the machine runs") async throws {
-        do {
-            try await eventually(what) { isRunning(child) }
-        } catch {
-            throw NeverHappened(
-                description: "\(error): " + (child.output + child.errors).suffix(20).joined(separator: "\n"))
+        try await eventually("\(what): " + (child.output + child.errors).suffix(20).joined(separator: "\n")) {
+            isRunning(child)
         }
     }
 

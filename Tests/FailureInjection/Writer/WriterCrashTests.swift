@@ -82,13 +82,9 @@ final class WriterCrashTests: SharedServerTestCase {
                 } else {
                     try await chain.die("from outside") { _ in
                     } _: { child in
-                        do {
-                            try await eventually("\(patience) lines", within: .seconds(120)) {
-                                child.output.count >= patience
-                            }
-                        } catch {
-                            throw NeverHappened(description: "\(error), but \(child.output.suffix(3)), seed \(seed)")
-                        }
+                        try await eventually(
+                            "\(patience) lines, but \(child.output.suffix(3)), seed \(seed)", within: .seconds(120)
+                        ) { child.output.count >= patience }
                         child.send(SIGKILL)
                     }
                 }
