@@ -38,11 +38,15 @@ import Testing
 
     @Test("what never happens is an error that says what was waited for")
     func never() async {
+        var hour = 1
         do {
-            try await eventually("pigs fly", within: .milliseconds(20)) { false }
+            try await eventually("pigs fly at \(hour)", within: .milliseconds(20)) {
+                hour = 2
+                return false
+            }
             Issue.record("it happened")
         } catch {
-            #expect("\(error)".contains("pigs fly"))
+            #expect("\(error)".contains("pigs fly at 2"), "what there was in the end")
         }
     }
 }
