@@ -7,7 +7,7 @@ public protocol BatchSink: Sendable {
     var recordableTimes: ClosedRange<Timestamp>? { get }
 
     /// Changes whenever the database may be reached in another way than before, so that it may be another one, or one
-    /// that was restored: every new connection.
+    /// that was restored: with every connection that comes or goes.
     var session: Int { get }
 
     /// Makes the batches, all of one machine and kind, and their ledger entries visible in one transaction.

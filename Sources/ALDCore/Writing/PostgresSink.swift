@@ -52,7 +52,12 @@ public final class PostgresSink: BatchSink {
 
     public var recordableTimes: ClosedRange<Timestamp>? { HistoryPartitions.days }
 
-    public var session: Int { pool.statistics.connectsSucceeded }
+    /// With every connection that comes or goes it is another: where one of two led to a server that is no more, the other
+    /// is used from then on, and nobody connects.
+    public var session: Int {
+        let statistics = pool.statistics
+        return statistics.connectsSucceeded + statistics.closes.total
+    }
 
     public func deliver(
         _ batches: [Batch], deadline: MonotonicInstant

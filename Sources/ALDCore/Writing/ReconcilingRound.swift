@@ -2,8 +2,8 @@
 /// spool and on from the start, so that a page that fails again and again costs what it has of time and nothing else.
 ///
 /// The end is where it was when the round began. What is accepted later is confirmed over a connection that is there by
-/// then, or over a new one, and then there is another round. Who went on to the end of a spool that grows as fast as it
-/// is compared would never be there, and no file could be given up.
+/// then, or over a new one; when one comes or goes, there is another round. Who went on to the end of a spool that grows
+/// as fast as it is compared would never be there, and no file could be given up.
 struct ReconcilingRound: Hashable, Sendable {
     /// The next page begins behind this place.
     private(set) var after: SpoolPosition

@@ -109,7 +109,7 @@ public enum TestDatabase {
     }
 
     /// Which rows of `pg_stat_activity` are sessions in this database, the one that asks left out.
-    static let otherSessions =
+    package static let otherSessions =
         "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
 
     /// How many deadlocks the server has found in this database, as far as its sessions have said so; one that ends does.

@@ -99,6 +99,36 @@ import Testing
         }
     }
 
+    /// Story: of two connections one led to a server that is no more. What it has confirmed may be lost, and the other one
+    /// goes on as if nothing had been.
+    @Test("a connection that ends makes the way to the database another one, though nobody connects")
+    func endedConnection() async throws {
+        try await TestDatabase.withDatabase { lease in
+            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
+            let sink = PostgresSink(pool: pool, registration: Self.registration(), logger: TestDatabase.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                let deadline = SystemTime().now + .seconds(60)
+                try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in
+                    try await pool.withConnection(holder: "other", lane: .reader, deadline: deadline) { _ in }
+                }
+                let (session, connects) = (sink.session, pool.statistics.connectsSucceeded)
+                #expect(connects == 2)
+                _ = try await TestDatabase.number(
+                    """
+                    SELECT count(pg_terminate_backend(pid)) FROM (
+                        SELECT pid FROM pg_stat_activity WHERE \(TestDatabase.otherSessions) LIMIT 1) AS one
+                    """, lease.configuration)
+                try await eventually("its end is noticed") {
+                    try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in }
+                    return pool.statistics.closes.total == 1
+                }
+                #expect(pool.statistics.connectsSucceeded == connects && sink.session != session)
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test("another batch under a known name is refused and changes nothing")
     func collision() async throws {
         try await Self.withSink { sink, database, deadline in
