@@ -67,7 +67,10 @@ struct DatabaseMigrateCommand: AsyncParsableCommand {
                 "somebody holds a lock that the migration needs for longer than 2 seconds; nothing was changed, try again"
                     + " when fewer long statements run (\(error.message))")
         }
-        let missing = try await migrator.applyGrants(connection, deadline: deadline)
+        // A migration gives all rights itself; to do it once more beside those who begin to work would collide with them.
+        let missing =
+            outcome.applied.isEmpty
+            ? try await migrator.applyGrants(connection, deadline: deadline) : outcome.missingRoles
         let applied = pending.filter { outcome.applied.contains($0.version) }
         let done =
             applied.isEmpty
