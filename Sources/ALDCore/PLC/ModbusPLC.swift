@@ -166,6 +166,8 @@ public final class ModbusPLC: PLC {
         case .exception(.gatewayPathUnavailable, _) where !writing,
             .exception(.gatewayTargetFailedToRespond, _) where !writing:
             return .unreachable("\(error)")
+        // Sent, or waiting behind what is slow. A connection that is still being made says nothing about the controller.
+        case .timedOut(.reply) where !writing, .timedOut(.queue) where !writing: return .unanswered("\(error)")
         // Not now: it executed nothing, and may be asked again as long as there is time.
         case .exception(.serverDeviceBusy, _) where writing: return .unreachable("\(error)")
         case .exception: return .refused("\(error)")

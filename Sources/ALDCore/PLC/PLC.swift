@@ -66,9 +66,12 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
     case unknownParameter(String)
     case notWritable(Parameter)
     case outOfRange(Double, Parameter)
-    /// The controller could not be reached, did not answer in time, or has no time for a write now: nothing was written,
-    /// and it may be tried again. Says what was tried and why it failed.
+    /// The controller could not be reached, or has no time for a write now: nothing was written, and it may be tried
+    /// again. Says what was tried and why it failed.
     case unreachable(String)
+    /// It was asked for values and had not answered by the deadline: it is slow, or silent. Nothing was written, and it may
+    /// be tried again. A write of which this holds is an ``unknownOutcome(_:)``.
+    case unanswered(String)
     /// The controller answered, and the answer was no: it has done nothing. An answer that leaves that open, such as a
     /// device failure in the middle of a write, is an ``unknownOutcome(_:)``.
     case refused(String)
@@ -88,6 +91,7 @@ public enum PLCError: Error, Sendable, CustomStringConvertible {
             "\(value) \(parameter.unit) is outside \(parameter.qualifiedName)'s range "
                 + "\(parameter.range.lowerBound) … \(parameter.range.upperBound) \(parameter.unit)"
         case .unreachable(let reason): "the PLC cannot be reached: \(reason)"
+        case .unanswered(let reason): "the PLC has not answered in time: \(reason)"
         case .refused(let reason): "the PLC refused: \(reason)"
         case .interlocked(let reason): reason
         case .unknownOutcome(let reason):

@@ -41,7 +41,7 @@ extension PLC {
             }
         } catch {
             switch error {
-            case .unreachable(let reason), .unknownOutcome(let reason): return reason
+            case .unreachable(let reason), .unanswered(let reason), .unknownOutcome(let reason): return reason
             case .refused, .notWritable, .outOfRange, .unknownParameter, .interlocked: break
             }
         }
@@ -54,7 +54,8 @@ extension RecipeMachine.WriteFailure {
     init(_ error: PLCError) {
         self =
             switch error {
-            case .unreachable(let reason): .unreachable(reason)
+            // Also of what had to be read before anything could be written.
+            case .unreachable(let reason), .unanswered(let reason): .unreachable(reason)
             case .unknownOutcome(let reason): .unknownOutcome(reason)
             case .refused, .notWritable, .outOfRange, .unknownParameter, .interlocked: .refused("\(error)")
             }

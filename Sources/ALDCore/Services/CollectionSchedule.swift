@@ -31,6 +31,11 @@ public struct CollectionSchedule: Sendable {
         origin + .nanoseconds(period.wholeNanoseconds * instant)
     }
 
+    /// The first instant that comes after `now`.
+    func first(after now: MonotonicInstant) -> Int64 {
+        now < origin ? 0 : (now - origin).wholeNanoseconds / period.wholeNanoseconds + 1
+    }
+
     /// What to do at `now`.
     public mutating func next(now: MonotonicInstant) -> Action {
         guard now >= origin else { return .wait(until: origin) }

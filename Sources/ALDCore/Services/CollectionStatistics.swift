@@ -4,13 +4,16 @@
 public struct CollectionStatistics: Sendable {
     /// Instants whose readings were accepted.
     public internal(set) var cycles = 0
+    /// Those of them that were late: the reading began later than ``DataCollectionService/Configuration/mostLateness`` after
+    /// its instant, or it took longer than the period until the readings were accepted.
+    public internal(set) var lateCycles = 0
     /// Rows accepted, one per parameter and cycle.
     public internal(set) var rows = 0
     /// Rows among them that carry no value, because that part of the machine could not be read.
     public internal(set) var badRows = 0
     /// Instants at which the collector was not there in time.
     public internal(set) var missedLate = 0
-    /// Instants at which the controller could not be read.
+    /// Instants at which the controller could not be read, or was still busy with an earlier one.
     public internal(set) var missedPLC = 0
     /// Instants whose readings could not be stored on this machine.
     public internal(set) var missedSpool = 0
@@ -29,6 +32,8 @@ public struct CollectionStatistics: Sendable {
 
     /// Instants that went by without readings, whatever the cause.
     public var missed: Int { missedLate + missedPLC + missedSpool }
+    /// Instants that were missed, and those that were recorded late.
+    public var violations: Int { missed + lateCycles }
     /// Instants that were due.
     public var due: Int { cycles + missed }
 }

@@ -7,18 +7,27 @@ import Synchronization
 /// Instants lie on a fixed grid (``CollectionSchedule``). Each has three outcomes, and all three are counted: recorded,
 /// missed because the controller could not be read in time, missed because the collector itself was late. Missed
 /// instants leave gap records; so do those between an earlier collector and this one, which nobody counted.
+///
+/// A controller that needs longer than a period is given the time it needs (``ReadPatience``), and is recorded as often as
+/// it answers.
 public final class DataCollectionService: Service {
     public struct Configuration: Sendable {
         /// From one instant to the next. Defaults to 1 s.
         public var period: Duration = .seconds(1)
-        /// How long the controller may take to answer, counted from the instant. Defaults to 80 % of the period.
+        /// How long the controller may take to answer, counted from the instant, as long as it is quick. Defaults to 80 % of
+        /// the period.
         public var readTimeout: Duration?
+        /// How long one may take that has turned out to be slow; the instants that go by meanwhile are missed. With less than
+        /// ``readTimeout`` none is waited for longer than that. Defaults to 10 s.
+        public var slowReadTimeout: Duration = .seconds(10)
         /// Stop by itself after this long; `nil` never does. Defaults to `nil`.
         public var duration: Duration?
 
         public init() {}
 
         var effectiveReadTimeout: Duration { readTimeout ?? period * 0.8 }
+        /// A reading that begins later than this after its instant is a late one: a tenth of the period.
+        public var mostLateness: Duration { period / 10 }
 
         /// - Throws: every setting that is out of its range.
         public func validate() throws(ConfigurationProblems) {
@@ -28,6 +37,9 @@ public final class DataCollectionService: Service {
             }
             if effectiveReadTimeout <= .zero || effectiveReadTimeout > period {
                 problems.append("readTimeout is \(effectiveReadTimeout); it must be between zero and the period")
+            }
+            if slowReadTimeout <= .zero || slowReadTimeout > .seconds(3600) {
+                problems.append("slowReadTimeout is \(slowReadTimeout); it must be between zero and 1 h")
             }
             if let duration, duration < period {
                 problems.append("duration is \(duration); it must not be shorter than the period, \(period)")
@@ -100,6 +112,9 @@ public final class DataCollectionService: Service {
         let (origin, startedAt) = (time.now, time.wallClock)
         if let last { noteStop(since: last, until: startedAt) }
         var schedule = CollectionSchedule(origin: origin, period: configuration.period)
+        var patience = ReadPatience(configuration)
+        // Until when the controller has kept the collector waiting.
+        var waited: MonotonicInstant?
         let end = configuration.duration.map { origin + $0 }
         var previous: (instant: Int64, start: MonotonicInstant)?
         while !isStopping.withLock(\.self) {
@@ -108,34 +123,42 @@ public final class DataCollectionService: Service {
             switch schedule.next(now: now) {
             case .wait(let until):
                 await wakeup.wait(until: min(until, end ?? until), time: time)
-            case .collect(let instant, _, let missed):
+            case .collect(let instant, let lateness, let missed):
                 if let previous, previous.instant == instant - 1 { noteInterval(now - previous.start) }
                 previous = (instant, now)
                 // Before the reading, which is not to be recorded without them.
-                if !missed.isEmpty { noteLate(missed, schedule: schedule) }
-                await cycle(deadline: schedule.time(of: instant) + configuration.effectiveReadTimeout)
+                noteMissed(missed, waited: waited, schedule: schedule)
+                waited = await cycle(at: schedule.time(of: instant), lateness: lateness, &patience)
             }
         }
         // Instants that were due before the end and never had their turn belong into the account as well.
         let outstanding = schedule.outstanding(now: min(time.now, (end ?? time.now) - .nanoseconds(1)))
-        if !outstanding.isEmpty { noteLate(outstanding, schedule: schedule) }
+        noteMissed(outstanding, waited: waited, schedule: schedule)
         await recordGaps(final: true)
         state.withLock { $0.endedAt = time.now }
     }
 
-    private func cycle(deadline: MonotonicInstant) async {
-        let started = time.now
-        let startedAt = time.wallClock
+    /// - Returns: until when the controller has kept the collector waiting. What came after the deadline is not its fault.
+    private func cycle(
+        at instant: MonotonicInstant, lateness: Duration, _ patience: inout ReadPatience
+    ) async -> MonotonicInstant {
+        let (started, startedAt) = (time.now, time.wallClock)
+        let deadline = instant + patience.timeout
         do throws(PLCError) {
             var scan = try await scan(deadline: deadline)
+            let answered = time.now
+            patience.answered(after: answered - instant)
             if let limits = metadata?.current { scan.readings = limits.judged(scan.readings) }
-            await accept(scan, started: started)
+            await accept(scan, started: started, lateness: lateness)
             noteLoad(time.now - started)
+            return min(answered, deadline)
         } catch {
+            patience.failed(error)
+            let waited = min(time.now, deadline)
             noteLoad(configuration.period)
             state.withLock { $0.missedPLC += 1 }
-            noteMiss("\(error)", cause: .plc, from: startedAt, to: startedAt, instants: 1)
-            await recordGaps()
+            await noteFailure("\(error)", cause: .plc, at: startedAt)
+            return waited
         }
     }
 
@@ -170,12 +193,13 @@ public final class DataCollectionService: Service {
         throw .unreachable("the recorder was shut down before the controller had answered")
     }
 
-    private func accept(_ scan: Scan, started: MonotonicInstant) async {
+    private func accept(_ scan: Scan, started: MonotonicInstant, lateness: Duration) async {
         do throws(SpoolError) {
             try await append(Records(scan))
             let took = time.now - started
             let recovered = state.withLock { statistics -> Bool in
                 statistics.cycles += 1
+                if lateness > configuration.mostLateness || took > configuration.period { statistics.lateCycles += 1 }
                 statistics.rows += scan.readings.count
                 statistics.badRows += scan.readings.count { $0.quality == .bad }
                 statistics.cycleTime.record(took)
@@ -189,8 +213,7 @@ public final class DataCollectionService: Service {
             }
         } catch {
             state.withLock { $0.missedSpool += 1 }
-            noteMiss("\(error)", cause: .spool, from: scan.time, to: scan.time, instants: 1)
-            await recordGaps()
+            await noteFailure("\(error)", cause: .spool, at: scan.time)
         }
     }
 
@@ -216,15 +239,33 @@ public final class DataCollectionService: Service {
         state.withLock { $0.jitter.record(deviation < .zero ? .zero - deviation : deviation) }
     }
 
-    private func noteLate(_ missed: Range<Int64>, schedule: CollectionSchedule) {
-        state.withLock { $0.missedLate += missed.count }
+    /// Instants that went by without a reading of their own.
+    ///
+    /// - Parameter waited: until when the controller has kept the collector waiting: those after it are the collector's.
+    private func noteMissed(_ missed: Range<Int64>, waited: MonotonicInstant?, schedule: CollectionSchedule) {
+        let free = waited.map { schedule.first(after: $0) } ?? missed.lowerBound
+        let (slow, late) = (missed.clamped(to: Int64.min..<free), missed.clamped(to: free..<Int64.max))
+        state.withLock { statistics in
+            statistics.missedPLC += slow.count
+            statistics.missedLate += late.count
+        }
+        noteMissed(slow, "the controller was still busy with an earlier instant", cause: .plc, schedule: schedule)
+        noteMissed(
+            late, "collection instants went by before the collector was ready", cause: .late, schedule: schedule)
+        // One that was recorded came before them, and one in time after them: their gap is over as soon as it is known.
+        let isOver = !late.isEmpty || !slow.isEmpty && state.withLock { $0.lastFailure == nil }
+        if isOver { gaps.withLock { $0.resumed() } }
+    }
+
+    private func noteMissed(
+        _ missed: Range<Int64>, _ detail: String, cause: CollectionGap.Cause, schedule: CollectionSchedule
+    ) {
+        guard !missed.isEmpty else { return }
         // Civil time of a past instant: as long ago on the real-time clock as on the monotonic one.
         let (now, wallClock) = (time.now, time.wallClock)
         let first = wallClock.advanced(by: schedule.time(of: missed.lowerBound) - now)
         let last = wallClock.advanced(by: schedule.time(of: missed.upperBound - 1) - now)
-        noteMiss(
-            "collection instants went by before the collector was ready", cause: .late, from: first, to: last,
-            instants: Int32(clamping: missed.count))
+        noteMiss(detail, cause: cause, from: first, to: last, instants: Int32(clamping: missed.count))
     }
 
     private func recordedUntil() async -> Timestamp? {
@@ -246,10 +287,16 @@ public final class DataCollectionService: Service {
             metadata: ["since": "\(last)", "missed": "\(gap.instants)"])
     }
 
+    /// An instant was tried, and nothing was recorded.
+    private func noteFailure(_ detail: String, cause: CollectionGap.Cause, at instant: Timestamp) async {
+        state.withLock { $0.lastFailure = detail }
+        noteMiss(detail, cause: cause, from: instant, to: instant, instants: 1)
+        await recordGaps()
+    }
+
     private func noteMiss(
         _ detail: String, cause: CollectionGap.Cause, from first: Timestamp, to last: Timestamp, instants: Int32
     ) {
-        if cause != .late { state.withLock { $0.lastFailure = detail } }
         // One line when it begins and one a minute while it lasts; the gap records keep the count.
         if reports.withLock({ $0.isDue(cause, now: time.now) }) {
             logger.warning(
@@ -262,8 +309,6 @@ public final class DataCollectionService: Service {
         let gap = CollectionGap(
             firstMissedAt: first, lastMissedAt: last, instants: instants, cause: cause, detail: detail)
         gaps.withLock { $0.missed(gap) }
-        // A late instant was followed by one in time: its gap is over as soon as it is known.
-        if cause == .late { gaps.withLock { $0.resumed() } }
     }
 
     private func recordGaps(final: Bool = false) async {

@@ -58,7 +58,7 @@ public final class WorldPLC: PLC {
     public func scan(deadline: MonotonicInstant) async throws(PLCError) -> Scan {
         // The time stamp is that of the beginning, as over a real link.
         let began = time.wallClock
-        guard try await travel(until: deadline) else { throw .unreachable("no answer by the deadline") }
+        guard try await travel(until: deadline) else { throw .unanswered("no answer by the deadline") }
         var scan = try await machine.scan(deadline: deadline)
         scan.time = began
         let digest = scan.readings.reduce(0 as UInt64) { $0 &+ Self.digest($1.parameter, $1.value) }
@@ -67,7 +67,7 @@ public final class WorldPLC: PLC {
     }
 
     public func readSetPoint(of parameter: ParameterID, deadline: MonotonicInstant) async throws(PLCError) -> Double {
-        guard try await travel(until: deadline) else { throw .unreachable("no answer by the deadline") }
+        guard try await travel(until: deadline) else { throw .unanswered("no answer by the deadline") }
         return try await machine.readSetPoint(of: parameter, deadline: deadline)
     }
 

@@ -127,6 +127,45 @@ private final class CollectingSink: BatchSink {
         #expect(gap.lastMissedAt == start.advanced(by: .seconds(3)))
     }
 
+    @Test("a controller that is slower than the period is recorded as often as it answers, and the rest is its own gap")
+    func slowController() async throws {
+        plc.behaviour.withLock { $0 = .needs(.seconds(1.5)) }
+        let statistics = try await collect(for: .seconds(10)) { _ in
+            // Given up after 0.8 s; then 1.6 s are enough, and every reading takes one and a half.
+            await time.waitForSleepers(1)
+            time.advance(by: .milliseconds(200))
+            for _ in 0..<4 {
+                await time.waitForSleepers(1)
+                time.advance(by: .milliseconds(500))
+            }
+        }
+        #expect(statistics.cycles == 5 && statistics.missedPLC == 5 && statistics.missedLate == 0)
+        #expect(statistics.lateCycles == 5 && statistics.violations == 10 && statistics.lastFailure == nil)
+        #expect(sink.times == [1, 3, 5, 7, 9].flatMap { [$0, $0] }.map { start.advanced(by: .seconds($0)) })
+        #expect(sink.gaps.allSatisfy { $0.cause == .plc && $0.instants == 1 })
+        #expect(sink.gaps.map(\.firstMissedAt) == [0, 2, 4, 6, 8].map { start.advanced(by: .seconds($0)) })
+    }
+
+    @Test("a controller that is silent is one gap, however long it is waited for, until it answers")
+    func silentController() async throws {
+        plc.behaviour.withLock { $0 = .needs(.seconds(1000)) }
+        let statistics = try await collect(for: .seconds(16)) { _ in
+            // Given up after 0.8, 1.6, 3.2 and 6.4 s. The third one ends in time for the next instant.
+            for pause in [0.2, 0.4] {
+                await time.waitForSleepers(1)
+                time.advance(by: .seconds(pause))
+            }
+            await time.waitForSleepers(1)
+            plc.behaviour.withLock { $0 = .answers }
+            time.advance(by: .milliseconds(600))
+            for _ in 0..<3 { await nextSecond() }
+        }
+        #expect(statistics.cycles == 3 && statistics.missedPLC == 13 && statistics.missedLate == 0)
+        #expect(sink.gaps.map(\.cause) == [.plc, .plc] && sink.gaps.map(\.instants) == [1, 12])
+        #expect(sink.gaps.last?.lastMissedAt == start.advanced(by: .seconds(12)))
+        #expect(statistics.lateCycles == 0)
+    }
+
     @Test("what went by between two processes is a gap of its own, and no miss of the second")
     func betweenProcesses() async throws {
         try await withTemporaryDirectory { directory in

@@ -7,6 +7,8 @@ import Synchronization
 final class ScriptedPLC: PLC {
     enum Behaviour {
         case answers, isUnreachable, takes(Duration), answersHalf
+        /// Answers after so long, if that is before the deadline.
+        case needs(Duration)
         /// Fails with this text.
         case fails(String)
     }
@@ -27,6 +29,9 @@ final class ScriptedPLC: PLC {
         case .isUnreachable: throw .unreachable("scripted")
         case .fails(let text): throw .unreachable(text)
         case .takes(let duration): time.advance(by: duration)
+        case .needs(let duration):
+            time.advance(by: min(duration, max(.zero, deadline - time.now)))
+            if time.now >= deadline { throw .unanswered("scripted") }
         case .answersHalf:
             return Scan(
                 time: started,
