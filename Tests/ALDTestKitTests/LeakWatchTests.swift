@@ -26,6 +26,8 @@ import Testing
         close(accept(listener.descriptor, nil, nil))
         try await eventually("it is half-closed") { (ProcessProbe.sockets(in: .closeWait) ?? 0) > 0 }
         #expect((ProcessProbe.sockets(in: .listening) ?? 0) > 0)
+        let states = try #require(ProcessProbe.sockets())
+        #expect((states[.closeWait] ?? 0) > 0 && (states[.listening] ?? 0) > 0, "\(states)")
     }
 
     @Test("a thread of ours is counted, those of Dispatch are told apart by their names")

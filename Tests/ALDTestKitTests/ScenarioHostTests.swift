@@ -81,4 +81,33 @@ import Testing
             try await place.host.stop()
         }
     }
+
+    @Test("a server at an address of this machine is put behind a proxy, with the password that it wants")
+    func addressed() async throws {
+        try await TestDatabase.withPrivateServer { _, lease in
+            try await ProxiedDatabase.run(before: lease.configuration) { _, addressed in
+                try await ProxiedDatabase.run(before: addressed.withRole("postgres", password: "secret")) {
+                    outer, far in
+                    #expect(!"\(far)".contains("secret") && "\(far)".contains("password=***"))
+                    _ = try? await TestDatabase.number("SELECT 1", far)
+                    #expect(outer.evidence.connections == 1)
+                    #expect(throws: Unavailable.self) { try ProxiedDatabase.connectionString(of: far) }
+                }
+                try await ProxiedDatabase.run(before: addressed) { outer, far in
+                    let answer = try await TestDatabase.number("SELECT 1", far)
+                    #expect(answer == 1)
+                    #expect(outer.evidence.bytes[.upstream, default: 0] > 0)
+                }
+            }
+        }
+    }
+
+    @Test("no fault and no load goes to a server on another machine, and it is said what to do")
+    func elsewhere() throws {
+        let database = try PostgresConfiguration(connectionString: "host=db.example.com user=ald dbname=ald")
+        let error = #expect(throws: Unavailable.self) { try ProxiedDatabase.target(of: database) }
+        #expect(error?.reason.contains("db.example.com") == true && error?.remedy.contains("ALD_DATABASE_URL") == true)
+        let local = try PostgresConfiguration(connectionString: "host=localhost user=ald dbname=ald")
+        #expect(try ProxiedDatabase.target(of: local) == .port(5432))
+    }
 }

@@ -53,7 +53,7 @@ final class RegistryDoubtTests: SharedServerTestCase {
                 var configuration = TerminalRegistry.Configuration(version: "test")
                 configuration.heartbeatInterval = .seconds(1)
                 let registry = try TerminalRegistry(
-                    database: try ProxiedDatabase.through(proxy, database), locks: [lock],
+                    database: ProxiedDatabase.through(proxy, database), locks: [lock],
                     configuration: configuration, logger: TestDatabase.quiet
                 ) { _ in displaced.count.add(1, ordering: .relaxed) }
                 let bench = Bench(proxy: proxy, database: database, registry: registry, displaced: displaced)

@@ -12,7 +12,7 @@ final class WriterDiskTests: SharedServerTestCase {
             try await withTemporaryDirectory { directory in
                 try await FaultProxy.run(to: directory + "/nobody") { proxy in
                     let options = WriterRig.Options(
-                        directory: disk.path, database: try ProxiedDatabase.through(proxy, database))
+                        directory: disk.path, database: ProxiedDatabase.through(proxy, database))
                     try await WriterRig.run(options, promises: Promises()) { rig in
                         for _ in 0..<Gate.rounds(3, nominal: 50) {
                             proxy.retarget(directory + "/nobody")
@@ -183,7 +183,7 @@ final class WriterDiskTests: SharedServerTestCase {
                 let spool = directory + "/spool"
                 try FileManager.default.createDirectory(atPath: spool, withIntermediateDirectories: false)
                 let options = WriterRig.Options(
-                    directory: spool, database: try ProxiedDatabase.through(proxy, database))
+                    directory: spool, database: ProxiedDatabase.through(proxy, database))
                 try await WriterRig.run(options, promises: Promises()) { rig in
                     for _ in 0..<3 {
                         for _ in 0..<30 { try await rig.append(20) }

@@ -18,7 +18,7 @@ final class WriterNetworkTests: SharedServerTestCase {
         try await FaultProxy.run(to: try ProxiedDatabase.socket(of: database)) { proxy in
             try await withTemporaryDirectory { directory in
                 var options = WriterRig.Options(
-                    directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                    directory: directory, database: ProxiedDatabase.through(proxy, database))
                 options.writer.attemptTimeout = timeout
                 options.pool.connectTimeout = timeout
                 options.poisonEvery = Self.poisonEvery
@@ -151,7 +151,7 @@ final class WriterNetworkTests: SharedServerTestCase {
             // Whoever stands before the pooler keeps its address while one process follows the other.
             try await FaultProxy.run(to: directory + "/nobody") { proxy in
                 let options = WriterRig.Options(
-                    directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                    directory: directory, database: ProxiedDatabase.through(proxy, database))
                 try await WriterRig.run(options, promises: Promises()) { rig in
                     try await rig.withLoad {
                         for round in 0..<Gate.rounds(4, nominal: 40) {

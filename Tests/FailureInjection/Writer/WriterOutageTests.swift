@@ -10,7 +10,7 @@ final class WriterOutageTests: SharedServerTestCase {
         try await withTemporaryDirectory { directory in
             let chain = try WriterChain(directory: directory, machine: 1, database: database)
             try await FaultProxy.run(to: directory + "/nobody") { proxy in
-                chain.go(by: try ProxiedDatabase.through(proxy, database))
+                chain.go(by: ProxiedDatabase.through(proxy, database))
                 let most = Gate.isSlow ? 3_000_000 : 60_000
                 let result = try await chain.live { order in
                     (order.rows, order.callers, order.waitingAtMost) = (20, 4, .max)
@@ -49,7 +49,7 @@ final class WriterOutageTests: SharedServerTestCase {
         try await withTemporaryDirectory { directory in
             try await FaultProxy.run(to: directory + "/nobody") { proxy in
                 let options = WriterRig.Options(
-                    directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                    directory: directory, database: ProxiedDatabase.through(proxy, database))
                 try await WriterRig.run(options, promises: Promises()) { rig in
                     for _ in 0..<Gate.rounds(400, nominal: 20_000) { try await rig.append(100, kind: .history) }
                     let backlog = rig.writer.statistics.spooled

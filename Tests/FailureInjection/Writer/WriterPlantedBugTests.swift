@@ -73,7 +73,7 @@ final class WriterPlantedBugTests: SharedServerTestCase {
         return try await withTemporaryDirectory { directory in
             try await FaultProxy.run(to: try ProxiedDatabase.socket(of: database)) { proxy in
                 var options = WriterRig.Options(
-                    directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                    directory: directory, database: ProxiedDatabase.through(proxy, database))
                 if let bug { options.around = { BuggySink(sink: $0, bug: bug) } }
                 return try await WriterRig.run(options, promises: Promises()) { rig in
                     try await rig.withLoad {

@@ -54,7 +54,7 @@ final class WriterRandomTests: XCTestCase {
             try await FaultProxy.run(to: try ProxiedDatabase.socket(of: database), seed: seed) { proxy in
                 try await withTemporaryDirectory { directory in
                     var options = WriterRig.Options(
-                        directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                        directory: directory, database: ProxiedDatabase.through(proxy, database))
                     options.poisonEvery = Self.poisonEvery
                     options.copiedRows = 200
                     options.writer.attemptTimeout = .milliseconds(700)

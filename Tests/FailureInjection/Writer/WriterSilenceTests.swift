@@ -71,7 +71,7 @@ final class WriterSilenceTests: SharedServerTestCase {
         try await FaultProxy.run(to: try ProxiedDatabase.socket(of: database)) { proxy in
             try await withTemporaryDirectory { directory in
                 var options = WriterRig.Options(
-                    directory: directory, database: try ProxiedDatabase.through(proxy, database))
+                    directory: directory, database: ProxiedDatabase.through(proxy, database))
                 options.writer.attemptTimeout = .seconds(1)
                 options.pool.connectTimeout = .seconds(1)
                 // Not by the first COPY, which would be refused: the day has no partition yet.

@@ -39,6 +39,26 @@ public struct PostgresConfiguration: Sendable, Hashable {
         return copy
     }
 
+    /// The same login at another TCP address, for instance that of a proxy before the server. Unless the user has said how
+    /// it is to be secured, it is not: the address is no name that a certificate could hold.
+    package func withAddress(_ host: String, port: Int) -> PostgresConfiguration {
+        var copy = self
+        copy.options["host"] = host
+        copy.options["hostaddr"] = nil
+        copy.options["port"] = String(port)
+        copy.options["sslmode"] = options["sslmode"] ?? "disable"
+        return copy
+    }
+
+    /// The same server and database, but this role and its password.
+    package func withRole(_ name: String, password: String) -> PostgresConfiguration {
+        var copy = self
+        copy.options["user"] = name
+        copy.options["password"] = password
+        copy.options["passfile"] = nil
+        return copy
+    }
+
     /// The same login under another `application_name`.
     public func withApplicationName(_ name: String) -> PostgresConfiguration {
         var copy = self

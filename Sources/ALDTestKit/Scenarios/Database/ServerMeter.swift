@@ -29,13 +29,13 @@ struct ServerMeter: Sendable {
 }
 
 extension ScenarioRun {
-    /// A database of its own, and a note of what went to and from it and of what the server needed: where the server has
-    /// a socket, a proxy stands before it and counts.
+    /// A database of its own, and a note of what went to and from it and of what the server needed: where the server is on
+    /// this machine, a proxy stands before it and counts.
     ///
     /// - Parameter body: given how to reach the database.
     func withMeteredDatabase(_ body: (PostgresConfiguration) async throws -> Void) async throws {
         try await host.withDatabase { database in
-            guard (try? ProxiedDatabase.socket(of: database)) != nil else { return try await body(database) }
+            guard (try? ProxiedDatabase.target(of: database)) != nil else { return try await body(database) }
             try await ProxiedDatabase.run(before: database, seed: seed) { proxy, proxied in
                 try await metering(proxy) { try await body(proxied) }
             }
