@@ -33,7 +33,8 @@ struct SimulateCommand: AsyncParsableCommand {
             EXIT STATUS
               0   every promise was kept
               1   a promise was broken: the lines say which, and the seed replays it
-              2   nothing was broken, but a planned fault never had an effect
+              2   nothing was broken, but a planned fault never had an effect, or not the one
+                  it is there for: a full disk for which the spool never refused anything
               130 interrupted by Ctrl-C or a signal: the closing line counts what had ended
             """)
 
@@ -189,13 +190,14 @@ struct SimulationOutcome: Encodable {
     var faults: [String: Int]
     var toothless: [String]
     var reached: [String]
+    var unreached: [String]
     var problems: [String]
 
     init(_ report: MachineDay.Report, _ commit: String?, took: Duration) {
         seed = report.seed
         self.commit = commit
         digest = "\(report.digest)"
-        verdict = !report.problems.isEmpty ? "fail" : report.toothless.isEmpty ? "pass" : "unknown"
+        verdict = !report.problems.isEmpty ? "fail" : report.isProof ? "pass" : "unknown"
         virtualSeconds = report.length.inSeconds
         realSeconds = took.inSeconds
         (jobs, lives, cycles, missed) = (report.jobs, report.lives, report.cycles, report.missed)
@@ -207,6 +209,7 @@ struct SimulationOutcome: Encodable {
         faults = report.bites
         toothless = report.toothless
         reached = report.reached.sorted()
+        unreached = report.unreached
         problems = report.problems
     }
 
@@ -245,6 +248,7 @@ struct SimulationOutcome: Encodable {
             rows.append((index == 0 ? "Faults" : "", "\(fault.key): \(TextTable.counted(fault.value, "time"))"))
         }
         for (index, state) in reached.enumerated() { rows.append((index == 0 ? "Reached" : "", state)) }
+        for (index, state) in unreached.enumerated() { rows.append((index == 0 ? "Never" : "", state)) }
         for (index, name) in toothless.enumerated() { rows.append((index == 0 ? "No effect" : "", name)) }
         for (index, problem) in problems.enumerated() { rows.append((index == 0 ? "BROKEN" : "", problem)) }
         rows.append(("Verdict", verdict))

@@ -71,6 +71,7 @@ import Testing
     func coverage() async throws {
         var bites: Set<String> = []
         var reached: Set<String> = []
+        var demanded: Set<String> = []
         for seed in 0..<3 as Range<UInt64> {
             let report = try await day(seed) {
                 ($0.length, $0.isSwarm, $0.keepsFiles) = (.seconds(1800), false, seed == 0)
@@ -78,7 +79,9 @@ import Testing
             #expect(report.problems == [], "seed \(seed)")
             bites.formUnion(report.bites.keys)
             reached.formUnion(report.reached)
+            demanded.formUnion(report.demanded)
         }
+        #expect(demanded == Set(WorldFault.Kind.allCases.compactMap(\.rareState)) && demanded.isSubset(of: reached))
         #expect(bites == Set(WorldFault.Kind.allCases.map(\.bite)))
         #expect(
             reached == [

@@ -123,6 +123,7 @@ extension MachineDay {
         let shortages = disk?.shortages ?? 0
         if shortages > 0 { report.bites[WorldFault.Kind.diskFull.bite, default: 0] += shortages }
         report.toothless = Set(planned.map(\.bite)).subtracting(report.bites.keys).sorted()
+        report.demanded = Set(planned.compactMap(\.rareState))
         report.givenUp = shortage.records
         if report.givenUp > 0 { report.reached.insert("confirmed records given up that the database had forgotten") }
         if shortage.inDoubt > 0 { report.problems.append("\(shortage.inDoubt) files were given up while in doubt") }

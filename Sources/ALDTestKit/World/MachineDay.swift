@@ -69,6 +69,12 @@ public struct MachineDay {
         public var toothless: [String] = []
         /// Rare states that were reached.
         public var reached: Set<String> = []
+        /// Those that the faults that were planned should have brought about.
+        public var demanded: Set<String> = []
+        /// Those of them that were not reached: of what comes after them nothing was proved.
+        public var unreached: [String] { demanded.subtracting(reached).sorted() }
+        /// Whether everything that was planned came to pass, so that no problem means something.
+        public var isProof: Bool { toothless.isEmpty && unreached.isEmpty }
         public var problems: [String] = []
         public var trace: [String] = []
     }

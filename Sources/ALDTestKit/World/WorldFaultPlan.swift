@@ -30,6 +30,22 @@ public struct WorldFault: Hashable, Sendable {
             case .diskFull: "full disk"
             }
         }
+
+        /// What it has to bring about at least once, or of the ways out of it nothing was proved; `nil` for none.
+        public var rareState: String? {
+            switch self {
+            case .databaseDown: "breaker open"
+            case .answersLost: "delivery in doubt resolved"
+            case .callsLost: "sweep found a command"
+            case .readingsRefused: "dead letter written"
+            case .crash: "crash with records waiting"
+            case .diskFull: "spool refused"
+            case .databaseForgets: "database forgot commits"
+            case .databaseSlow, .databaseRefuses, .databaseRestarts, .callsLate, .plcDown, .plcSlow, .plcLossy, .freeze,
+                .clockStep:
+                nil
+            }
+        }
     }
 
     public var kind: Kind
