@@ -36,6 +36,19 @@ import Testing
         try await host.stop()
     }
 
+    @Test("what a scenario is set to is read from what it runs")
+    func parameters() throws {
+        let reading = try #require(Catalogue.scenario("PLC-CA-02")).parameters
+        #expect(reading["readers"] == "10" && reading["rate"] == "50", "\(reading)")
+        let late = try #require(Catalogue.scenario("FI-NL-03")).parameters
+        #expect(late["commands"] == "false" && late["period"] == "1s", "\(late)")
+        #expect(late["controller"]?.contains("100ms to 1s") == true && late["database"] == nil, "\(late)")
+        // What a test plants is no parameter.
+        for scenario in Catalogue.scenarios {
+            #expect(!scenario.parameters.values.contains { $0.contains("(Function)") }, "\(scenario.id)")
+        }
+    }
+
     @Test(
         "patterns choose", arguments: [("PLC-CA-01", 1), ("plc-ca-*", 4), ("*-ML-0*", 4), ("*", 116), ("DB-*-01", 5)])
     func patterns(pattern: String, count: Int) throws {
@@ -268,30 +281,7 @@ import Testing
         #expect(report.firstError == "no" && report.failureRatio == 1)
     }
 
-    // MARK: Checkers, with planted bugs
-
-    @Test("a register that is torn, forgets or goes back is found out")
-    func history() {
-        var history = RegisterHistory()
-        func read(_ number: Double, by reader: Int = 0, floor: Int? = nil) {
-            history.readEnded(number / 32, by: reader, floor: floor ?? history.ended)
-        }
-        history.writeBegins(1)
-        read(0)
-        read(1, by: 1)
-        history.writeEnded(1)
-        read(1)
-        #expect(history.problems == [])
-        read(0.5)
-        read(2)
-        read(0)
-        #expect(history.problems.count == 4)
-        history = RegisterHistory()
-        history.writeBegins(1)
-        read(1, floor: 0)
-        read(0, floor: 0)
-        #expect(history.problems.count == 1)
-    }
+    // MARK: Numbers
 
     @Test("numbers are written for people")
     func quantities() {

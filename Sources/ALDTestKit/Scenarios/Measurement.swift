@@ -87,6 +87,8 @@ public struct ScenarioResult: Hashable, Sendable, Codable {
     public var gates: [String]?
     /// Of the code, see ``Repository/commit()``; `nil` in files of earlier versions.
     public var commit: String?
+    /// What the scenario was set to, see ``Scenario/parameters``; `nil` in files of earlier versions.
+    public var parameters: [String: String]?
 
     public func measurement(_ name: String) -> Double? { measurements.first { $0.name == name }?.value }
 

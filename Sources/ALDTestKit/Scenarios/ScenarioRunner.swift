@@ -125,7 +125,7 @@ public struct ScenarioRunner: Sendable {
             nominalSeconds: scenario.nominal.inSeconds, plannedSeconds: duration.inSeconds,
             isVirtual: scenario.isVirtual, elapsedSeconds: run.elapsed.inSeconds, startedAt: "\(startedAt)",
             machine: .current, postgres: await host.serverVersion, gates: options.gates,
-            commit: await Repository.commit())
+            commit: await Repository.commit(), parameters: scenario.parameters)
         return (result, content.heeded)
     }
 

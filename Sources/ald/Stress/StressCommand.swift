@@ -114,11 +114,12 @@ struct StressCommand: AsyncParsableCommand {
         let rows = scenarios.map { scenario in
             [
                 scenario.id, DurationText.short(scenario.short),
-                scenario.isVirtual ? "virtual" : DurationText.short(scenario.nominal),
+                DurationText.short(scenario.nominal) + (scenario.isVirtual ? " virtual" : ""),
+                scenario.gate == .always ? "" : scenario.gate.rawValue,
                 scenario.isImplemented ? scenario.title : "not written: " + scenario.title,
             ]
         }
-        for line in TextTable.lines([["ID", "SHORT", "NOMINAL", "TITLE"]] + rows) {
+        for line in TextTable.lines([["ID", "SHORT", "NOMINAL", "GATE", "TITLE"]] + rows) {
             try LineOutput.write(line)
         }
         let written = scenarios.count(where: \.isImplemented)
@@ -138,11 +139,17 @@ struct StressCommand: AsyncParsableCommand {
         var isVirtual: Bool
         var shortSeconds: Double
         var nominalSeconds: Double
+        /// The variable that asks for the nominal duration; `always` when it is the short one.
+        var gate: String
+        var parameters: [String: String]
+        var criteria: [Criterion]
 
         init(_ scenario: Scenario) {
             (id, title, requirement) = (scenario.id, scenario.title, scenario.requirement)
             (isWritten, isVirtual) = (scenario.isImplemented, scenario.isVirtual)
             (shortSeconds, nominalSeconds) = (scenario.short.inSeconds, scenario.nominal.inSeconds)
+            gate = scenario.gate.rawValue
+            (parameters, criteria) = (scenario.parameters, scenario.criteria)
         }
     }
 }

@@ -1,7 +1,8 @@
-import ALDTestKit
+import ArgumentParser
 import Foundation
 import Testing
 
+@testable import ALDTestKit
 @testable import ald
 
 /// `ald stress`, `ald report` and `ald simulate`, as people and scripts run them.
@@ -100,9 +101,15 @@ import Testing
     @Test("the list can be read by programs")
     func list() async throws {
         let result = try await Self.ald(["stress", "PLC-PS-*", "--list", "--json"])
-        struct Row: Decodable { var id: String, shortSeconds: Double }
+        struct Row: Decodable {
+            var id: String, shortSeconds: Double, gate: String, parameters: [String: String], criteria: [Criterion]
+        }
         let rows = try result.output.map { try JSONDecoder().decode(Row.self, from: Data($0.utf8)) }
         #expect(result.exitCode == 0 && rows.count == 5 && rows.allSatisfy { $0.shortSeconds > 0 })
+        let scenario = try #require(Catalogue.scenario("PLC-PS-02"))
+        let row = try #require(rows.first { $0.id == "PLC-PS-02" })
+        #expect(row.gate == "ALD_SLOW" && row.criteria == scenario.criteria)
+        #expect(row.parameters["parameters"] == "500")
     }
 
     @Test("the line that moves is shorter than the terminal is wide")
@@ -129,6 +136,16 @@ import Testing
         #expect(nothing.exitCode == 64 && nothing.transcript.contains("a name is missing"), "\(nothing.transcript)")
     }
 
+    @Test("a rare state that a fault is there for and that was never reached makes a run unknown")
+    func unreached() {
+        var report = MachineDay.Report(seed: 1, length: .seconds(1), digest: WorldDigest())
+        (report.demanded, report.reached) = (["spool refused", "breaker open"], ["breaker open"])
+        #expect(SimulationOutcome(report, nil, took: .zero).verdict == "unknown")
+        #expect(SimulationOutcome(report, nil, took: .zero).text().contains("Never"))
+        report.reached.insert("spool refused")
+        #expect(SimulationOutcome(report, nil, took: .zero).verdict == "pass")
+    }
+
     @Test("a run for programs says its commit, too")
     func simulateForPrograms() async throws {
         let result = try await Self.ald(["simulate", "--hours", "0.01", "--faults", "none", "--json"])
@@ -147,15 +164,16 @@ import Testing
         #expect(result.output == ["0 of 3 runs, interrupted: 0 passed, 0 unknown, 0 failed"], "\(result.transcript)")
     }
 
-    @Test("a broken promise counts before one without effect, and an effect in one run is enough for all")
+    @Test("a broken promise counts before what was never seen, and to be seen in one run is enough for all")
     func tally() {
         var tally = SimulationTally()
-        tally.add(isBroken: false, toothless: ["a"], bitten: [])
-        #expect(tally.exit != nil)
-        tally.add(isBroken: false, toothless: [], bitten: ["a"])
+        tally.add(isBroken: false, missing: ["a"], seen: [])
+        #expect(tally.exit?.rawValue == 2)
+        #expect(tally.text(of: 1) == "1 run: 0 passed, 1 unknown, 0 failed; never seen: a")
+        tally.add(isBroken: false, missing: [], seen: ["a"])
         #expect(tally.exit == nil)
-        tally.add(isBroken: true, toothless: ["b"], bitten: [])
-        #expect(tally.exit != nil)
-        #expect(tally.text(of: 3) == "3 runs: 1 passed, 1 unknown, 1 failed")
+        tally.add(isBroken: true, missing: ["b"], seen: [])
+        #expect(tally.exit?.rawValue == 1)
+        #expect(tally.text(of: 3) == "3 runs: 1 passed, 1 unknown, 1 failed; never seen: b")
     }
 }
