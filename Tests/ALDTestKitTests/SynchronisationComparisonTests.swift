@@ -8,7 +8,9 @@ import Testing
 struct SynchronisationComparisonTests {
     /// A side whose cycles take this long: `cycles` of them due at `rate` a second, done by one client, and twenty one after
     /// the other.
-    private func side(_ cycle: Duration, rate: Double = 40, cycles: Int = 20, failing: Int = 0) -> SynchronisationSide {
+    private func side(
+        _ cycle: Duration, rate: Double = 40, cycles: Int = 20, failing: Int = 0, heap: Int? = 1000
+    ) -> SynchronisationSide {
         var side = SynchronisationSide()
         let beginning = MonotonicInstant(nanoseconds: 0)
         side.open = LoadReport(from: beginning, planned: .seconds(Double(cycles) / rate))
@@ -21,7 +23,7 @@ struct SynchronisationComparisonTests {
             side.open.record(dueAt: due, from: began, to: free, failure: number < failing ? "no" : nil)
         }
         for _ in 0..<20 { side.addClosed(from: beginning, to: beginning + cycle, failure: nil) }
-        side.heap = 1000
+        side.heap = heap
         return side
     }
 
@@ -75,6 +77,22 @@ struct SynchronisationComparisonTests {
         let few = comparison(Array(repeating: (.milliseconds(5), .milliseconds(5)), count: 4))
         #expect(few.impact == nil && few.doubts.count == 1)
         #expect(comparison([]).impact == nil && comparison([]).throughputReduction.isNaN)
+    }
+
+    @Test("memory is compared by what a side adds, and what is too little to be told from noise is no increase")
+    func memory() {
+        func increase(plain: Int?, both: Int?) -> Double {
+            var comparison = SynchronisationComparison(rate: 40)
+            for _ in 0..<3 {
+                comparison.add(
+                    plain: side(.milliseconds(5), heap: plain), both: side(.milliseconds(5), heap: both))
+            }
+            return comparison.memoryIncrease
+        }
+        let least = SynchronisationComparison.leastMemory
+        #expect(increase(plain: 2 * least, both: 3 * least) == 0.5)
+        #expect(increase(plain: 1000, both: 200_000) == 0 && increase(plain: -5000, both: 2 * least) == 1)
+        #expect(increase(plain: nil, both: 2 * least).isNaN)
     }
 
     @Test("failed cycles are failures of both parts, and one side's are all cycles' too")

@@ -29,30 +29,7 @@ import Testing
         #expect(failed == [measure], sourceLocation: sourceLocation)
     }
 
-    // MARK: Storm and pool
-
-    private func storm(_ bug: (inout StormAccount) -> Void) async throws -> ScenarioResult {
-        var account = StormAccount(succeeded: 96, failed: 4, audit: PlantedRows.well)
-        bug(&account)
-        return try await result("SYNC-STORM") { [account] in account.note($0) }
-    }
-
-    @Test("transactions that meet in a circle, fail, or lose or double a row")
-    func storm() async throws {
-        let good = try await storm { _ in }
-        #expect(good.verdict == .pass, "\(good.reasons)")
-        expectFailure(try await storm { $0.deadlocks = 1 }, by: "database deadlocks")
-        expectFailure(try await storm { ($0.succeeded, $0.failed) = (95, 5) }, by: "success")
-        for bug in PlantedRows.bugs {
-            expectFailure(try await storm { bug(&$0.audit) }, by: "lost or doubled")
-        }
-        // Of some that have failed nobody has heard what became of them.
-        let unheard = try await storm { account in
-            account.audit.sent = 140
-            (account.audit.rows, account.audit.inLedger) = (120, 120)
-        }
-        #expect(unheard.verdict == .pass, "\(unheard.reasons)")
-    }
+    // MARK: Pool
 
     @Test("workers that fail or are never done, and a connection that is left")
     func pool() async throws {
@@ -70,27 +47,36 @@ import Testing
         expectFailure(try await result { $0.connectionsLeft = 1 }, by: "connections left")
     }
 
-    // MARK: Memory
+    // MARK: Loads
 
-    @Test("memory that grows from round to round, and not one round that needed more")
-    func memory() async throws {
-        func result(
-            growing: Int = 0, outlier: Int = 0, _ bug: (inout LandingAudit) -> Void = { _ in }
-        ) async throws -> ScenarioResult {
-            var (growth, audit) = (RoundGrowth(), PlantedRows.well)
-            for round in stride(from: 4, to: 50, by: 5) {
-                growth.add(20_000_000 + growing * round + (round == 24 ? outlier : 0), round: round)
-            }
-            bug(&audit)
-            return try await self.result("SYNC-MEMORY") { [growth, audit] run in
-                growth.note(run)
-                audit.note(run)
-            }
-        }
-        let good = try await result(growing: 1000, outlier: 50_000_000)
-        #expect(good.verdict == .pass, "\(good.reasons)")
-        expectFailure(try await result(growing: 110_000), by: "growth per round")
-        for bug in PlantedRows.bugs { expectFailure(try await result(bug), by: "lost or doubled") }
+    @Test("stages go on with twice the rate until one fails or time is over, and what was stable is what was held")
+    func escalation() {
+        let stages = Array(LoadEscalation.stages.suffix(2))
+        let doubled = LoadEscalation.Stage(parameters: 1000, rate: 400)
+        var escalation = Escalation(stages)
+        #expect(escalation.first == .drive(stages[0], place: 0))
+        #expect(escalation.driven(.stable, hasTime: false) == .drive(stages[1], place: 1))
+        #expect(escalation.driven(.degraded, hasTime: true) == .drive(doubled, place: 2))
+        var late = escalation
+        #expect(late.driven(.stable, hasTime: false) == .end(held: doubled, broken: nil))
+        #expect(escalation.driven(.failed, hasTime: true) == .end(held: stages[0], broken: doubled))
+        #expect(escalation.driven == 3)
+        var endless = Escalation(stages)
+        var step = endless.first
+        while case .drive = step { step = endless.driven(.stable, hasTime: true) }
+        #expect(step == .end(held: LoadEscalation.Stage(parameters: 1000, rate: 12_800), broken: nil))
+    }
+
+    @Test("a breaking point that was not reached is said to be so, with the highest load that was held")
+    func unbroken() async throws {
+        let (held, broken) = (LoadEscalation.stages[2], LoadEscalation.stages[3])
+        let found = try await result("SYNC-ESCALATION") { LoadEscalation.note($0, held: held, broken: broken) }
+        #expect(found.measurement("breaking point") == 50_000 && found.measurement("breaking points reached") == 1)
+        #expect(!found.notes.contains { $0.hasPrefix("breaking point not reached") })
+        let none = try await result("SYNC-ESCALATION") { LoadEscalation.note($0, held: held, broken: nil) }
+        #expect(none.measurement("highest load held") == 10_000 && none.measurement("breaking point") == nil)
+        #expect(none.measurement("breaking points reached") == 0)
+        #expect(none.notes.contains { $0.hasPrefix("breaking point not reached: 200 parameters") })
     }
 
     // MARK: Current values

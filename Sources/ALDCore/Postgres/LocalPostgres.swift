@@ -30,6 +30,7 @@ public actor LocalPostgres {
 
     private let directory: String
     private let binaryDirectory: String?
+    private let connections: Int
     private let time: any TimeSource
     private let logger: Logger
     private var running: Running?
@@ -48,8 +49,19 @@ public actor LocalPostgres {
     public init(
         directory: String, binaryDirectory: String? = nil, time: any TimeSource = SystemTime(), logger: Logger
     ) {
+        self.init(
+            directory: directory, binaryDirectory: binaryDirectory,
+            connections: LocalPostgresSettings.usualConnections, time: time, logger: logger)
+    }
+
+    /// - Parameter connections: sessions that the server has room for.
+    package init(
+        directory: String, binaryDirectory: String?, connections: Int, time: any TimeSource = SystemTime(),
+        logger: Logger
+    ) {
         self.directory = LocalPostgresFiles.absolute(directory)
         self.binaryDirectory = binaryDirectory
+        self.connections = connections
         self.time = time
         self.logger = logger
     }
@@ -107,7 +119,8 @@ public actor LocalPostgres {
             home: home, account: account,
             temporaryDirectories: try await LocalPostgresSocket.temporaryDirectories(for: account))
         return LocalPostgresCluster(
-            home: home, account: account, logger: logger, time: time, binaries: binaries, socket: socket)
+            home: home, account: account, logger: logger, time: time, binaries: binaries, socket: socket,
+            connections: connections)
     }
 
     /// A start that failed half way leaves nothing running and nothing behind.

@@ -24,6 +24,7 @@ struct LocalPostgresCluster: Sendable {
     let time: any TimeSource
     let binaries: LocalPostgresBinaries
     let socket: LocalPostgresSocket
+    var connections = LocalPostgresSettings.usualConnections
 
     var data: String { Self.data(in: home) }
     private var startLog: String { home + "/" + Self.startLogName }
@@ -106,7 +107,7 @@ struct LocalPostgresCluster: Sendable {
 
     private func configure() async throws(PostgresError) {
         try await shell("mkdir -p \"$0\"", home + "/log")
-        let settings = LocalPostgresSettings.text(socketDirectory: socket.directory)
+        let settings = LocalPostgresSettings.text(socketDirectory: socket.directory, connections: connections)
         try await shell("printf %s \"$1\" > \"$0\"", data + "/ald.conf", settings)
         try await shell(
             "grep -q \"^include 'ald.conf'\" \"$0\" || printf %s \"$1\" >> \"$0\"", data + "/postgresql.conf",

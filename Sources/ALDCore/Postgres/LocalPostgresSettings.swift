@@ -8,7 +8,11 @@ enum LocalPostgresSettings {
 
         """
 
-    static func text(socketDirectory: String) -> String {
+    /// Sessions that a server of ours has room for, unless somebody asks for more: one has a shared memory that is 4 MB
+    /// larger with 120.
+    static let usualConnections = 50
+
+    static func text(socketDirectory: String, connections: Int = usualConnections) -> String {
         """
         # Written by ALDCore at every start. Your own settings belong at the end of postgresql.conf.
         listen_addresses = ''
@@ -16,7 +20,7 @@ enum LocalPostgresSettings {
         unix_socket_directories = '\(socketDirectory.replacingQuotes)'
         unix_socket_permissions = 0700
         cluster_name = 'ald'
-        max_connections = 50
+        max_connections = \(connections)
         shared_buffers = 64MB
         fsync = on
         full_page_writes = on

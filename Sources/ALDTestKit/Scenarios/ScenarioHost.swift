@@ -11,6 +11,9 @@ public actor ScenarioHost {
         var configuration: PostgresConfiguration
     }
 
+    /// Sessions that a server of ours has room for: a hundred at a time, and those who look at them.
+    static let connections = 120
+
     private var server: Server?
     private var path: String?
     /// A database with our schema, which others are copies of.
@@ -105,7 +108,8 @@ public actor ScenarioHost {
                 configuration = try PostgresConfiguration(connectionString: url)
             } else {
                 let made = LocalPostgres(
-                    directory: path, binaryDirectory: environment["ALD_POSTGRES_BIN"], logger: TestDatabase.quiet)
+                    directory: path, binaryDirectory: environment["ALD_POSTGRES_BIN"],
+                    connections: Self.connections, logger: TestDatabase.quiet)
                 configuration = try await made.start()
                 local = made
             }

@@ -6,6 +6,8 @@ struct BreakingPoint: ScenarioWork {
     static let normalRate = 20.0
 
     var parameters = 84
+    /// How a test ends the search before it breaks.
+    var highest = 10_000.0
     var unheeded: [RunOption: String] { [.scale: "the load is what is looked for"] }
 
     func run(_ run: ScenarioRun) async throws {
@@ -15,10 +17,12 @@ struct BreakingPoint: ScenarioWork {
             try await rig.drain()
             let slice = max(Duration.milliseconds(750), run.duration / 10)
             let end = run.time.now + run.duration + slice * 8
-            var search = RateSearch(from: 10, upTo: 10_000)
+            var search = RateSearch(from: 10, upTo: highest)
             var step = search.first
             while case .drive(let rate) = step {
-                let load = try await drive(rate, slice, run, rig)
+                let load = try await run.meteringServer(as: "\(Int(rate)) a second: server's processor") {
+                    try await drive(rate, slice, run, rig)
+                }
                 run.sample("landed in time", load.inTime, .ratio)
                 step = search.driven(isKept: load.class == .stable)
                 if case .drive = step, run.time.now >= end { step = search.interrupted }
@@ -26,10 +30,11 @@ struct BreakingPoint: ScenarioWork {
             guard case .end(let best, let broken) = step else { return }
             run.note("cycles per second", best, .perSecond)
             run.note("rows per second", best * Double(parameters), .perSecond)
+            run.note("breaking points reached", count: broken == nil ? 0 : 1)
             if let broken {
                 run.note("not kept up", broken, .perSecond)
             } else {
-                run.say("it did not break: \(Int(best)) a second is what was tried, not what there is")
+                run.say("breaking point not reached: \(Int(best)) a second is what was tried, not what there is")
             }
         }
     }

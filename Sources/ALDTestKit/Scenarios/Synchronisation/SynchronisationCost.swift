@@ -13,7 +13,12 @@ struct SynchronisationCost: ScenarioWork {
     var rate = 40.0
     /// What the sink of a side is really told; a test may tell it something else.
     var recording: @Sendable (PostgresSink.Recording) -> PostgresSink.Recording = { $0 }
+    /// How a test plants a bug between a side and the database.
+    var around: @Sendable (PostgresSink.Recording, any BatchSink) -> any BatchSink = { $1 }
     private static let rounds = 8
+    /// Done by each side of a round before those that are timed: while they are done memory is looked at all the time,
+    /// which would make the others later.
+    private static let watchedCycles = 6
     /// Of a round, what the fixed rate has.
     private static let openShare = 0.5
 
@@ -48,8 +53,10 @@ struct SynchronisationCost: ScenarioWork {
             sides[recording] = try await measure(recording, round: round, lasting: slice, &account, run, database)
         }
         try await race(&sides, round, lasting: slice * 2 * (1 - Self.openShare), &account, run, database)
-        if let plain = sides[.historyOnly], let both = sides[.synchronized] {
-            comparison.add(plain: plain, both: both)
+        guard let plain = sides[.historyOnly], let both = sides[.synchronized] else { return }
+        comparison.add(plain: plain, both: both)
+        for (name, side) in [("history alone", plain), ("synchronised", both)] {
+            if let heap = side.heap { run.sample("\(name): heap added", Double(heap), .bytes) }
         }
     }
 
@@ -60,8 +67,9 @@ struct SynchronisationCost: ScenarioWork {
         run.note("throughput reduction", comparison.throughputReduction, .ratio)
         run.note("latency increase", comparison.latencyIncrease, .ratio)
         run.note("memory increase", comparison.memoryIncrease, .ratio)
-        let more = Double(comparison.both.heap - comparison.plain.heap) / Double(run.scaled(parameters))
-        run.note("memory for each parameter", more, .bytes)
+        if let with = comparison.both.heap, let without = comparison.plain.heap {
+            run.note("memory for each parameter", Double(with - without) / Double(run.scaled(parameters)), .bytes)
+        }
         run.note("success", comparison.success, .ratio)
         for doubt in comparison.doubts { run.doubt(doubt) }
         run.note("cycles a side", count: comparison.fewest)
@@ -73,7 +81,7 @@ struct SynchronisationCost: ScenarioWork {
         run.note("\(name): landing", side.open.latency)
         if let mean = side.open.meanLatency { run.note("\(name): landing mean", mean) }
         run.note("\(name): rows", side.throughput * parameters, .perSecond)
-        run.note("\(name): heap", Double(side.heap), .bytes)
+        if let heap = side.heap { run.note("\(name): heap", Double(heap), .bytes) }
         run.note("\(name): success", side.success, .ratio)
         run.note("\(name): deadlocks", count: side.deadlocks)
         run.note("\(name): dropped", count: side.open.dropped)
@@ -90,26 +98,31 @@ struct SynchronisationCost: ScenarioWork {
         _ account: inout SynchronisationAccount, _ run: ScenarioRun, _ database: PostgresConfiguration
     ) async throws -> SynchronisationSide {
         let isFirst = account.landed == 0
-        let deadlocks = try await TestDatabase.deadlocks(in: database)
+        let deadlocks = try await StormAccount.deadlocks(run, database)
         // Before the first cycle of all there is no schema to ask.
         let current = isFirst ? CurrentValues() : try await CurrentValues(in: database)
         // With room for its histograms: what we count with is not to count.
         var side = SynchronisationSide()
+        let heap = HeapWatch()
         let cycle = try cycle(recording, 4 * round + (recording == .synchronized ? 1 : 0), database, run)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cycle.pool.run() }
             // Connecting and registering are no cycle.
             try await cycle.land(0, by: run.patience)
+            try await heap?.looking(run.time) {
+                for number in 1...Self.watchedCycles { try await cycle.land(number, by: run.patience) }
+            }
             let (before, processor) = (cycle.pool.statistics.use, ProcessProbe().processorSeconds)
             try await load(&side, cycle, slice, run)
             let (after, spent) = (cycle.pool.statistics.use, ProcessProbe().processorSeconds)
-            side.heap = ProcessProbe.heapBytes ?? 0
+            heap?.look()
+            side.heap = heap?.added
             side.processorSeconds = (spent ?? 0) - (processor ?? 0)
             (side.held, side.transactions) = (after.total - before.total, after.count - before.count)
             group.cancelAll()
             try await group.waitForAll()
         }
-        side.deadlocks = try await TestDatabase.deadlocks(in: database) - deadlocks
+        side.deadlocks = try await StormAccount.deadlocks(run, database) - deadlocks
         account.add(
             cycle.record, isSynchronized: recording == .synchronized, before: current,
             after: try await CurrentValues(in: database))
@@ -123,7 +136,10 @@ struct SynchronisationCost: ScenarioWork {
         var open = OpenLoop(rate: rate, duration: slice * Self.openShare, clients: 1)
         // Bounds how long a rate that is too high takes, and forgives a moment without a processor.
         open.patience = max(.seconds(1), open.duration)
-        side.open.add(try await open.run { _, number in try await cycle.land(1 + number, by: run.patience) })
+        side.open.add(
+            try await open.run { _, number in
+                try await cycle.land(1 + Self.watchedCycles + number, by: run.patience)
+            })
     }
 
     // MARK: Both in turns
@@ -170,9 +186,11 @@ struct SynchronisationCost: ScenarioWork {
         let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
         return Cycle(
             device: SimulatedPLC(map, seed: run.seed), pool: pool,
-            sink: PostgresSink(
-                pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
-                recording: self.recording(recording), logger: TestDatabase.quiet),
+            sink: around(
+                recording,
+                PostgresSink(
+                    pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
+                    recording: self.recording(recording), logger: TestDatabase.quiet)),
             origin: Int64(run.seed % 1_000_000) * 100 + Int64(number) + 1)
     }
 
@@ -180,11 +198,11 @@ struct SynchronisationCost: ScenarioWork {
     private final class Cycle: Sendable {
         let pool: ConnectionPool
         private let device: SimulatedPLC
-        private let sink: PostgresSink
+        private let sink: any BatchSink
         private let origin: Int64
         private let state = Mutex(CycleRecord())
 
-        init(device: SimulatedPLC, pool: ConnectionPool, sink: PostgresSink, origin: Int64) {
+        init(device: SimulatedPLC, pool: ConnectionPool, sink: any BatchSink, origin: Int64) {
             (self.device, self.pool, self.sink, self.origin) = (device, pool, sink, origin)
         }
 

@@ -65,7 +65,7 @@ enum TimeoutRecovery {
     }
 
     /// Has the ledger locked while `body` runs. Should it throw, the lock goes with its connection.
-    private static func whileLocked<Result>(
+    static func whileLocked<Result>(
         _ database: PostgresConfiguration, _ body: (_ unlock: () async throws -> Void) async throws -> Result
     ) async throws -> Result {
         try await TestDatabase.withConnection(database) { connection, deadline in
