@@ -74,7 +74,7 @@ struct BackgroundWrites: ScenarioWork {
         try await TestDatabase.withConnection(database) { try await sink.prepare(on: $0, deadline: $1) }
         let book = LogBook()
         let suffered = Mutex(OutageAccount())
-        let recorded = try await way.with(map, seed: run.seed) { bench in
+        let recorded = try await way.with(map, seed: run.seed, pace: .inTurn) { bench in
             try await ProxiedDatabase.run(before: database, seed: run.seed) { proxy, proxied in
                 try await bench.withClient(logger: book.logger()) { plc in
                     try await RecordingRig.record(

@@ -10,7 +10,8 @@ struct ConnectionChurn: ScenarioWork {
 
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: 20, seed: run.seed)
-        try await ControllerWay.wired.with(map, seed: run.seed, connections: clients + 1) { bench in
+        // Twice as many clients as a controller takes, a hundred times a second: what counts is what they leave behind.
+        try await ControllerWay.wired.with(map, seed: run.seed, connections: clients + 1, pace: .delayed) { bench in
             // What is opened once and kept, by the event loops for instance, is open from here on.
             for _ in 0..<20 { try await cycle(bench, run) }
             // What the server has still to close would hide as many that are left.

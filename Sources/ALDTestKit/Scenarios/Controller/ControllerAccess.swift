@@ -1,13 +1,19 @@
 import ALDCore
-import Synchronization
 
-/// Readers and writers at one machine. Each writer counts up a set point of its own; whoever reads judges what it sees
-/// with a ``RegisterHistory``, and set points that nobody writes must stay.
+/// Readers and writers at one ``WatchedController``: whoever reads must see each value as if it had been written and read
+/// at one instant, and set points that nobody writes must stay.
 struct ControllerAccess: ScenarioWork {
     var readers: Int
     var writers: Int
     /// Operations of each client per second. A scale makes more readers, and lets as many writers write more often.
     var rate: Double
+    /// Of so many operations of a reader one reads all values, and one all set points.
+    var scansOneOf = 4
+    /// How soon a served machine answers.
+    var pace: ControllerPace
+    /// Operations that a client has under way at the most, over one connection: what is due does not wait for an answer
+    /// that takes its time.
+    private static let underWay = 4
     /// How a test plants a bug between the clients and the machine.
     var around: @Sendable (any PLC) -> any PLC = { $0 }
 
@@ -16,63 +22,73 @@ struct ControllerAccess: ScenarioWork {
     }
 
     private func access(_ run: ScenarioRun, _ way: ControllerWay) async throws {
-        let map = try GeneratedMachine.registerMap(parameters: 100, seed: run.seed)
-        let writable = map.parameters.filter {
-            $0.isWritable && $0.dataType == .float32 && $0.range.contains(0) && $0.range.upperBound > 50
-        }
-        // Also where nobody writes, something is there to be read.
-        let written = Array(writable.prefix(max(1, writers)))
-        guard written.count == max(1, writers), let untouched = writable.dropFirst(written.count).first else {
-            return run.fail("the generated machine has \(writable.count) set points that can be counted up")
-        }
-        let clients = run.scaled(readers) + writers
-        try await way.with(map, seed: run.seed, connections: clients + 1) { bench in
-            try await bench.withClient { plc in
-                for parameter in written { try await plc.write(0, to: parameter.id, deadline: run.patience) }
-            }
-            let judges = written.map { RegisterJudge($0.id) }
-            let before = try await bench.device.readSetPoint(of: untouched.id, deadline: run.patience)
-            let (reads, writes) = try await load(run, bench, judges)
-            let after = try await bench.device.readSetPoint(of: untouched.id, deadline: run.patience)
+        let machine = try WatchedController(writers: writers, seed: run.seed)
+        // Ten clients are asked for, and controllers take five: it takes more places than those have.
+        let connections = max(ControllerWay.connections, run.scaled(readers) + writers)
+        try await way.with(machine.map, seed: run.seed, connections: connections, pace: pace) { bench in
+            try await machine.prepare(bench.device, deadline: run.patience)
+            let before = try await machine.untouched(bench.device, deadline: run.patience)
+            let (reads, writes) = try await load(run, bench, machine)
+            let after = try await machine.untouched(bench.device, deadline: run.patience)
             note(run, way, reads: reads, writes: writes)
-            let problems = judges.flatMap(\.problems)
-            for problem in problems.prefix(3) { run.say(problem) }
-            run.note("\(way.rawValue): torn or stale values", count: problems.count)
-            run.note("\(way.rawValue): written by nobody", count: before == after ? 0 : 1)
+            machine.note(run, way)
+            run.note("\(way.rawValue): written by nobody", count: after.count { before[$0.key] != $0.value })
         }
     }
 
+    /// What a task of the load has come to.
+    private enum Part: Sendable {
+        case reader(OpenLoop.Report, isReadTogether: Bool)
+        case writer(OpenLoop.Report)
+    }
+
     private func load(
-        _ run: ScenarioRun, _ bench: ControllerBench, _ judges: [RegisterJudge]
+        _ run: ScenarioRun, _ bench: ControllerBench, _ machine: WatchedController
     ) async throws -> (reads: OpenLoop.Report, writes: OpenLoop.Report) {
-        let reading = OpenLoop(rate: rate, duration: run.duration, clients: 1)
-        let writing = OpenLoop(rate: rate * run.scale, duration: run.duration, clients: 1)
-        return try await withThrowingTaskGroup(of: (isReader: Bool, OpenLoop.Report).self) { group in
-            for reader in 0..<run.scaled(readers) {
+        let reading = OpenLoop(rate: rate, duration: run.duration, clients: Self.underWay)
+        let writing = OpenLoop(rate: rate * run.scale, duration: run.duration, clients: Self.underWay)
+        let readers = run.scaled(readers)
+        return try await withThrowingTaskGroup(of: Part?.self) { group in
+            group.addTask {
+                try await machine.runProgram(bench.device, time: run.time)
+                return nil
+            }
+            for reader in 0..<readers {
                 group.addTask {
-                    let report = try await bench.withClient { plc in
-                        let plc = around(plc)
-                        return try await reading.run { _, number in
-                            try await judges[number % judges.count].read(plc, by: reader, deadline: run.patience)
+                    try await bench.withClient { reached in
+                        let plc = around(reached)
+                        // Each begins with something else.
+                        let report = try await reading.run { _, number in
+                            try await machine.read(
+                                plc, number: number + reader, scansOneOf: scansOneOf, deadline: run.patience)
                         }
+                        return .reader(report, isReadTogether: machine.isReadTogether(by: reached))
                     }
-                    return (true, report)
                 }
             }
             for writer in 0..<writers {
                 group.addTask {
-                    let report = try await bench.withClient { plc in
+                    try await bench.withClient { plc in
                         let plc = around(plc)
-                        return try await writing.run { _, number in
-                            try await judges[writer].write(number + 1, plc, deadline: run.patience)
-                        }
+                        return .writer(
+                            try await writing.run { _, number in
+                                try await machine.write(plc, by: writer, number: number, deadline: run.patience)
+                            })
                     }
-                    return (false, report)
                 }
             }
-            return try await group.reduce(into: (OpenLoop.Report(), OpenLoop.Report())) { sum, part in
-                if part.isReader { sum.0.add(part.1) } else { sum.1.add(part.1) }
+            var (reads, writes) = (OpenLoop.Report(), OpenLoop.Report())
+            for _ in 0..<readers + writers {
+                switch try await group.next() {
+                case .reader(let report, let isReadTogether):
+                    reads.add(report)
+                    if !isReadTogether { run.doubt("what is written in one request was read in several") }
+                case .writer(let report): writes.add(report)
+                case .some(nil), nil: break
+                }
             }
+            group.cancelAll()
+            return (reads, writes)
         }
     }
 
@@ -92,29 +108,5 @@ struct ControllerAccess: ScenarioWork {
                 run.doubt("\(report.dropped) of \(report.due) operations could not be begun in time")
             }
         }
-    }
-}
-
-/// A set point under watch: what is written and read goes into its history.
-private final class RegisterJudge: Sendable {
-    private let parameter: ParameterID
-    private let history = Mutex(RegisterHistory())
-
-    init(_ parameter: ParameterID) {
-        self.parameter = parameter
-    }
-
-    var problems: [String] { history.withLock(\.problems) }
-
-    func read(_ plc: any PLC, by reader: Int, deadline: MonotonicInstant) async throws {
-        let floor = history.withLock(\.ended)
-        let value = try await plc.readSetPoint(of: parameter, deadline: deadline)
-        history.withLock { $0.readEnded(value, by: reader, floor: floor) }
-    }
-
-    func write(_ number: Int, _ plc: any PLC, deadline: MonotonicInstant) async throws {
-        history.withLock { $0.writeBegins(number) }
-        try await plc.write(RegisterHistory.value(of: number), to: parameter, deadline: deadline)
-        history.withLock { $0.writeEnded(number) }
     }
 }

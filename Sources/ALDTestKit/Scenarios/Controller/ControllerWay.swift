@@ -2,6 +2,30 @@ import ALDCore
 import Logging
 import Modbus
 
+/// How soon a served machine answers. Controllers are said to take 10 to 100 ms, and 10 to 100 reads and 10 to 50 writes
+/// a second; this is the quick end of that.
+///
+/// Their line, some 10 kbit/s, is left out: the values of five hundred parameters alone are more than it carries in
+/// the second in which they are to be read.
+enum ControllerPace: String, Sendable {
+    /// As soon as it can.
+    case atOnce
+    /// 10 ms after it was asked, one request after the other, whoever asks: a hundred a second.
+    case inTurn
+    /// 10 ms after it was asked, also where more is required than a hundred requests a second.
+    case delayed
+
+    fileprivate var timing: DeviceTiming {
+        var timing = DeviceTiming()
+        switch self {
+        case .atOnce: break
+        case .inTurn: timing.perRequest = .milliseconds(10)
+        case .delayed: (timing.latencyIn, timing.latencyOut) = (.fixed(.milliseconds(5)), .fixed(.milliseconds(5)))
+        }
+        return timing
+    }
+}
+
 /// How a scenario reaches the simulated machine.
 enum ControllerWay: String, CaseIterable, Sendable {
     /// In this process.
@@ -9,16 +33,24 @@ enum ControllerWay: String, CaseIterable, Sendable {
     /// The same device behind Modbus TCP, with the limits that controllers have.
     case wired
 
+    /// So many a controller takes.
+    static let connections = 5
+
     /// Runs `body` with a simulated machine. What it is handed connects one more client, which ends with the scenario.
+    ///
+    /// - Parameter faults: of a machine that is served.
     func with<Result>(
-        _ map: RegisterMap, seed: UInt64, connections: Int = 16,
-        _ body: (ControllerBench) async throws -> Result
+        _ map: RegisterMap, seed: UInt64, connections: Int = Self.connections, pace: ControllerPace = .atOnce,
+        faults: FaultInjector? = nil, _ body: (ControllerBench) async throws -> Result
     ) async throws -> Result {
         let device = SimulatedPLC(map, seed: seed)
         guard self == .wired else { return try await body(ControllerBench(device: device, server: nil, port: 0)) }
         var configuration = ModbusServer.Configuration()
         configuration.maximumConnections = connections
-        let server = ModbusServer(configuration: configuration, device: device, logger: TestDatabase.quiet)
+        var behavior = DeviceBehavior(timing: pace.timing)
+        behavior.faults = faults
+        let server = ModbusServer(
+            configuration: configuration, device: device, behavior: behavior, logger: TestDatabase.quiet)
         let port = try await server.start()
         return try await withCleanup {
             try await body(ControllerBench(device: device, server: server, port: port))

@@ -17,7 +17,7 @@ struct ParameterLoading: ScenarioWork {
         try generated.csv.write(toFile: file, atomically: true, encoding: .utf8)
         for way in ControllerWay.allCases {
             try await run.host.withDatabase { database in
-                try await way.with(generated, seed: run.seed) { bench in
+                try await way.with(generated, seed: run.seed, pace: .inTurn) { bench in
                     var times = LoadingTimes()
                     var missing = 0
                     for machine in 1...Int32(Self.rounds) {

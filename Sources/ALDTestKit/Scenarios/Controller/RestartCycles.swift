@@ -24,7 +24,9 @@ struct RestartCycles: ScenarioWork {
         let map = try Machine51.map()
         let count = run.scaled(count)
         try await run.host.withDatabase(hasSchema: !atOnce) { database in
-            try await way.with(map, seed: run.seed, connections: count + 1) { bench in
+            // Ten at the same time are more than a controller takes, and ask more than it answers one after the other.
+            let (connections, pace) = atOnce ? (count, ControllerPace.delayed) : (ControllerWay.connections, .inTurn)
+            try await way.with(map, seed: run.seed, connections: connections, pace: pace) { bench in
                 var account = RestartAccount(due: count, isAtOnce: atOnce)
                 account.starts =
                     atOnce

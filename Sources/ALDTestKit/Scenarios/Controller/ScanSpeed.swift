@@ -9,7 +9,7 @@ struct ScanSpeed: ScenarioWork {
     func run(_ run: ScenarioRun) async throws {
         let map = try run.generatedMachine(parameters: parameters)
         for way in ControllerWay.allCases {
-            try await way.with(map, seed: run.seed) { bench in
+            try await way.with(map, seed: run.seed, pace: .inTurn) { bench in
                 try await bench.withClient { plc in try await read(around(plc), way, run) }
             }
         }
