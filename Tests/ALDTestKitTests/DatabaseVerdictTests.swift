@@ -1,4 +1,5 @@
 import ALDCore
+import Modbus
 import Testing
 
 @testable import ALDTestKit
@@ -339,13 +340,15 @@ import Testing
 
     // MARK: Collection and batches
 
-    private func collection(_ bug: (inout CollectionAccount) -> Void) async throws -> ScenarioResult {
+    private func collection(
+        _ id: String = "DB-HF-01", _ bug: (inout CollectionAccount) -> Void
+    ) async throws -> ScenarioResult {
         var jitter = DurationHistogram()
         jitter.record(.milliseconds(2))
         var account = CollectionAccount(
             planned: 10, due: 10, accepted: 100, recorded: RecordedRows(rows: 100, distinct: 100), jitter: jitter)
         bug(&account)
-        return try await result("DB-HF-01") { [account] in account.note($0) }
+        return try await result(id) { [account] in account.note($0) }
     }
 
     @Test("a collection that loses or doubles a row, is irregular, misses an instant, or has none due")
@@ -360,8 +363,31 @@ import Testing
         expectFailure(try await collection { $0.jitter.record(.milliseconds(150)) }, by: "jitter p99")
         expectFailure(try await collection { $0.missed = 1 }, by: "failures")
         expectFailure(try await collection { $0.due = 9 }, by: "instants that were never due")
+        let punctual = try await collection("DB-HF-03") { _ in }
+        #expect(punctual.verdict == .pass, "\(punctual.reasons)")
+        expectFailure(try await collection("DB-HF-03") { $0.lateCycles = 1 }, by: "timing violations")
+        // As many as are just too many.
+        expectFailure(try await collection("DB-HF-02") { ($0.due, $0.missed) = (100, 1) }, by: "failures")
+        expectFailure(try await collection("DB-HF-04") { $0.missed = 1 }, by: "failures")
         let none = try await collection { $0.jitter = DurationHistogram() }
         #expect(none.verdict == .unknown, "nobody knows how regular it was")
+    }
+
+    @Test("a machine that is read each second, and each time for longer than that, is late")
+    func slowMachine() async throws {
+        var scenario = try #require(Catalogue.scenario("DB-HF-03"))
+        let faults = FaultInjector()
+        try faults.add(FaultRule("slow", .request(.delay(.milliseconds(550)))))
+        scenario.work = CollectionLoad(parameters: 100, faults: faults)
+        let host = ScenarioHost()
+        try await withCleanup {
+            let result = await ScenarioRunner(host: host).run(scenario)
+            #expect(result.verdict == .fail, "\(result.line)")
+            #expect(result.findings.first { $0.criterion.measure == "timing violations" }?.verdict == .fail)
+            #expect(result.measurement("instants recorded late").map { $0 > 0 } == true, "\(result.measurements)")
+        } cleanup: {
+            try await host.stop()
+        }
     }
 
     @Test("batches of which a delivery fails, or a row is lost or doubled")
@@ -387,7 +413,8 @@ import Testing
     // MARK: Capacity
 
     private func capacity(
-        for duration: Duration? = nil, _ bug: (inout CapacityAccount) -> Void
+        at bugged: CapacityLimit.Place = .clients, for duration: Duration? = nil,
+        _ bug: (inout CapacityAccount) -> Void
     ) async throws -> ScenarioResult {
         let accounts = CapacityLimit.Place.allCases.map { place in
             var account = CapacityAccount(place: place)
@@ -395,7 +422,8 @@ import Testing
                 .init(rate: 10, servedPerSecond: 10, refused: 0), .init(rate: 50, servedPerSecond: 40, refused: 7),
             ]
             (account.granted, account.isServedAfterwards) = (CapacityLimit().capacity(of: place), true)
-            if place == .clients { bug(&account) }
+            if place.isForOurPool { account.pool = .init(asked: 200, served: 200, used: 10, refused: 2) }
+            if place == bugged { bug(&account) }
             return account
         }
         return try await result("DB-RATE", for: duration) { run in
@@ -416,6 +444,10 @@ import Testing
         }
         expectFailure(
             try await capacity { $0.isServedAfterwards = false }, by: "pooler's clients: served after the limit")
+        expectFailure(
+            try await capacity(at: .server) { $0.pool?.served = 199 }, by: "server: our pool's callers that failed")
+        expectFailure(
+            try await capacity(at: .role) { $0.pool?.refused = 0 }, by: "role: our pool's refused connects")
         let unmet = try await capacity(for: .milliseconds(10)) { $0.stages[1].refused = 0 }
         #expect(unmet.verdict == .unknown)
         #expect(unmet.reasons.first?.contains("no request was refused in 10ms") == true, "\(unmet.reasons)")

@@ -1,4 +1,5 @@
 import ALDCore
+import Modbus
 import Testing
 
 @testable import ALDTestKit
@@ -8,6 +9,8 @@ import Testing
     private struct Seen: Sendable {
         var account: TroubleAccount
         var commands = CommandAccount.planted
+        var recipes = RecipeOutcomes(
+            runs: [.init(status: "completed", error: ""), .init(status: "failed", error: "late")], openValves: 0)
         var bites = 1
     }
 
@@ -20,6 +23,11 @@ import Testing
         account.explained = [.late: 2, .plc: 5]
         (account.accepted, account.recorded) = (400, RecordedRows(rows: 400, distinct: 400))
         (account.recovery, account.warnings) = (.seconds(1), 3)
+        account.slow = SlowReading(period: .seconds(1), delay: .seconds(1), requests: 1)
+        (account.owed, account.whole) = (3, 4)
+        for _ in 0..<10 { account.before.cycleTime.record(.milliseconds(5)) }
+        account.after.cycleTime = account.before.cycleTime
+        for _ in 0..<5 { account.after.cycleTime.record(.milliseconds(1010)) }
         return Seen(account: account)
     }
 
@@ -28,6 +36,7 @@ import Testing
             try await run.fault("planted") { seen.bites }
             seen.account.note(run)
             seen.commands.note(run)
+            seen.recipes.note(run)
         }
     }
 
@@ -52,28 +61,66 @@ import Testing
         (["events doubled"], { $0.commands.double() }),
     ]
 
+    /// Of a controller that is slow.
+    private let missing: [PlantedDefects<Seen>.Defect] = [
+        (["readings missing under the fault"], { $0.account.whole = 2 }),
+        (["readings off the grid"], { $0.account.offGrid = 1 }), (["events failed"], { $0.commands.fail() }),
+    ]
+
+    /// Of a recipe.
+    private let unsafe: [PlantedDefects<Seen>.Defect] = [
+        (["recipes"], { $0.recipes.runs = [] }), (["valves left open"], { $0.recipes.openValves = 1 }),
+        (["recipes ended without a reason"], { $0.recipes.runs[1].error = "" }),
+        (["recipes ended without a reason"], { $0.recipes.runs[0].status = "running" }),
+    ]
+
     @Test("rows, instants and commands that are lost or doubled, and terminals that do not come back")
     func always() async throws {
-        try await planted("PD-03").expectFound(defects)
-        try await planted("NL-04").expectFound(defects)
+        try await planted("PD-03").expectFound(defects, and: missing)
+        try await planted("NL-04").expectFound(defects + missing, and: unsafe)
+        try await planted("NL-03").expectFound(
+            defects.filter { !$0.measures.contains { $0.hasPrefix("events") } },
+            and: missing.filter { $0.measures != ["events failed"] })
     }
 
-    @Test("a command that fails, where all are to succeed")
-    func commands() async throws {
-        try await planted("PD-02").expectFound(defects, and: [(["events failed"], { $0.commands.fail() })])
+    @Test("a slow controller of which nobody notices that it is slow, or of which nothing is recorded")
+    func degradation() async throws {
+        let recorded = "recorded of what was due under the fault"
+        try await planted("PD-01").expectFound(
+            defects + missing, and: [(["violations"], { $0.account.before.missed = $0.account.after.missed })])
+        // Those that are recorded late are violations, too.
+        let late = try await planted("PD-01").result { seen in
+            seen.account.before.missed = seen.account.after.missed
+            seen.account.after.late = 1
+        }
+        #expect(late.verdict == .pass, "\(late.reasons)")
+        try await planted("PD-04").expectFound(
+            defects + missing,
+            and: [
+                (["violations", recorded], { $0.account.before.missed = $0.account.after.missed }),
+                (
+                    ["cycle time under the fault p50"],
+                    { seen in
+                        seen.account.after.cycleTime = seen.account.before.cycleTime
+                        seen.account.after.cycleTime.record(.milliseconds(400))
+                    }
+                ),
+            ])
     }
 
     @Test("trouble that nobody notices, or of which no instant is said to have been missed")
     func notices() async throws {
         try await planted("NL-01").expectFound(
-            defects,
+            defects + missing + unsafe,
             and: [
                 (["errors logged"], { $0.account.warnings = 0 }),
                 (["violations"], { $0.account.before.missed = $0.account.after.missed }),
             ])
     }
 
-    @Test("an instant that is missed for the sake of the database", arguments: ["DT-01", "DT-02", "RD-02", "PF-02"])
+    @Test(
+        "an instant that is missed for the sake of the database, or of a controller that is slow with writes only",
+        arguments: ["DT-01", "DT-02", "RD-02", "PF-02", "PD-02"])
     func recordsAll(number: String) async throws {
         var good = Self.good
         good.account.after.missed = good.account.before.missed
@@ -87,10 +134,14 @@ import Testing
             }
         }
         let others = defects.filter { $0.measures != ["violations without a record"] }
+        // Where commands are slow, none may fail; a database in trouble is to be noticed.
+        let own: PlantedDefects<Seen>.Defect =
+            number == "PD-02"
+            ? (["events failed"], { $0.commands.fail() }) : (["errors logged"], { $0.account.warnings = 0 })
         try await planted(number, good).expectFound(
             others,
             and: [
-                ([kept], miss(.plc)), ([kept], miss(.spool)), (["errors logged"], { $0.account.warnings = 0 }),
+                ([kept], miss(.plc)), ([kept], miss(.spool)), own,
                 (["violations without a record"], { $0.account.explained = [:] }),
             ])
         // That this machine was late is not the terminals' fault.
@@ -102,6 +153,52 @@ import Testing
     func unknown() async throws {
         try await planted("PD-03").expectUnknown("had no effect") { $0.bites = 0 }
         try await planted("PD-03").expectUnknown("recovery was not measured") { $0.account.recovery = nil }
+    }
+
+    @Test("what a slow controller owes: readings that have the time they need, after some that had not")
+    func slowReading() {
+        func count(_ delay: Double, _ requests: Int, _ seconds: Double) -> Int {
+            SlowReading(period: .seconds(1), delay: .seconds(delay), requests: requests).count(in: .seconds(seconds))
+        }
+        // Within the first patience, each second; the trouble may begin just after an instant.
+        #expect(count(0.5, 1, 4) == 3)
+        // One is given up after 0.8 s; then each takes a second and may take the next instant with it.
+        #expect(count(1, 1, 6) == 2 && count(1, 1, 4) == 1 && count(1, 1, 3.9) == 0)
+        // Given up after 0.8, 1.6 and 3.2 s.
+        #expect(count(1, 4, 13) == 1 && count(1, 4, 12.9) == 0)
+        let slow = SlowReading(period: .seconds(1), delay: .seconds(1), requests: 4)
+        #expect(slow.shortest == .seconds(13) && slow.count(in: slow.shortest) == 1)
+        // One by one until the first, then every fifth second.
+        #expect(slow.count(in: .seconds(600)) == (600 - 8) / 5)
+    }
+
+    @Test("instants that drift are off the grid, those that are a little late are not")
+    func grid() {
+        func offGrid(_ seconds: [Double]) -> Int {
+            let instants = seconds.map { Timestamp(microseconds: Int64($0 * 1_000_000)) }
+            return TroubleAccount.offGrid(instants, period: .seconds(1))
+        }
+        #expect(offGrid([]) == 0 && offGrid([10, 11, 12.2, 15.25, 18]) == 0)
+        #expect(offGrid([10.2, 11, 12]) == 0, "the first was late")
+        #expect(offGrid([10, 11.4, 12.5, 13.6]) == 3)
+    }
+
+    @Test("a terminal that always gives up before the next instant is found, whatever it records afterwards")
+    func impatient() async throws {
+        var scenario = try #require(Catalogue.scenario("FI-NL-03"))
+        scenario.work = TerminalsUnderFault(
+            controller: .latency(.seconds(1)...(.seconds(1))), commands: false,
+            tables: [.inputRegisters], slowReadTimeout: .milliseconds(1))
+        let host = ScenarioHost()
+        try await withCleanup {
+            let result = await ScenarioRunner(host: host).run(scenario)
+            #expect(result.verdict == .fail, "\(result.line)")
+            let failed = result.findings.filter { $0.verdict != .pass }.map(\.criterion.measure)
+            #expect(failed == ["readings missing under the fault"], "\(result.reasons)")
+            #expect(result.measurement("whole readings under the fault") == 0)
+        } cleanup: {
+            try await host.stop()
+        }
     }
 
     @Test("each trouble is told by what it alone does, and of two the one that did less counts")

@@ -22,11 +22,27 @@ public struct RecipeRig: Sendable {
     ) async throws {
         let machine = SimulatedPLC(map, seed: seed)
         let server = ModbusServer(device: machine, logger: TestDatabase.quiet)
+        let port = try await server.start()
+        try await withCleanup {
+            try await run(map, of: machine, onPort: port, in: database, directory: directory, body)
+        } cleanup: {
+            await server.stop()
+        }
+    }
+
+    /// The same at a machine that is served already.
+    ///
+    /// - Parameter way: how the service reaches the database; whoever asks for recipes reaches it at once. Defaults to that.
+    static func run(
+        _ map: RegisterMap, of machine: SimulatedPLC, onPort port: Int, in database: PostgresConfiguration,
+        through way: PostgresConfiguration? = nil, directory: String,
+        _ body: @Sendable (RecipeRig) async throws -> Void
+    ) async throws {
         let client = try ModbusClient(
-            configuration: .init(host: "127.0.0.1", port: try await server.start()), logger: TestDatabase.quiet)
+            configuration: .init(host: "127.0.0.1", port: port), logger: TestDatabase.quiet)
         let spool = try Spool(directory: directory)
         try await withCleanup {
-            let pool = try ConnectionPool(configuration: database, logger: TestDatabase.quiet)
+            let pool = try ConnectionPool(configuration: way ?? database, logger: TestDatabase.quiet)
             let sink = PostgresSink(
                 pool: pool, registration: MachineRegistration(machine: 1, name: "ALD-1", registerMap: map),
                 logger: TestDatabase.quiet)
@@ -54,7 +70,6 @@ public struct RecipeRig: Sendable {
             }
         } cleanup: {
             await client.close()
-            await server.stop()
             try spool.close()
         }
     }

@@ -25,26 +25,35 @@ public struct RecordingRig: Sendable {
     ///
     /// - Parameters:
     ///   - machine: its number in the database.
+    ///   - registered: what the database is told of the machine. Defaults to all of the map.
     ///   - directory: holds the spool, also after a failure.
     ///   - meter: takes the time of readings and deliveries.
+    ///   - collecting: changes what the collection is told.
     ///   - configure: changes what the writer is told.
     @discardableResult public static func record(
-        _ map: RegisterMap, machine: Int32 = 1, fromPort port: Int, into database: PostgresConfiguration,
-        directory: String, period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
-        meter: CycleMeter? = nil,
+        _ map: RegisterMap, machine: Int32 = 1, fromPort port: Int, registered: RegisterMap? = nil,
+        into database: PostgresConfiguration, directory: String, period: Duration = .milliseconds(100),
+        logger: Logger = TestDatabase.quiet, meter: CycleMeter? = nil,
+        collecting: @Sendable (inout DataCollectionService.Configuration) -> Void = { _ in },
         configure: @Sendable (inout BatchWriter.Configuration) -> Void = { _ in },
         _ body: @Sendable (RecordingRig) async throws -> Void
     ) async throws -> Summary {
-        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
-        reach.backoffCap = .seconds(1)
-        let client = try ModbusClient(configuration: reach, logger: logger)
+        let client = try ModbusClient(configuration: reach(port), logger: logger)
         return try await withCleanup {
             try await record(
-                from: ModbusPLC(map, client: client), machine: machine, into: database, directory: directory,
-                period: period, logger: logger, meter: meter, configure: configure, body)
+                from: ModbusPLC(map, client: client), machine: machine, registered: registered, into: database,
+                directory: directory, period: period, logger: logger, meter: meter, collecting: collecting,
+                configure: configure, body)
         } cleanup: {
             await client.close()
         }
+    }
+
+    /// How a controller of this machine is reached.
+    static func reach(_ port: Int) -> ModbusClient.Configuration {
+        var reach = ModbusClient.Configuration(host: "127.0.0.1", port: port)
+        reach.backoffCap = .seconds(1)
+        return reach
     }
 
     /// Records from a controller that the caller reaches in a way of its own.
@@ -56,6 +65,7 @@ public struct RecordingRig: Sendable {
         from plc: any PLC, machine: Int32 = 1, registered: RegisterMap? = nil, into database: PostgresConfiguration,
         directory: String, period: Duration = .milliseconds(100), logger: Logger = TestDatabase.quiet,
         meter: CycleMeter? = nil,
+        collecting: @Sendable (inout DataCollectionService.Configuration) -> Void = { _ in },
         around: @Sendable (any BatchSink) -> any BatchSink = { $0 },
         configure: @Sendable (inout BatchWriter.Configuration) -> Void = { _ in },
         _ body: @Sendable (RecordingRig) async throws -> Void
@@ -75,6 +85,7 @@ public struct RecordingRig: Sendable {
                 spool: spool, sink: meter?.before(sink) ?? sink, configuration: patience, time: time, logger: logger)
             var pace = DataCollectionService.Configuration()
             pace.period = period
+            collecting(&pace)
             let collection = try DataCollectionService(
                 plc: meter?.before(plc) ?? plc, writer: writer, machine: machine, configuration: pace, time: time,
                 logger: logger)

@@ -4,7 +4,7 @@ extension Catalogue {
     static let benchmarks: [Scenario] = cyclesOfCollection + runs + writes + endToEnd + profiles
 
     private static let cyclesOfCollection: [Scenario] = [
-        ("01", 10, 1, 0.05), ("02", 50, 1, 0.1), ("03", 100, 1, 0.2), ("04", 500, 1, 0.5), ("05", 100, 10, 0.1),
+        ("01", 10, 1, 0.05), ("02", 50, 1, 0.1), ("03", 100, 1, 0.1), ("04", 500, 1, 0.5), ("05", 100, 10, 0.1),
     ].map { number, parameters, rate, bound in
         Scenario(
             "BENCH-DC-\(number)", "A cycle of \(parameters) parameters at \(Int(rate)) Hz",

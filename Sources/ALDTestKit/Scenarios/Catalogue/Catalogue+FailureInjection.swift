@@ -32,8 +32,11 @@ extension Catalogue {
                 short: .seconds(min(shortSeconds[number] ?? 3, seconds)), criteria: criteria, work: work)
         }
 
-    /// Real processes need a little longer, and three rounds three times as long.
-    private static let shortSeconds = ["NL-02": 5, "PF-03": 4, "PF-05": 6]
+    /// Real processes need a little longer, three rounds three times as long, and a slow controller has to be read more
+    /// than once.
+    private static let shortSeconds = [
+        "NL-01": 6, "NL-02": 5, "NL-03": 6, "NL-04": 7, "PD-01": 7, "PD-03": 6, "PD-04": 6, "PF-03": 4, "PF-05": 6,
+    ]
 
     private static let goesOn = "violations are counted, it goes on"
     private static let landsAll = "tried again, nothing is lost"
@@ -50,6 +53,19 @@ extension Catalogue {
     ]
     private static let allCommandsSucceed = noCommandLost + [Criterion("events failed", .exactly, 0)]
     private static let isNoticed = [Criterion("errors logged", .atLeast, 1)]
+    /// A slow controller is recorded as often as its delay allows, at the instants that it always had.
+    private static let recordsWhatThereIs = [
+        Criterion("readings missing under the fault", .exactly, 0), Criterion("readings off the grid", .exactly, 0),
+    ]
+    /// In a short run a second for each of four requests would be one reading; so there is one request.
+    private static let oneRequest: Set<DataTable> = [.inputRegisters]
+    /// The recipe that ran meanwhile, and what it was at.
+    private static let recipeIsSafe = [
+        Criterion("recipes", .atLeast, 1), Criterion("recipes ended without a reason", .exactly, 0),
+        Criterion("valves left open", .exactly, 0),
+    ]
+    /// How long a terminal waits for a controller that is known to be slow.
+    private static let patience = Duration.seconds(10)
     /// The controller is there, so every instant is recorded.
     private static let recordsAll = [Criterion("violations for want of controller or disk", .exactly, 0)]
 
@@ -68,8 +84,11 @@ extension Catalogue {
     private static let failureWorks: [String: Work] = [
         "NL-01": (
             TerminalsUnderFault(
-                database: .latency(.seconds(1)...(.seconds(1))), controller: .latency(.seconds(1)...(.seconds(1)))),
-            always + noCommandLost + isNoticed + [Criterion("violations", .atLeast, 1)]
+                database: .latency(.seconds(1)...(.seconds(1))), controller: .latency(.seconds(1)...(.seconds(1))),
+                callTimeout: patience, recipes: true, tables: oneRequest),
+            always + allCommandsSucceed + isNoticed + recordsWhatThereIs + recipeIsSafe + [
+                Criterion("violations", .atLeast, 1)
+            ]
         ),
         "NL-02": (
             PacketLoss(probability: 0.2),
@@ -77,14 +96,15 @@ extension Catalogue {
         ),
         "NL-03": (
             TerminalsUnderFault(
-                controller: .latency(.milliseconds(100)...(.seconds(1))), commands: false, period: .seconds(1)),
-            always
+                controller: .latency(.milliseconds(100)...(.seconds(1))), commands: false, tables: oneRequest,
+                period: .seconds(1)),
+            always + recordsWhatThereIs
         ),
         "NL-04": (
             TerminalsUnderFault(
                 database: .latency(.milliseconds(500)...(.milliseconds(500))),
-                controller: .latency(.milliseconds(500)...(.milliseconds(500)))),
-            always + noCommandLost
+                controller: .latency(.milliseconds(500)...(.milliseconds(500))), callTimeout: patience, recipes: true),
+            always + allCommandsSucceed + recordsWhatThereIs + recipeIsSafe
         ),
         "DT-01": (TerminalsUnderFault(database: .silent), always + noCommandLost + isNoticed + recordsAll),
         "DT-02": (TerminalsUnderFault(database: .gone), always + noCommandLost + isNoticed + recordsAll),
@@ -98,25 +118,32 @@ extension Catalogue {
         ),
         "PD-01": (
             TerminalsUnderFault(
-                controller: .latency(
-                    .milliseconds(500)...(.milliseconds(500)),
-                    [.readCoils, .readDiscreteInputs, .readHoldingRegisters, .readInputRegisters])),
-            always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+                controller: .latency(.milliseconds(500)...(.milliseconds(500)), TerminalsUnderFault.reads),
+                callTimeout: patience),
+            always + allCommandsSucceed + recordsWhatThereIs + [Criterion("violations", .atLeast, 1)]
         ),
         "PD-02": (
             TerminalsUnderFault(
                 controller: .latency(
                     .seconds(2)...(.seconds(2)),
                     [.writeSingleCoil, .writeSingleRegister, .writeMultipleCoils, .writeMultipleRegisters]),
-                callTimeout: .seconds(10)),
-            always + allCommandsSucceed
+                callTimeout: patience),
+            always + allCommandsSucceed + recordsAll
         ),
         "PD-03": (
-            TerminalsUnderFault(controller: .latency(.milliseconds(100)...(.seconds(1)))), always + noCommandLost
+            TerminalsUnderFault(
+                controller: .latency(.milliseconds(100)...(.seconds(1))), callTimeout: patience, tables: oneRequest),
+            always + allCommandsSucceed + recordsWhatThereIs
         ),
         "PD-04": (
-            TerminalsUnderFault(controller: .latency(.seconds(1)...(.seconds(1)))),
-            always + noCommandLost + [Criterion("violations", .atLeast, 1)]
+            TerminalsUnderFault(
+                controller: .latency(.seconds(1)...(.seconds(1))), callTimeout: patience, tables: oneRequest),
+            always + allCommandsSucceed + recordsWhatThereIs + [
+                Criterion("violations", .atLeast, 1),
+                // Less than what was due, and more than nothing, each as late as the controller.
+                Criterion("recorded of what was due under the fault", .below, 1),
+                Criterion("cycle time under the fault p50", .atLeast, 1),
+            ]
         ),
         "RD-01": (
             TerminalsUnderFault(controller: .gone), always + noCommandLost + [Criterion("violations", .atLeast, 1)]

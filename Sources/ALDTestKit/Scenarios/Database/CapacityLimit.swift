@@ -2,20 +2,26 @@ import ALDCore
 import Synchronization
 
 /// Requests at a rising rate, each with a connection of its own, as programs without a pool make them, until there is no
-/// place left for them: in the server, among the clients of a real PgBouncer, and in its pool.
+/// place left for them: in the server, for their role, among the clients of a real PgBouncer, and in its pool. Where the
+/// server or the role is what is too small, our pool then does its work with the few connections that it is granted.
 ///
 /// What each of them says then, as it was met (PostgreSQL 15, PgBouncer 1.18):
 ///
 /// | Place | SQLSTATE | Message |
 /// |---|---|---|
-/// | server | 53300 | `too many connections for role "…"` |
+/// | server (`max_connections`) | 53300 | `remaining connection slots are reserved for …` |
+/// | role (`CONNECTION LIMIT`) | 53300 | `too many connections for role "…"` |
 /// | pooler's clients (`max_client_conn`) | 08P01 | `no more connections allowed (max_client_conn)` |
 /// | pooler's pool (`default_pool_size`) | 08P01 | `query_wait_timeout` |
 struct CapacityLimit: ScenarioWork {
     enum Place: String, CaseIterable {
         case server
+        case role
         case clients = "pooler's clients"
         case pool = "pooler's pool"
+
+        /// Whether our pool works there, too. Before a pooler it does all the time.
+        var isForOurPool: Bool { self == .server || self == .role }
     }
 
     /// Connections that the server or the pooler grants.
@@ -40,18 +46,61 @@ struct CapacityLimit: ScenarioWork {
         var limits = PgBouncer.Limits()
         switch place {
         case .server:
-            let role = "limited_" + String(run.seed % 1_000_000)
-            try await execute("CREATE ROLE \(role) LOGIN CONNECTION LIMIT \(connections)", database)
-            return try await withCleanup {
-                try await body(try ProxiedDatabase.connecting(as: role, database))
-            } cleanup: {
-                try await execute("DROP ROLE \(role)", database)
+            // To take all connections of somebody's server would harm whoever else uses it.
+            guard await run.host.cluster != nil else {
+                return run.doubt("the server is not ours, so its connections were left to others")
             }
+            return try await withRole(run, "", database) { limited in
+                try await occupied(run, limited) { try await body(limited) }
+            }
+        case .role: return try await withRole(run, "CONNECTION LIMIT \(connections)", database, body)
         case .clients: limits.maximumClients = connections
         case .pool: (limits.poolSize, limits.queryWaitTimeout) = (poolSize, 1)
         }
         try await PgBouncer.run(before: try ProxiedDatabase.connectionString(of: database), limits: limits) {
             try await body($0.configuration)
+        }
+    }
+
+    /// Has `body` run with a role that is no superuser: for those the server keeps places of their own.
+    private func withRole(
+        _ run: ScenarioRun, _ limit: String, _ database: PostgresConfiguration,
+        _ body: (PostgresConfiguration) async throws -> Void
+    ) async throws {
+        let name = "limited_" + String(run.seed % 1_000_000)
+        let password = String(run.seed, radix: 36)
+        try await execute("CREATE ROLE \(name) LOGIN PASSWORD '\(password)' \(limit)", database)
+        try await withCleanup {
+            try await body(database.withRole(name, password: password))
+        } cleanup: {
+            try await execute("DROP ROLE \(name)", database)
+        }
+    }
+
+    /// A server that has more places than this is not filled.
+    private static let mostPlaces = 500
+
+    /// Has `body` run while others hold all connections of the server but ``connections``.
+    private func occupied(
+        _ run: ScenarioRun, _ database: PostgresConfiguration, _ body: () async throws -> Void
+    ) async throws {
+        let time = SystemTime()
+        var held: [PostgresConnection] = []
+        try await withCleanup {
+            do {
+                while held.count < Self.mostPlaces {
+                    held.append(
+                        try await PostgresConnection.connect(
+                            database, deadline: run.patience, time: time, logger: TestDatabase.quiet))
+                }
+                return run.doubt("the server has more than \(Self.mostPlaces) places, which were not filled")
+            } catch let error as PostgresError where error.code == .tooManyConnections {
+                for _ in 0..<min(connections, held.count) { await held.removeLast().close() }
+            }
+            run.note("connections of others", count: held.count)
+            try await body()
+        } cleanup: {
+            for connection in held { await connection.close() }
         }
     }
 
@@ -85,7 +134,34 @@ struct CapacityLimit: ScenarioWork {
             run.say("\(place.rawValue): \(problem)")
         }
         account.granted = try await granted(place, database)
+        if place.isForOurPool { account.pool = try await poolLoad(run, database) }
         account.note(run)
+    }
+
+    /// Twice as many callers as connections are granted, of a pool that would like as many: those that are refused are a
+    /// matter of the pool, no caller sees them.
+    private func poolLoad(
+        _ run: ScenarioRun, _ database: PostgresConfiguration
+    ) async throws -> CapacityAccount.PoolLoad {
+        var configuration = PoolConfiguration()
+        configuration.maximumConnections = connections * 2
+        let pool = try ConnectionPool(configuration: database, pool: configuration, logger: TestDatabase.quiet)
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await pool.run() }
+            let callers = connections * 2
+            let report = try await ClosedLoop(clients: callers, operations: callers * 10).run { _, _ in
+                let deadline = run.patience
+                try await pool.withConnection(holder: "caller", lane: .reader, deadline: deadline) {
+                    _ = try await $0.query("SELECT pg_sleep(0.01)::text", deadline: deadline)
+                }
+            }
+            let statistics = pool.statistics
+            group.cancelAll()
+            try await group.waitForAll()
+            return CapacityAccount.PoolLoad(
+                asked: callers * 10, served: report.succeeded, used: statistics.connectsSucceeded,
+                refused: statistics.connectsFailed, firstError: report.firstError)
+        }
     }
 
     /// How many connections are granted one after the other, until the next is refused.
@@ -183,6 +259,17 @@ struct CapacityAccount: Sendable {
     /// Connections that were held at the same time when the next one was refused.
     var granted = 0
     var isServedAfterwards = false
+    /// What our pool has done there; `nil` where that is not asked.
+    var pool: PoolLoad?
+
+    struct PoolLoad: Sendable {
+        var asked: Int
+        var served: Int
+        /// Connections that it was granted, and refused.
+        var used: Int
+        var refused: Int
+        var firstError: String?
+    }
 
     func note(_ run: ScenarioRun) {
         let name = place.rawValue
@@ -199,5 +286,10 @@ struct CapacityAccount: Sendable {
             // Whether it is kept is said by what was granted: the load was just not enough to meet it.
             run.doubt("\(name): no request was refused in \(DurationText.short(run.duration)), which is too short")
         }
+        guard let pool else { return }
+        run.note("\(name): our pool's callers that failed", count: pool.asked - pool.served)
+        run.note("\(name): our pool's connections", count: pool.used)
+        run.note("\(name): our pool's refused connects", count: pool.refused)
+        if let error = pool.firstError { run.say("\(name): our pool: \(error)") }
     }
 }

@@ -2,8 +2,9 @@ import ALDCore
 import Logging
 import Modbus
 
-/// Terminals 1 and 3 at a machine and a database, one or both of which are in trouble for the duration. What is judged:
-/// nothing accepted is lost, no command is lost or done twice, both go on, and both are back within half a minute.
+/// Terminals 1 and 3, and 2 where it is asked for, at a machine and a database, one or both of which are in trouble for the duration. What is judged:
+/// nothing accepted is lost, no command is lost or done twice, both go on, and both are back within half a minute. Of a
+/// controller that is slow as much is recorded meanwhile as its delay allows.
 struct TerminalsUnderFault: ScenarioWork {
     /// What is wrong with the way to the database.
     enum DatabaseTrouble: Sendable {
@@ -33,18 +34,35 @@ struct TerminalsUnderFault: ScenarioWork {
     var commands = true
     /// How long Terminal 3 waits for the controller; `nil` for its default.
     var callTimeout: Duration?
+    /// Whether Terminal 2 is there, too, in the midst of a recipe: it ends well or with a reason, and leaves no valve open.
+    var recipes = false
     /// Parameters of the machine.
     var parameters = 20
-    /// From one reading to the next. Defaults to 200 ms, and to 500 ms where the controller is well and no instant may be
-    /// missed for its sake.
+    /// Terminal 1 reads what is in these tables, each with a request of its own; `nil`: all that the machine has.
+    var tables: Set<DataTable>?
+    /// From one reading to the next. Defaults to Terminal 1's own where the controller is slow, and to less where every
+    /// instant is missed, and where none may be.
     var period: Duration?
+    /// Less than its own patience with a controller that is slow; `nil` for that.
+    var slowReadTimeout: Duration?
 
     var unheeded: [RunOption: String] {
         [.scale: "the machine, its readings and the commands a second are those of the requirement"]
     }
 
+    private var pace: Duration {
+        if let period { return period }
+        return switch controller {
+        case .latency: .seconds(1)
+        case .gone: .milliseconds(200)
+        case nil: .milliseconds(500)
+        }
+    }
+
     func run(_ run: ScenarioRun) async throws {
         let map = try GeneratedMachine.registerMap(parameters: parameters, seed: run.seed)
+        let collected = try map.restricted(
+            to: map.parameters.filter { tables?.contains($0.readLocation.table) ?? true }.map(\.qualifiedName))
         let device = SimulatedPLC(map, seed: run.seed)
         let faults = FaultInjector(seed: run.seed)
         var behavior = DeviceBehavior.ideal
@@ -58,13 +76,18 @@ struct TerminalsUnderFault: ScenarioWork {
                     let stage = FaultStage(proxy: proxy, database: own, server: server, faults: faults)
                     let summary = try await withTemporaryDirectory(in: run.host.directory()) { directory in
                         try await RecordingRig.record(
-                            map, fromPort: port, into: proxied, directory: directory,
-                            period: period ?? .milliseconds(controller == nil ? 500 : 200), logger: book.logger(),
+                            collected, fromPort: port, registered: map, into: proxied, directory: directory,
+                            period: pace, logger: book.logger(),
+                            collecting: { if let slowReadTimeout { $0.slowReadTimeout = slowReadTimeout } },
                             configure: { $0.attemptTimeout = .seconds(2) }
-                        ) { rig in try await act(run, rig, stage, map, proxied) }
+                        ) { rig in
+                            let scene = Scene(
+                                rig: rig, stage: stage, device: device, port: port, proxied: proxied)
+                            try await act(run, scene)
+                        }
                     }
                     var account = stage.account
-                    try await account.end(summary, in: own)
+                    try await account.end(summary, period: pace, in: own)
                     return account
                 }
             }
@@ -85,16 +108,95 @@ struct TerminalsUnderFault: ScenarioWork {
     /// How much longer than asked for trouble may last.
     private static let mostExtension: Duration = .seconds(20)
 
-    private func act(
-        _ run: ScenarioRun, _ rig: RecordingRig, _ stage: FaultStage, _ map: RegisterMap,
-        _ proxied: PostgresConfiguration
-    ) async throws {
-        try await eventually("recording has begun") { rig.writer.statistics.landed > 0 }
-        guard commands else { return try await disturb(run, rig, stage) }
-        let channel = CommandChannel(rate: 2, executesOn: rig.plc, execution: execution)
-        try await channel.serve(map, run, stage.database, through: proxied) { terminals in
+    /// What the terminals are put between. Each has a connection to the controller of its own.
+    private struct Scene: Sendable {
+        let rig: RecordingRig
+        let stage: FaultStage
+        let device: SimulatedPLC
+        let port: Int
+        let proxied: PostgresConfiguration
+
+        var map: RegisterMap { device.registerMap }
+    }
+
+    private func act(_ run: ScenarioRun, _ scene: Scene) async throws {
+        try await eventually("recording has begun") { scene.rig.writer.statistics.landed > 0 }
+        try expect(of: scene.rig, run, scene.stage)
+        guard recipes else { return try await command(run, scene) }
+        try await withTemporaryDirectory(in: run.host.directory()) { directory in
+            try await cook(run, scene, directory)
+        }
+    }
+
+    /// In the midst of a recipe.
+    private func cook(_ run: ScenarioRun, _ scene: Scene, _ directory: String) async throws {
+        try await RecipeRig.run(
+            scene.map, of: scene.device, onPort: scene.port, in: scene.stage.database, through: scene.proxied,
+            directory: directory
+        ) { recipes in
+            guard let valve = RecipeOutcomes.valves(of: scene.map).first else {
+                throw NeverHappened(description: "a machine without a valve")
+            }
+            try await recipes.start(try await recipes.store(Self.pulses(of: valve)))
+            try await eventually("a recipe runs") { recipes.service.status.process != nil }
+            try await command(run, scene)
+            try await eventually("the recipe has ended", within: .seconds(60)) {
+                try await TestDatabase.number(Self.running, scene.stage.database) == 0
+            }
+            try await RecipeOutcomes(of: scene.device, in: scene.stage.database, by: run.patience).note(run)
+        }
+    }
+
+    private static let running =
+        "SELECT count(*) FROM ald.recipe_commands LEFT JOIN ald.process_executions p USING (machine_id, command_id) "
+        + "WHERE finished_at IS NULL OR p.ended_at IS NULL"
+
+    /// Two seconds of it, where nothing is in trouble.
+    private static func pulses(of valve: ParameterID) -> Recipe {
+        let length = Duration.milliseconds(100)
+        let pulse = [RecipeStep(id: 2, .valve(valve, open: length)), RecipeStep(id: 3, .wait(length))]
+        return Recipe(name: "pulses", steps: [RecipeStep(id: 1, .loop(iterations: 10, pulse))])
+    }
+
+    private func command(_ run: ScenarioRun, _ scene: Scene) async throws {
+        guard commands else { return try await disturb(run, scene.rig, scene.stage) }
+        let client = try ModbusClient(configuration: RecordingRig.reach(scene.port), logger: TestDatabase.quiet)
+        try await withCleanup {
+            try await command(run, scene, ModbusPLC(scene.map, client: client))
+        } cleanup: {
+            await client.close()
+        }
+    }
+
+    /// What Terminal 1 owes while the controller is slow.
+    private func expect(of rig: RecordingRig, _ run: ScenarioRun, _ stage: FaultStage) throws {
+        guard let delay = readingDelay else { return }
+        guard let plc = rig.plc as? ModbusPLC else { throw NeverHappened(description: "a controller over Modbus") }
+        let slow = SlowReading(period: pace, delay: delay, requests: plc.plan.requests.count)
+        run.note("requests of a reading", count: slow.requests)
+        let owed = slow.count(in: run.duration)
+        stage.note { ($0.slow, $0.owed) = (slow, owed) }
+        guard owed == 0 else { return }
+        let shortest = DurationText.short(slow.shortest)
+        run.doubt("\(DurationText.short(run.duration)) are too short to judge; it takes \(shortest) at least")
+    }
+
+    /// By how much each request of a reading is late, at the most; `nil` where none is.
+    private var readingDelay: Duration? {
+        guard case .latency(let range, let functions) = controller else { return nil }
+        return functions?.isDisjoint(with: Self.reads) == true ? nil : range.upperBound
+    }
+
+    static let reads: Set<FunctionCode> = [
+        .readCoils, .readDiscreteInputs, .readHoldingRegisters, .readInputRegisters,
+    ]
+
+    private func command(_ run: ScenarioRun, _ scene: Scene, _ plc: ModbusPLC) async throws {
+        let stage = scene.stage
+        let channel = CommandChannel(rate: 2, executesOn: plc, execution: execution)
+        try await channel.serve(scene.map, run, stage.database, through: scene.proxied) { terminals in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await disturb(run, rig, stage) }
+                group.addTask { try await disturb(run, scene.rig, stage) }
                 // Whoever asks for something has a way of its own to the database.
                 let load = OpenLoop(rate: 2, duration: run.duration, clients: 2)
                 let report = try await load.run { _, number in
@@ -118,7 +220,7 @@ struct TerminalsUnderFault: ScenarioWork {
                     now.bites(of: $0) - evidence.bites(of: $0)
                 }
             }
-            let end = run.time.now + run.duration
+            let (end, began) = (run.time.now + run.duration, run.time.wallClock)
             do {
                 // A delivery that hangs is given up after seconds, so a short trouble lasts until it has been felt.
                 while run.time.now < end || bites() == 0 && run.time.now < end + Self.mostExtension {
@@ -131,11 +233,11 @@ struct TerminalsUnderFault: ScenarioWork {
                 await stage.end(self)
                 throw error
             }
-            await stage.end(self)
             stage.note { account in
                 (account.before, account.after) = (before, TroubleAccount.Progress(of: rig))
-                account.cycleTime = rig.collection.statistics.cycleTime
+                account.trouble = began...max(began, run.time.wallClock)
             }
+            await stage.end(self)
             return bites()
         }
         let healed = run.time.now

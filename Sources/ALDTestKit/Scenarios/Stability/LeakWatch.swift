@@ -90,6 +90,30 @@ struct LeakWatch {
     /// In an hour; `nil` when too little is known.
     func perHour(_ name: String) -> Double? { RobustSlope.of(points(name, by: seconds)).map { $0 * 3600 } }
 
+    /// By how much its median in each window is more than in the one before, as a part of that; after the warm-up.
+    ///
+    /// - Parameter count: looks in a window.
+    func growth(_ name: String, inWindowsOf count: Int) -> [Series.Point] {
+        let all = points(name, by: seconds)
+        let windows = stride(from: 0, through: all.count - count, by: count).map { begin -> Series.Point in
+            let values = all[begin..<begin + count].map(\.value).sorted()
+            return Series.Point(at: all[begin].at, value: values[count / 2])
+        }
+        return zip(windows, windows.dropFirst()).compactMap { earlier, later in
+            earlier.value > 0 ? Series.Point(at: later.at, value: later.value / earlier.value - 1) : nil
+        }
+    }
+
+    /// The series of what grows of `name` from one hour to the next, which no trend over all of them shows.
+    ///
+    /// - Parameter count: looks in an hour.
+    func noteHours(_ run: ScenarioRun, _ name: String, looks count: Int) {
+        let beginning = run.time.now - run.elapsed
+        for point in growth(name, inWindowsOf: count) {
+            run.sample("memory growth in an hour", point.value, .ratio, at: beginning + .seconds(point.at))
+        }
+    }
+
     /// Notes the trend of what is counted.
     func noteCounts(
         _ run: ScenarioRun, _ names: [String] = [LeakWatch.descriptors, LeakWatch.sockets, LeakWatch.threads]

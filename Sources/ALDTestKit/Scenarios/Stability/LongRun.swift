@@ -135,9 +135,11 @@ private struct Diary {
     /// From reading to landing, in the first hour and in the newest that is over.
     private var delays: (first: Duration?, last: Duration?)
 
+    private static let looksAnHour = 12
+
     init(_ run: ScenarioRun, hour: Duration, logger: Logger) {
         (self.run, self.hour, self.logger) = (run, hour, logger)
-        interval = LongRun.part(hour, 12)
+        interval = LongRun.part(hour, Self.looksAnHour)
         next = interval
     }
 
@@ -156,7 +158,7 @@ private struct Diary {
         let (collected, written) = (plant.collection.statistics, plant.writer.statistics)
         watch.look(after: collected.cycles, at: plant.elapsed.inSeconds)
         looks += 1
-        if looks.isMultiple(of: 12) { endHour(plant, looks / 12) }
+        if looks.isMultiple(of: Self.looksAnHour) { endHour(plant, looks / Self.looksAnHour) }
         run.sample("heap in use", Double(ProcessProbe.heapBytes ?? 0), .bytes)
         run.sample("records in the spool", Double(written.spooled), .count)
         run.sample("missed instants", Double(collected.missed), .count)
@@ -189,6 +191,7 @@ private struct Diary {
             run.note("slower than in the first hour", last.inSeconds / first.inSeconds - 1, .ratio)
         }
         watch.noteBytes(run, LeakWatch.heap)
+        watch.noteHours(run, LeakWatch.heap, looks: Self.looksAnHour)
         watch.noteCounts(run, [LeakWatch.descriptors, LeakWatch.threads])
     }
 }

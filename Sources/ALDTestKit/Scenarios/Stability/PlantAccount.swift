@@ -6,6 +6,8 @@ struct PlantAccount: Sendable {
     /// Instants with readings, and all that were due.
     var cycles = 0
     var due = 0
+    /// Of those with readings, how many were late.
+    var lateCycles = 0
     var cycleTime = DurationHistogram()
     /// Readings that the collection has accepted, and records of any kind that the writer has.
     var collected = 0
@@ -29,7 +31,7 @@ struct PlantAccount: Sendable {
     func note(_ run: ScenarioRun) {
         run.note("cycles", count: cycles)
         run.note("missed instants", count: due - cycles)
-        run.note("violations", Double(due - cycles) / Double(max(1, due)), .ratio)
+        run.note("violations", Double(due - cycles + lateCycles) / Double(max(1, due)), .ratio)
         run.note("cycle time", cycleTime)
         run.note("readings", count: readings)
         run.note("lost or doubled", count: lostOrDoubled)

@@ -206,10 +206,10 @@ struct VirtualPlant {
     var account: PlantAccount {
         let collected = collection.statistics
         return PlantAccount(
-            cycles: collected.cycles, due: collected.due, cycleTime: collected.cycleTime, collected: collected.rows,
-            accepted: writer.statistics.accepted, readings: database.rows, landed: database.landed,
-            repeated: database.repeated, commands: wishes, recipes: recipeWishes, commandEnds: database.commandEnds,
-            recipeEnds: database.recipeEnds)
+            cycles: collected.cycles, due: collected.due, lateCycles: collected.lateCycles,
+            cycleTime: collected.cycleTime, collected: collected.rows, accepted: writer.statistics.accepted,
+            readings: database.rows, landed: database.landed, repeated: database.repeated, commands: wishes,
+            recipes: recipeWishes, commandEnds: database.commandEnds, recipeEnds: database.recipeEnds)
     }
 
     /// Notes what became of everything.
