@@ -50,7 +50,7 @@ final class HoardingSinkTests: XCTestCase {
     func test_aSideThatHoldsMemoryForEachOfItsRows_isFoundOut() async throws {
         var work = SynchronisationCost(parameters: 84)
         work.around = { recording, sink in
-            recording == .synchronized ? HoardingSink(sink, bytesPerRow: 2000) : sink
+            recording == .synchronized ? HoardingSink(sink, bytesPerRow: 150) : sink
         }
         let result = try await run("SYNC-BASELINE", work, for: .milliseconds(800))
         XCTAssertEqual(finding("memory increase", result), .fail, result.line)

@@ -62,11 +62,31 @@ public final class PostgresSink: BatchSink {
     public func deliver(
         _ batches: [Batch], deadline: MonotonicInstant
     ) async throws(SinkFault) -> [BatchLanding] {
+        if let landings = try await deliver(batches, endsBlindSession: true, deadline: deadline) { return landings }
+        guard let landings = try await deliver(batches, endsBlindSession: false, deadline: deadline) else {
+            throw SinkFault(.ownBug, "a session that was to be kept was ended")
+        }
+        return landings
+    }
+
+    /// - Parameter endsBlindSession: a session that finds no place for a row after its partition was made is ended.
+    /// - Returns: `nil` when it was; nothing has landed then, and another session sees more.
+    private func deliver(
+        _ batches: [Batch], endsBlindSession: Bool, deadline: MonotonicInstant
+    ) async throws(SinkFault) -> [BatchLanding]? {
         try await withPrepared(deadline: deadline) { connection in
             guard batches.first?.records.readings != nil else {
                 return try await self.land(batches, connection, deadline: deadline)
             }
-            return try await self.deliverReadings(batches, connection, deadline: deadline)
+            do {
+                return try await self.deliverReadings(batches, connection, deadline: deadline)
+            } catch let error as PostgresError where endsBlindSession && FaultClassifier.isMissingPartition(error) {
+                // Story: it was reading which partitions there are when it was told of a new one, and has kept what it had
+                // begun to read. It may know of the new one only when the next one comes, tomorrow.
+                self.logger.notice("a session does not see a partition that is there, and is ended")
+                await connection.close()
+                return nil
+            }
         }
     }
 

@@ -48,6 +48,7 @@ public struct SynchronizedRecorder: Sendable {
             for day in Set(rows.map(\.time.startOfDay)).sorted() {
                 try await HistoryPartitions.ensure(from: day, connection, deadline: deadline)
             }
+            try await HistoryPartitions.awaitOthers(connection, deadline: deadline)
             return try await Self.send(batch, rows, connection, deadline: deadline)
         }
     }

@@ -99,6 +99,37 @@ import Testing
         }
     }
 
+    /// Story: a session finds no place for a row, although its partition is there. It is ended, and another one finds it.
+    @Test("a session that does not see a partition is ended, and what it had lands by another one, once")
+    func blindSession() async throws {
+        try await TestDatabase.withDatabase { lease in
+            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
+            let sink = PostgresSink(pool: pool, registration: Self.registration(), logger: TestDatabase.quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await pool.run() }
+                let deadline = SystemTime().now + .seconds(60)
+                try await sink.apply(Self.batch(1), deadline: deadline)
+                // In place of a session that does not see what is there, one for which nothing is made.
+                try await TestDatabase.withConnection(lease.configuration) {
+                    _ = try await $0.execute(
+                        script: """
+                            CREATE SEQUENCE public.asked;
+                            ALTER FUNCTION ald.ensure_history_partitions RENAME TO really_ensure;
+                            CREATE FUNCTION ald.ensure_history_partitions(first_day date, days int) RETURNS int
+                            LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+                                IF nextval('public.asked') = 1 THEN RETURN 0; END IF;
+                                RETURN ald.really_ensure(first_day, days);
+                            END $$;
+                            """, deadline: $1)
+                }
+                try await sink.apply(Self.batch(2, at: Self.day.advanced(by: .seconds(86_400))), deadline: deadline)
+                #expect(try await Self.rows(lease.configuration) == 4)
+                #expect(pool.statistics.closes.total == 1)
+                group.cancelAll()
+            }
+        }
+    }
+
     /// Story: of two connections one led to a server that is no more. What it has confirmed may be lost, and the other one
     /// goes on as if nothing had been.
     @Test("a connection that ends makes the way to the database another one, though nobody connects")

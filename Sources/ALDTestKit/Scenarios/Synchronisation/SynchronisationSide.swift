@@ -51,7 +51,7 @@ struct SynchronisationComparison: Sendable {
     static let mostLatencyIncrease = 0.3
     /// Bytes. A side that adds less counts as one that adds so much: what is measured is the process, and other parts of
     /// it allocate and free some ten thousand now and then.
-    static let leastMemory = 262_144
+    static let leastMemory = 65_536
     /// A rate counts as kept from so much of it on.
     static let keptRate = 0.95
 
