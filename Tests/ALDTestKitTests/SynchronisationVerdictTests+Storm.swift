@@ -110,7 +110,9 @@ extension SynchronisationVerdictTests {
         #expect(results[0].measurement("database deadlocks") == 1, "\(results[0].line)")
         #expect(finding("database deadlocks", results[0]) == .fail && results[0].measurement("lost or doubled") == 0)
         #expect(results[0].measurement("5 at a time: in flight") == 5)
-        #expect(results[1].measurement("5 at a time: in flight") == 3, "\(results[1].line)")
+        // Never more than the pool has connections, and so never all of them.
+        #expect(finding("5 at a time: in flight", results[1]) == .fail, "\(results[1].line)")
+        #expect(results[1].measurement("5 at a time: in flight").map { $0 <= 3 } == true, "\(results[1].line)")
         #expect(results[1].measurement("database deadlocks") == 0)
         #expect(results[2].measurement("20 at a time: in flight") == 20)
         #expect(results[2].measurement("wrong current values").map { $0 > 0 } == true, "\(results[2].line)")

@@ -35,9 +35,13 @@ struct SpoolSalvage {
         var certain = max(remains?.lastCertainRow ?? 0, entry.rows ?? 0)
         do {
             for entry in try segment?.progress() ?? [] { progress[entry.row] = entry }
-            certain = max(certain, try segment?.extent() ?? 0)
         } catch {
             // Damaged, too: its batches are sent once more and recognised.
+        }
+        do {
+            certain = max(certain, try segment?.extent() ?? 0)
+        } catch {
+            // Then what is found says how many there were.
         }
         certainRows = certain
         last = max(last, certain)

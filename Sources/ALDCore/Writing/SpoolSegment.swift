@@ -92,7 +92,11 @@ struct SpoolSegment: SegmentFile {
             // One at a time: copies of all rows of a full segment take ten times what is wanted of them.
             var progress: [SpoolProgress] = []
             while let row = try found.next() {
-                if let entry = SpoolProgress(row: row) { progress.append(entry) }
+                // One that is damaged may have the number of another row, and then hides those behind it.
+                guard let entry = SpoolProgress(row: row), progress.last.map({ $0.row < entry.row }) ?? true else {
+                    throw SegmentDamage(row: Int64.fromDatabaseValue(row[0]) ?? rows.lowerBound)
+                }
+                progress.append(entry)
             }
             return progress
         }

@@ -71,6 +71,32 @@ import Testing
         try spool.close()
     }
 
+    /// Story: the page that says what has become of the batches is damaged in the file that was written last. It can be
+    /// asked for again, the batches cannot.
+    @Test("damage to what is known of deliveries costs no batch")
+    func damagedProgress() async throws {
+        try await inBackground {
+            try await withTemporaryDirectory { parent in
+                let original = try await makeOriginal(in: parent, crashed: false)
+                let copy = parent + "/copy"
+                // The end of the third page, as the tables are made in this order and SQLite fills a page from its end.
+                for offset in 12_200..<12_286 {
+                    try FileManager.default.copyItem(atPath: original.directory, toPath: copy)
+                    let path = copy + "/segment-5-0.sqlite"
+                    var content = try #require(FileManager.default.contents(atPath: path))
+                    for index in offset..<offset + 2 { content[index] = 0xFF }
+                    try content.write(to: URL(fileURLWithPath: path))
+                    let spool = try Fixture.open(copy, seed: 2)
+                    let found = try await Fixture.all(spool).map(\.header) + spool.retained()
+                    #expect(Set(found.map(\.id)) == Set(original.digests.keys), "at \(offset)")
+                    #expect(try await spool.losses() == [], "at \(offset)")
+                    try spool.close()
+                    try FileManager.default.removeItem(atPath: copy)
+                }
+            }
+        }
+    }
+
     @Test(
         "bytes that change anywhere in a file cost at most what they hit, and that is named", arguments: [false, true])
     func randomBytes(crashed: Bool) async throws {
