@@ -36,12 +36,20 @@ import Testing
         time: any TimeSource = SystemTime(),
         _ body: (PostgresSink, PostgresConfiguration, _ deadline: MonotonicInstant) async throws -> Void
     ) async throws {
+        try await withPool(time: time) { sink, _, database, deadline in try await body(sink, database, deadline) }
+    }
+
+    /// The same for those that look at its pool, too.
+    static func withPool(
+        time: any TimeSource = SystemTime(),
+        _ body: (PostgresSink, ConnectionPool, PostgresConfiguration, _ deadline: MonotonicInstant) async throws -> Void
+    ) async throws {
         try await TestDatabase.withDatabase { lease in
             let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
             let sink = PostgresSink(pool: pool, registration: registration(), time: time, logger: TestDatabase.quiet)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pool.run() }
-                try await body(sink, lease.configuration, time.now + .seconds(90))
+                try await body(sink, pool, lease.configuration, time.now + .seconds(90))
                 group.cancelAll()
             }
         }
@@ -102,31 +110,24 @@ import Testing
     /// Story: a session finds no place for a row, although its partition is there. It is ended, and another one finds it.
     @Test("a session that does not see a partition is ended, and what it had lands by another one, once")
     func blindSession() async throws {
-        try await TestDatabase.withDatabase { lease in
-            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
-            let sink = PostgresSink(pool: pool, registration: Self.registration(), logger: TestDatabase.quiet)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await pool.run() }
-                let deadline = SystemTime().now + .seconds(60)
-                try await sink.apply(Self.batch(1), deadline: deadline)
-                // In place of a session that does not see what is there, one for which nothing is made.
-                try await TestDatabase.withConnection(lease.configuration) {
-                    _ = try await $0.execute(
-                        script: """
-                            CREATE SEQUENCE public.asked;
-                            ALTER FUNCTION ald.ensure_history_partitions RENAME TO really_ensure;
-                            CREATE FUNCTION ald.ensure_history_partitions(first_day date, days int) RETURNS int
-                            LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-                                IF nextval('public.asked') = 1 THEN RETURN 0; END IF;
-                                RETURN ald.really_ensure(first_day, days);
-                            END $$;
-                            """, deadline: $1)
-                }
-                try await sink.apply(Self.batch(2, at: Self.day.advanced(by: .seconds(86_400))), deadline: deadline)
-                #expect(try await Self.rows(lease.configuration) == 4)
-                #expect(pool.statistics.closes.total == 1)
-                group.cancelAll()
+        try await Self.withPool { sink, pool, database, deadline in
+            try await sink.apply(Self.batch(1), deadline: deadline)
+            // In place of a session that does not see what is there, one for which nothing is made.
+            try await TestDatabase.withConnection(database) {
+                _ = try await $0.execute(
+                    script: """
+                        CREATE SEQUENCE public.asked;
+                        ALTER FUNCTION ald.ensure_history_partitions RENAME TO really_ensure;
+                        CREATE FUNCTION ald.ensure_history_partitions(first_day date, days int) RETURNS int
+                        LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+                            IF nextval('public.asked') = 1 THEN RETURN 0; END IF;
+                            RETURN ald.really_ensure(first_day, days);
+                        END $$;
+                        """, deadline: $1)
             }
+            try await sink.apply(Self.batch(2, at: Self.day.advanced(by: .seconds(86_400))), deadline: deadline)
+            #expect(try await Self.rows(database) == 4)
+            #expect(pool.statistics.closes.total == 1)
         }
     }
 
@@ -134,29 +135,22 @@ import Testing
     /// goes on as if nothing had been.
     @Test("a connection that ends makes the way to the database another one, though nobody connects")
     func endedConnection() async throws {
-        try await TestDatabase.withDatabase { lease in
-            let pool = try ConnectionPool(configuration: lease.configuration, logger: TestDatabase.quiet)
-            let sink = PostgresSink(pool: pool, registration: Self.registration(), logger: TestDatabase.quiet)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await pool.run() }
-                let deadline = SystemTime().now + .seconds(60)
-                try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in
-                    try await pool.withConnection(holder: "other", lane: .reader, deadline: deadline) { _ in }
-                }
-                let (session, connects) = (sink.session, pool.statistics.connectsSucceeded)
-                #expect(connects == 2)
-                _ = try await TestDatabase.number(
-                    """
-                    SELECT count(pg_terminate_backend(pid)) FROM (
-                        SELECT pid FROM pg_stat_activity WHERE \(TestDatabase.otherSessions) LIMIT 1) AS one
-                    """, lease.configuration)
-                try await eventually("its end is noticed") {
-                    try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in }
-                    return pool.statistics.closes.total == 1
-                }
-                #expect(pool.statistics.connectsSucceeded == connects && sink.session != session)
-                group.cancelAll()
+        try await Self.withPool { sink, pool, database, deadline in
+            try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in
+                try await pool.withConnection(holder: "other", lane: .reader, deadline: deadline) { _ in }
             }
+            let (session, connects) = (sink.session, pool.statistics.connectsSucceeded)
+            #expect(connects == 2)
+            _ = try await TestDatabase.number(
+                """
+                SELECT count(pg_terminate_backend(pid)) FROM (
+                    SELECT pid FROM pg_stat_activity WHERE \(TestDatabase.otherSessions) LIMIT 1) AS one
+                """, database)
+            try await eventually("its end is noticed") {
+                try await pool.withConnection(holder: "one", lane: .reader, deadline: deadline) { _ in }
+                return pool.statistics.closes.total == 1
+            }
+            #expect(pool.statistics.connectsSucceeded == connects && sink.session != session)
         }
     }
 
